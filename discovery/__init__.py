@@ -1,0 +1,1 @@
+"""Causal graphs between values, how sure each edge is, and what a condition changed against them."""

@@ -1,0 +1,1 @@
+"""Directions, steering operations and spans, the worker that steers, and the proof that it did."""
