@@ -1,0 +1,111 @@
+"""Conditions: what is done to the model besides the role; here as data, before any vector is loaded.
+
+A condition is a steering (none, or a list of operations) with a hint (or none). The grids of a study
+(features × strengths) are expanded here; `steering.operations` turns the points into vectors.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from engine.errors import InputError
+from engine.hints import Hint
+from engine.study import HookPointSpec, OperationSpec, SaeSource, SteeringSpec, Study, Unit
+
+BASELINE = "baseline"
+
+
+@dataclass(frozen=True)
+class OperationPoint:
+    """One operation with one feature and one strength: a point of a study's grid."""
+
+    spec: OperationSpec
+    feature: int | None
+    strength: float | None
+
+    @property
+    def kind(self) -> str:
+        return self.spec.kind
+
+    @property
+    def unit(self) -> Unit:
+        return self.spec.unit
+
+    @property
+    def span(self) -> str:
+        return self.spec.span
+
+    @property
+    def sae(self) -> SaeSource | None:
+        return self.spec.sae
+
+    @property
+    def hook_point(self) -> HookPointSpec | None:
+        return self.spec.hook_point
+
+    @property
+    def label(self) -> str:
+        """Short and unique within its specification, e.g. `f14351:+100`, `joy:=2`, `f7:out`."""
+        if self.spec.direction is not None:
+            name = self.spec.direction.path.stem
+            if self.spec.direction.key != "direction":
+                name += f".{self.spec.direction.key}"
+        else:
+            name = f"f{self.feature}"
+        if self.strength is None:
+            return f"{name}:out"
+        sign = "=" if self.kind == "clamp" else "+" if self.strength >= 0 else "-"
+        return f"{name}:{sign}{abs(self.strength) if sign != '=' else self.strength:.12g}"
+
+
+@dataclass(frozen=True)
+class Condition:
+    """Steering × hint under the study's prompt template; `name` labels it in every table."""
+
+    name: str
+    operations: tuple[OperationPoint, ...] = ()
+    hint: Hint | None = None
+
+    @property
+    def is_steered(self) -> bool:
+        return bool(self.operations)
+
+
+def expand_conditions(study: Study) -> tuple[Condition, ...]:
+    """Baseline, then every hint, then every point of every steering grid, in the order of the study."""
+    hints = [Hint(hint.label, hint.inclination, hint.value) for hint in study.hints]
+    conditions = [Condition(BASELINE), *(Condition(f"hint {hint.name}", hint=hint) for hint in hints)]
+    for spec in study.steering:
+        conditions.extend(Condition(name, points) for name, points in _steering_points(spec))
+    _refuse_equal_names(conditions)
+    return tuple(conditions)
+
+
+def _steering_points(spec: SteeringSpec) -> Iterator[tuple[str, tuple[OperationPoint, ...]]]:
+    axes = [list(_operation_points(operation)) for operation in spec.operations]
+    for points in itertools.product(*axes):
+        label = " & ".join(point.label for point in points)
+        yield (f"{spec.name} {label}" if spec.name else label), points
+
+
+def _operation_points(spec: OperationSpec) -> Iterator[OperationPoint]:
+    # + 0.0 turns -0.0 into 0.0, which would otherwise be a second condition that does the same.
+    strengths: list[float | None] = [strength + 0.0 for strength in spec.strengths] or [None]
+    for feature in spec.features or (None,):
+        for strength in strengths:
+            yield OperationPoint(spec, feature, strength)
+
+
+def _refuse_equal_names(conditions: list[Condition]) -> None:
+    seen: set[str] = set()
+    for condition in conditions:
+        if condition.name in seen:
+            raise InputError(
+                "study, field steering",
+                "conditions with different names",
+                f"'{condition.name}' twice",
+                "Give the entries under 'steering' a 'name' each.",
+            )
+        seen.add(condition.name)

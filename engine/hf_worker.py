@@ -1,0 +1,178 @@
+"""The plain sampler on transformers: unsteered requests, in `generate` or `logprob` mode.
+
+`steering.hook_worker` builds on it: the same loop with hooks in the stream, so that the baseline of a
+steered run comes from the same worker as what it is compared with (DESIGN 3).
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from typing import Any
+
+import pyarrow as pa
+
+from engine.answers import parse_answer
+from engine.errors import InputError, RunError
+from engine.generation import Generator, NoHooks, StreamHooks, in_batches, with_smaller_batches
+from engine.models import load_model, load_tokenizer
+from engine.spellings import LogprobScorer
+from engine.worker import Request, WorkerConfig, requests_of, responses_table
+
+
+class HfWorker:
+    """Answers requests with transformers, batch by batch; picklable until it is first called."""
+
+    backend = "hf"
+
+    def __init__(self, config: WorkerConfig) -> None:
+        self.config = config
+        self.model = load_model(config.source, config.device)
+        self.tokenizer = load_tokenizer(config.source)
+        self._limit = getattr(self.model.config.get_text_config(), "max_position_embeddings", None)
+        self._generator = Generator(self.model, self.tokenizer, config.sampling)
+        self._scorer = LogprobScorer(self.model, self._generator.pad, config)
+        self._about = {
+            "backend": self.backend,
+            "device": _device_name(config.device),
+            "dtype": config.source.dtype,
+            "versions": versions(),
+            "mode": config.scoring.mode,
+        }
+
+    def __call__(self, requests: pa.Table) -> pa.Table:
+        """One response row for each request row, in order."""
+        rows = requests_of(requests)
+        self.check(rows)
+        answered: dict[int, dict[str, Any]] = {}
+
+        def run(group: list[int]) -> None:
+            answered.update(zip(group, self._answer([rows[i] for i in group]), strict=True))
+
+        # Prompts of like length share a batch: less padding, same answers.
+        order = sorted(range(len(rows)), key=lambda i: (len(rows[i].prompt_ids), i))
+        for group in in_batches(order, self.config.sampling.batch_size):
+            with_smaller_batches(run, group, device=self.config.device)
+        return responses_table([answered[i] for i in range(len(rows))], rows)
+
+    def check(self, rows: Sequence[Request]) -> None:
+        """InputError for a request that this worker cannot answer as it is meant."""
+        room = self.config.sampling.max_tokens + len(self.config.cue_ids)
+        for row in rows:
+            if self._limit is not None and len(row.prompt_ids) + room > self._limit:
+                raise InputError(
+                    f"request of role '{row.role}', item {row.item_id}, condition '{row.condition}'",
+                    f"at most {self._limit} tokens, the model's length",
+                    f"{len(row.prompt_ids)} of the prompt and up to {room} of the answer",
+                    "Shorten the role texts or sampling.max_tokens.",
+                )
+
+    def hooks(self, rows: Sequence[Request]) -> StreamHooks:
+        """The hooks for a batch; the plain sampler has none, and refuses requests that need some."""
+        for row in rows:
+            if row.condition in self.config.steered:
+                raise RunError(
+                    "plain sampler",
+                    "unsteered requests",
+                    f"condition '{row.condition}'",
+                    "Use the hook worker.",
+                )
+        return NoHooks()
+
+    def proof(self, hooks: StreamHooks, place: int) -> dict[str, Any]:
+        """What is recorded about the steering of one row."""
+        return {"steered_tokens": 0, "proof_error": None}
+
+    def _answer(self, rows: list[Request]) -> list[dict[str, Any]]:
+        started = time.perf_counter()
+        hooks = self.hooks(rows)
+        answer = self._generate if self.config.scoring.mode == "generate" else self._score
+        results = answer(rows, hooks)
+        seconds = (time.perf_counter() - started) / len(rows)
+        return [
+            {
+                "request_id": row.request_id,
+                "role": row.role,
+                "condition": row.condition,
+                "item_id": row.item_id,
+                "repeat": row.repeat,
+                "prompt_tokens": len(row.prompt_ids),
+                "seconds": seconds,
+                **self._about,
+                **self.proof(hooks, place),
+                **result,
+            }
+            for place, (row, result) in enumerate(zip(rows, results, strict=True))
+        ]
+
+    def _generate(self, rows: list[Request], hooks: StreamHooks) -> list[dict[str, Any]]:
+        outputs = self._generator([row.prompt_ids for row in rows], [row.request_id for row in rows], hooks)
+        results = []
+        for output in outputs:
+            answer = parse_answer(output.text)
+            results.append(
+                {
+                    "state": answer.state,
+                    "reason": answer.reason,
+                    "text": output.text,
+                    "answer_ids": list(output.ids),
+                    "finish": output.finish,
+                    "new_tokens": len(output.ids),
+                    "fallback": False,
+                }
+            )
+        return results
+
+    def _score(self, rows: list[Request], hooks: StreamHooks) -> list[dict[str, Any]]:
+        """Log-odds behind an empty thought; rows with too little mass, behind a generated one (DESIGN 6)."""
+        cue = list(self.config.cue_ids)
+        results = self._scorer([[*row.prompt_ids, *cue] for row in rows], hooks, self.hooks, rows)
+        weak = [i for i, result in enumerate(results) if result["state"] == "unparsed"]
+        if weak:
+            again = [rows[i] for i in weak]
+            for i, result in zip(weak, self._fallback(again), strict=True):
+                if result is not None:
+                    results[i] = result
+        return results
+
+    def _fallback(self, rows: list[Request]) -> list[dict[str, Any] | None]:
+        """Scores behind the thought that the model writes; None where it never comes to an answer."""
+        outputs = self._generator(
+            [row.prompt_ids for row in rows], [row.request_id for row in rows], self.hooks(rows)
+        )
+        thoughts = [self._scorer.up_to_marker(output.ids, self._generator.stop.text) for output in outputs]
+        places = [i for i, thought in enumerate(thoughts) if thought is not None]
+        results: list[dict[str, Any] | None] = [None] * len(rows)
+        if not places:
+            return results
+        chosen = [rows[i] for i in places]
+        prompts = [[*rows[i].prompt_ids, *(thoughts[i] or ())] for i in places]
+        scored = self._scorer(prompts, self.hooks(chosen), self.hooks, chosen)
+        for i, result in zip(places, scored, strict=True):
+            if result["state"] != "unparsed":
+                text, ids = outputs[i].text, list(outputs[i].ids)
+                results[i] = result | {
+                    "fallback": True,
+                    "reason": "fallback",
+                    "text": text,
+                    "answer_ids": ids,
+                    "new_tokens": len(ids),
+                }
+        return results
+
+
+def _device_name(device: str) -> str:
+    """A name that two machines with the same hardware share."""
+    import torch
+
+    if device.startswith("cuda"):
+        return f"cuda {torch.cuda.get_device_name(torch.device(device))}"
+    return device
+
+
+def versions() -> str:
+    """The libraries that decide what a model answers."""
+    import torch
+    import transformers
+
+    return f"torch {torch.__version__}, transformers {transformers.__version__}"

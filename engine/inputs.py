@@ -1,0 +1,204 @@
+"""Inputs: everything a study names that is read from files and needs no model."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+import polars as pl
+
+from engine.conditions import Condition, expand_conditions
+from engine.errors import InputError
+from engine.hints import check_hints, hint_text, hinted_value
+from engine.prompts import PromptFields
+from engine.questionnaire import Item, load_questionnaires, shared_texts
+from engine.roles import NO_ROLE, Role, generate_roles, load_role_fields, load_roles
+from engine.split import TRAIN, draw, generations, joined, split
+from engine.study import Study
+from engine.template import Template, check_no_marks, load_template
+from engine.textfiles import load_yaml
+
+
+@dataclass(frozen=True)
+class Born:
+    """In which start of the run every role (by name) and every item (by id) joined; see engine.split."""
+
+    roles: dict[str, int]
+    items: dict[str, int]
+
+
+@dataclass(frozen=True)
+class Inputs:
+    """Items (value already grouped), roles and conditions of a study, with the train/test split of both."""
+
+    study: Study
+    items: tuple[Item, ...]
+    definitions: dict[str, str]
+    roles: tuple[Role, ...]
+    conditions: tuple[Condition, ...]
+    template: Template
+    role_split: dict[str, str]
+    item_split: dict[str, str]
+    born: Born
+
+    @cached_property
+    def _by_value(self) -> dict[str, list[Item]]:
+        groups: dict[str, list[Item]] = {}
+        for item in self.items:
+            groups.setdefault(item.value, []).append(item)
+        return groups
+
+    @property
+    def values(self) -> tuple[str, ...]:
+        """Value names, in the order in which they are measured."""
+        return tuple(self._by_value)
+
+    def items_for(self, role: Role) -> list[Item]:
+        """The items that `role` is asked, equal in every condition.
+
+        With an item split, the part that belongs to the role's split; of these, per value, the study's
+        share (at least one), drawn by a hash of seed, role name, value and item (DESIGN 14).
+        """
+        sampling = self.study.sampling
+        split = self.role_split[role.name] if self.study.split.items < 1 else None
+        chosen: list[Item] = []
+        for value, items in self._by_value.items():
+            own = [item for item in items if split is None or self.item_split[item.item_id] == split]
+            if sampling.share < 1 and own:
+                groups = generations([item.item_id for item in own], self.born.items)
+                drawn = draw(groups, sampling.share, "draw", sampling.seed, role.name, value)
+                own = [item for item in own if item.item_id in drawn]
+            chosen.extend(own)
+        return chosen
+
+    def asks(self, role: Role, condition: Condition) -> bool:
+        """Whether the plan holds this role under this condition (steering may be kept to one split)."""
+        wanted = self.study.steer_roles
+        return not condition.is_steered or wanted == "all" or self.role_split[role.name] == wanted
+
+    def hint_text(self, condition: Condition, item: Item) -> str:
+        if condition.hint is None:
+            return ""
+        value = hinted_value(condition.hint, item.value)
+        return hint_text(condition.hint, item.value, self.definitions.get(value))
+
+    def fields(self, role: Role, condition: Condition, item: Item) -> PromptFields:
+        return PromptFields(role.text, role.name, self.hint_text(condition, item), item.question, item.value)
+
+    def items_frame(self) -> pl.DataFrame:
+        """One row per item: item_id, questionnaire, value, agreement, question, split, shared."""
+        shared = {item.item_id for _, items in shared_texts(self.items) for item in items}
+        return pl.DataFrame(
+            {
+                "item_id": [item.item_id for item in self.items],
+                "questionnaire": [item.questionnaire for item in self.items],
+                "value": [item.value for item in self.items],
+                "agreement": pl.Series([item.agreement for item in self.items], dtype=pl.Int8),
+                "question": [item.question for item in self.items],
+                "split": [self.item_split[item.item_id] for item in self.items],
+                "shared": [item.item_id in shared for item in self.items],
+            }
+        )
+
+    def roles_frame(self) -> pl.DataFrame:
+        """One row per role: role, text, split."""
+        return pl.DataFrame(
+            {
+                "role": [role.name for role in self.roles],
+                "text": [role.text for role in self.roles],
+                "split": [self.role_split[role.name] for role in self.roles],
+            }
+        )
+
+
+def load_inputs(study: Study, previous: Born | None = None) -> Inputs:
+    """Read questionnaires, roles, hints and template of `study`; InputError names what is wrong where.
+
+    `previous` is what an earlier start of the same run knew: its roles and items keep their split.
+    """
+    questionnaire = load_questionnaires(study.questionnaires).select(study.values, study.group_by)
+    for item in questionnaire.items:
+        check_no_marks(item.question, f"item {item.item_id}")
+    conditions = expand_conditions(study)
+    values = list(dict.fromkeys(item.value for item in questionnaire.items))
+    check_hints([c.hint for c in conditions if c.hint is not None], values)
+    roles, fixed = _roles(study)
+    born = Born(
+        joined([role.name for role in roles], previous.roles if previous else {}),
+        joined([item.item_id for item in questionnaire.items], previous.items if previous else {}),
+    )
+    template = load_template(study.prompt)
+    _check_template(template, study, conditions)
+    free = [role.name for role in roles if role.name not in fixed]
+    role_split = split(generations(free, born.roles), study.split.roles, study.split.seed) | fixed
+    item_split: dict[str, str] = {}
+    for value in values:
+        names = [item.item_id for item in questionnaire.items if item.value == value]
+        item_split |= split(generations(names, born.items), study.split.items, study.split.seed)
+    definitions = questionnaire.definitions | _definitions(study.definitions)
+    return Inputs(
+        study, questionnaire.items, definitions, roles, conditions, template, role_split, item_split, born
+    )
+
+
+def _roles(study: Study) -> tuple[tuple[Role, ...], dict[str, str]]:
+    """All roles, and the split of those whose file or generator names one ("no role" trains)."""
+    roles: list[Role] = []
+    fixed: dict[str, str] = {}
+    for file in study.roles.files:
+        loaded = load_roles(file.path, file.text_field)
+        roles += loaded
+        fixed |= {role.name: file.split for role in loaded if file.split}
+    for generator in study.roles.generate:
+        drawn = generate_roles(load_role_fields(generator.fields), generator.n, generator.seed)
+        roles += drawn
+        fixed |= {role.name: generator.split for role in drawn if generator.split}
+    _refuse_duplicates(roles)
+    if study.roles.no_role:
+        roles.insert(0, NO_ROLE)
+        fixed[NO_ROLE.name] = TRAIN
+    return tuple(roles), fixed
+
+
+def _refuse_duplicates(roles: list[Role]) -> None:
+    names: dict[str, Role] = {}
+    texts: dict[str, Role] = {}
+    for role in roles:
+        for seen, key, what in ((names, role.name, "name"), (texts, role.text, "text")):
+            if key in seen:
+                raise InputError(
+                    "study, field roles",
+                    f"roles of which no two have the same {what}",
+                    f"'{seen[key].name}' and '{role.name}' with the {what} '{key[:80]}'",
+                    "Remove one; generators with different seeds can collide, one generator cannot.",
+                )
+            seen[key] = role
+
+
+def _check_template(template: Template, study: Study, conditions: tuple[Condition, ...]) -> None:
+    where = f"prompt template {template.name}"
+    spans = any(op.span == "prompt_span" for c in conditions for op in c.operations)
+    if spans and not template.marks_span:
+        raise InputError(
+            where,
+            "a span marked by the filter 'span', since the study steers at 'prompt_span'",
+            "no mark",
+            'Write for example {{ " your values" | span }}, or steer with span: prompt.',
+        )
+    if study.hints and "hint" not in template.variables:
+        raise InputError(where, "the variable 'hint', since the study has hints", "none", "Add {{ hint }}.")
+    if (study.roles.files or study.roles.generate) and "role" not in template.variables:
+        raise InputError(where, "the variable 'role', since the study has roles", "none", "Add {{ role }}.")
+
+
+def _definitions(path: Path | None) -> dict[str, str]:
+    """A YAML mapping of value names to their definitions, for hints."""
+    if path is None:
+        return {}
+    data = load_yaml(path)
+    if not isinstance(data, dict) or not all(isinstance(text, str) for text in data.values()):
+        raise InputError(
+            f"definitions {path}", "a mapping of value name to text", "something else", "Mend the file."
+        )
+    return {str(value): text for value, text in data.items()}

@@ -1,0 +1,166 @@
+"""Models: where they come from, what they are (digest), and how they are loaded for sampling."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from engine.errors import InputError
+from engine.identity import digest_files, digest_text
+from engine.study import ModelSpec
+
+if TYPE_CHECKING:
+    import torch
+
+# Tokenizer files are not among them: the prompt builder's digest covers what they do.
+_WEIGHT_PATTERNS = ("config.json", "*.safetensors", "*.safetensors.index.json", "generation_config.json")
+
+
+@dataclass(frozen=True)
+class ModelSource:
+    """A model on this machine: `folder` holds config, weights (safetensors) and tokenizer."""
+
+    name: str
+    folder: Path
+    revision: str | None
+    dtype: str
+    trust_remote_code: bool
+
+    def digest(self) -> bytes:
+        """What the model is. A hub model is its commit; a directory is its files' contents."""
+        if self.revision is not None:
+            return digest_text("hub", self.name, self.revision)
+        return digest_files(file for pattern in _WEIGHT_PATTERNS for file in self.folder.glob(pattern))
+
+
+def resolve_model(spec: ModelSpec) -> ModelSource:
+    """Find the model of a study, on this machine or on the hub; InputError when it is not there."""
+    if spec.path is not None:
+        _check_folder(spec.path)
+        return ModelSource(str(spec.path), spec.path, None, spec.dtype, spec.trust_remote_code)
+    from huggingface_hub import snapshot_download
+    from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
+
+    assert spec.hub is not None
+    patterns = ["*.json", "*.safetensors", "*.model", "*.txt", "*.jinja"]
+    if spec.trust_remote_code:
+        patterns.append("*.py")
+    try:
+        folder = Path(snapshot_download(spec.hub, revision=spec.revision, allow_patterns=patterns))
+    except (HfHubHTTPError, HFValidationError, LocalEntryNotFoundError, OSError) as error:
+        raise InputError(
+            "study, field model.hub",
+            f"the hub model {spec.hub} at revision {spec.revision or 'main'}",
+            " ".join(str(error).split())[:300],
+            "Check name, revision, login and network, or give a directory with model.path.",
+        ) from error
+    # The folder of a snapshot is named by the commit it was made from.
+    return ModelSource(spec.hub, folder, folder.name, spec.dtype, spec.trust_remote_code)
+
+
+def _check_folder(folder: Path) -> None:
+    where = "study, field model.path"
+    if not folder.is_dir():
+        raise InputError(where, "a model directory", f"none at {folder}", "Check the path.")
+    if not (folder / "config.json").is_file():
+        raise InputError(where, f"config.json in {folder}", "none", "Point it at a saved transformers model.")
+    if not list(folder.glob("*.safetensors")):
+        raise InputError(
+            where,
+            f"weights as *.safetensors in {folder}",
+            "none",
+            "Save the model with safe_serialization=True: pickled weights are not read.",
+        )
+
+
+def load_tokenizer(source: ModelSource) -> Any:
+    """The tokenizer as transformers' AutoTokenizer gives it."""
+    from transformers import AutoTokenizer
+
+    try:
+        return AutoTokenizer.from_pretrained(source.folder, trust_remote_code=source.trust_remote_code)
+    except (OSError, ValueError) as error:
+        raise InputError(
+            f"tokenizer of {source.name}",
+            "files that AutoTokenizer loads",
+            " ".join(str(error).split())[:300],
+            "Save the tokenizer beside the model.",
+        ) from error
+
+
+def load_config(source: ModelSource) -> Any:
+    """The text part of the model's configuration (hidden_size, num_hidden_layers, …)."""
+    from transformers import AutoConfig
+
+    try:
+        config = AutoConfig.from_pretrained(source.folder, trust_remote_code=source.trust_remote_code)
+    except (OSError, ValueError, KeyError) as error:
+        raise InputError(
+            f"config.json of {source.name}",
+            "a model that transformers knows",
+            " ".join(str(error).split())[:300],
+            "Check the file; a model with code of its own needs model.trust_remote_code.",
+        ) from error
+    return config.get_text_config()
+
+
+def load_model(source: ModelSource, device: str) -> Any:
+    """The model in evaluation mode on `device`, in the study's dtype, from safetensors only."""
+    import torch
+    from transformers import AutoModelForCausalLM
+
+    try:
+        model: Any = AutoModelForCausalLM.from_pretrained(
+            source.folder,
+            dtype=getattr(torch, source.dtype),
+            trust_remote_code=source.trust_remote_code,
+            use_safetensors=True,
+        )
+        return model.to(device).eval()
+    except (OSError, ValueError, RuntimeError) as error:
+        raise InputError(
+            f"model {source.name}",
+            f"a causal language model that loads in {source.dtype} on {device}",
+            " ".join(str(error).split())[:300],
+            "Check the weights, the dtype and the memory of the device.",
+        ) from error
+
+
+def resolve_device(device: str) -> str:
+    """`auto` is the first GPU where there is one, else the CPU; anything else must exist."""
+    import torch
+
+    if device == "auto":
+        return "cuda" if torch.cuda.is_available() else "cpu"
+    try:
+        torch.empty(0, device=torch.device(device))
+    except (RuntimeError, AssertionError) as error:
+        raise InputError(
+            "study, field model.device", "a device of this machine", f"{device} ({error})", "Use 'auto'."
+        ) from error
+    return device
+
+
+def decoder_layers(model: Any) -> torch.nn.ModuleList:
+    """The list of decoder layers of a decoder-only model, wherever its architecture keeps it."""
+    for path in (
+        "model.layers",
+        "model.language_model.layers",
+        "transformer.h",
+        "model.decoder.layers",
+        "gpt_neox.layers",
+    ):
+        module = model
+        for name in path.split("."):
+            module = getattr(module, name, None)
+            if module is None:
+                break
+        else:
+            return module
+    raise InputError(
+        f"model {type(model).__name__}",
+        "a decoder-only model with a list of decoder layers",
+        "none that is known",
+        "Steering knows Llama-, Gemma-, Qwen-, Mistral-, GPT-2-, OPT- and NeoX-shaped models.",
+    )

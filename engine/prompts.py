@@ -1,0 +1,170 @@
+"""Prompts: from role, hint and question to token ids and the positions of the span (DESIGN 8).
+
+This is the only place where text becomes tokens: every backend receives ids.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from engine.errors import InputError
+from engine.identity import digest, digest_text
+from engine.template import SPAN_CLOSE, SPAN_OPEN, Template
+
+
+@dataclass(frozen=True)
+class PromptFields:
+    """What one request puts into the template."""
+
+    role: str
+    role_name: str
+    hint: str
+    question: str
+    value: str
+
+
+@dataclass(frozen=True)
+class Prompt:
+    """`ids` as the model receives them; `span` are the indices into `ids` of the steered tokens."""
+
+    text: str
+    ids: tuple[int, ...]
+    span: tuple[int, ...]
+
+
+class PromptBuilder:
+    """Renders and tokenises prompts with one template and one tokenizer (a fast one: it gives offsets)."""
+
+    def __init__(self, template: Template, tokenizer: Any) -> None:
+        self.template, self.tokenizer = template, tokenizer
+        self._parts = template.parts()
+        if not getattr(tokenizer, "is_fast", False):
+            raise InputError(
+                "tokenizer",
+                "a fast tokenizer (tokenizer.json), which gives character offsets",
+                type(tokenizer).__name__,
+                "Convert it with transformers' convert_slow_tokenizer, or use a model that has one.",
+            )
+        if template.chat and not tokenizer.chat_template:
+            raise InputError(
+                "study, field prompt.chat", "a tokenizer with a chat template", "none", "Set 'chat: false'."
+            )
+        self._prefix, self._suffix = _convention(tokenizer)
+
+    @property
+    def digest(self) -> bytes:
+        """Over the template, the tokenizer and its chat template: what turns fields into ids."""
+        backend = self.tokenizer.backend_tokenizer
+        # Padding and truncation are state of the last call, not of the tokenizer.
+        backend.no_padding()
+        backend.no_truncation()
+        chat = str(self.tokenizer.chat_template) if self.template.chat else ""
+        return digest(self.template.digest, digest_text(backend.to_str(), chat), repr(self._prefix).encode())
+
+    def texts(self, fields: PromptFields) -> tuple[str, list[tuple[int, int]]]:
+        """The prompt as text and the character ranges of the span in it."""
+        values = {name: getattr(fields, name) for name in self.template.variables}
+        contents = [(role, part.render(values)) for role, part in self._parts]
+        marked = self._chat(contents) if self.template.chat else contents[0][1]
+        return _unmark(marked)
+
+    def _chat(self, contents: list[tuple[str, str]]) -> str:
+        messages = [{"role": role, "content": content} for role, content in contents]
+        prefilled = messages[-1]["role"] == "assistant"
+        text = self.tokenizer.apply_chat_template(
+            messages,
+            tokenize=False,
+            add_generation_prompt=not prefilled,
+            continue_final_message=prefilled,
+        )
+        return str(text)
+
+    def build(self, rows: Sequence[PromptFields]) -> list[Prompt]:
+        """Prompts of `rows`, tokenised together; InputError when a span does not decode to its text."""
+        rendered = [self.texts(fields) for fields in rows]
+        encoded = self.tokenizer(
+            [text for text, _ in rendered],
+            add_special_tokens=False,
+            return_offsets_mapping=True,
+            return_attention_mask=False,
+            return_token_type_ids=False,
+        )
+        offsets = encoded["offset_mapping"]
+        return [
+            self._prompt(text, ranges, encoded["input_ids"][i], offsets[i])
+            for i, (text, ranges) in enumerate(rendered)
+        ]
+
+    def _prompt(
+        self, text: str, ranges: list[tuple[int, int]], ids: list[int], offsets: list[tuple[int, int]]
+    ) -> Prompt:
+        # The tokenizer's convention puts BOS first; a text (chat templates mostly) that already begins
+        # with it gets no second one, and a chat template that leaves it out has its reasons.
+        n_prefix = len(self._prefix)
+        add = not self.template.chat and tuple(ids[:n_prefix]) != self._prefix
+        shift = n_prefix if add else 0
+        span: list[int] = []
+        for start, end in ranges:
+            inside = [i for i, (a, b) in enumerate(offsets) if a < end and b > start and a < b]
+            self._check_span(text[start:end], [ids[i] for i in inside])
+            span.extend(i + shift for i in inside)
+        full = (*self._prefix, *ids) if add else tuple(ids)
+        return Prompt(text, full, tuple(sorted(set(span))))
+
+    def _check_span(self, wanted: str, ids: list[int]) -> None:
+        found = self.tokenizer.decode(ids, clean_up_tokenization_spaces=False)
+        if not ids or found.strip() != wanted.strip():
+            raise InputError(
+                f"prompt template {self.template.name}, span '{wanted.strip()}'",
+                "tokens that decode to exactly the span",
+                f"'{found}'",
+                "Let the span begin and end between words (a leading space belongs into it).",
+            )
+
+    def continuation(self, text: str) -> list[int]:
+        """Ids of `text` as it follows a prompt (no special tokens, no space put in front).
+
+        Tokenisers that put a space before the first word are asked for the text behind a line break,
+        whose tokens are then taken off again.
+        """
+        anchor = self.tokenizer("\n", add_special_tokens=False)["input_ids"]
+        joined = self.tokenizer("\n" + text, add_special_tokens=False)["input_ids"]
+        if joined[: len(anchor)] == anchor:
+            return list(joined[len(anchor) :])
+        return list(self.tokenizer(text, add_special_tokens=False)["input_ids"])
+
+
+def _unmark(marked: str) -> tuple[str, list[tuple[int, int]]]:
+    """`marked` without the marks, and the character ranges that they enclosed."""
+    text: list[str] = []
+    ranges: list[tuple[int, int]] = []
+    position = start = 0
+    for piece in _split_marks(marked):
+        if piece == SPAN_OPEN:
+            start = position
+        elif piece == SPAN_CLOSE:
+            ranges.append((start, position))
+        else:
+            text.append(piece)
+            position += len(piece)
+    return "".join(text), ranges
+
+
+def _split_marks(marked: str) -> list[str]:
+    for mark in (SPAN_OPEN, SPAN_CLOSE):
+        marked = marked.replace(mark, f"\0{mark}\0")
+    return marked.split("\0")
+
+
+def _convention(tokenizer: Any) -> tuple[tuple[int, ...], tuple[int, ...]]:
+    """The special tokens that the tokenizer itself puts before and after a text."""
+    plain = tokenizer("a", add_special_tokens=False)["input_ids"]
+    full = tokenizer("a", add_special_tokens=True)["input_ids"]
+    for start in range(len(full) - len(plain) + 1):
+        if full[start : start + len(plain)] == plain:
+            return tuple(full[:start]), tuple(full[start + len(plain) :])
+    raise InputError(
+        "tokenizer", "special tokens before and after the text only", str(full), "Use another tokenizer."
+    )

@@ -1,0 +1,338 @@
+"""The study file: what to ask, of whom, under which steering, and how to analyse it.
+
+A study is YAML, checked here against a schema that refuses unknown keys, so that a misspelt strength
+stops a sweep instead of running it unsteered. Relative paths are relative to the study file.
+"""
+
+from __future__ import annotations
+
+import difflib
+import math
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import pydantic
+import yaml
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
+
+from engine.errors import InputError
+
+SCHEMA_VERSION = 1
+
+
+def _finite(value: float) -> float:
+    if not math.isfinite(value):
+        raise ValueError(f"a finite number is needed, not {value}")
+    return value
+
+
+Finite = Annotated[float, AfterValidator(_finite)]
+Share = Annotated[float, Field(gt=0.0, le=1.0), AfterValidator(_finite)]
+
+
+class _Spec(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class ModelSpec(_Spec):
+    """Which model answers: a hub name with a revision, or a local directory."""
+
+    hub: str | None = None
+    revision: str | None = None
+    path: Path | None = None
+    dtype: Literal["float32", "bfloat16", "float16"] = "bfloat16"
+    device: str = "auto"
+    trust_remote_code: bool = False
+
+    @model_validator(mode="after")
+    def _one_source(self) -> ModelSpec:
+        if (self.hub is None) == (self.path is None):
+            raise ValueError("give either 'hub' (with 'revision') or 'path', not both and not neither")
+        if self.revision is not None and self.hub is None:
+            raise ValueError("'revision' belongs to 'hub'; a local directory has none")
+        return self
+
+
+class RoleFile(_Spec):
+    """A file of roles; `split` puts all of its roles into the training or the test part."""
+
+    path: Path
+    text_field: str | None = None
+    split: Literal["train", "test"] | None = None
+
+
+class RoleGenerator(_Spec):
+    """`n` roles drawn from a YAML file of field: options, no two alike."""
+
+    fields: Path
+    n: int = Field(gt=0)
+    seed: int = 0
+    split: Literal["train", "test"] | None = None
+
+
+class RolesSpec(_Spec):
+    files: tuple[RoleFile, ...] = ()
+    generate: tuple[RoleGenerator, ...] = ()
+    no_role: bool = True
+
+    @model_validator(mode="after")
+    def _some(self) -> RolesSpec:
+        if not (self.files or self.generate or self.no_role):
+            raise ValueError("no role at all: give 'files', 'generate' or 'no_role: true'")
+        return self
+
+
+class PromptSpec(_Spec):
+    """The prompt template: a built-in name, or the path of a Jinja2 text or a YAML list of messages.
+
+    `chat` sends it through the tokenizer's chat template (a text becomes one user message).
+    `answer_cue` is what stands between the prompt and the answer when the thought is left empty
+    (logprob mode).
+    """
+
+    template: Literal["default", "paper_order", "chat"] = "default"
+    path: Path | None = None
+    chat: bool = False
+    answer_cue: str = "\nAnswer:"
+
+
+class HintSpec(_Spec):
+    """Prompt steering: the respondent is (dis)inclined to `value`; `asked` is the value being asked about."""
+
+    value: str
+    inclination: Literal["inclined", "disinclined"]
+    name: str | None = None
+
+    @property
+    def label(self) -> str:
+        return self.name or f"{self.inclination}:{self.value}"
+
+
+class SaeSource(_Spec):
+    """An SAE by sae-lens' release and id, or a directory in sae-lens' format."""
+
+    release: str | None = None
+    id: str | None = None
+    path: Path | None = None
+
+    @model_validator(mode="after")
+    def _one_source(self) -> SaeSource:
+        if (self.path is None) == (self.release is None):
+            raise ValueError("give either 'release' and 'id', or 'path'")
+        if (self.release is None) != (self.id is None):
+            raise ValueError("'release' and 'id' belong together")
+        return self
+
+
+class DirectionFile(_Spec):
+    """One vector `[d_model]` under `key` in a safetensors file."""
+
+    path: Path
+    key: str = "direction"
+
+
+class HookPointSpec(_Spec):
+    """`resid_post` of layer L is the output of decoder layer L, `resid_pre` its input."""
+
+    layer: int = Field(ge=0)
+    place: Literal["resid_pre", "resid_post"] = "resid_post"
+
+    def __str__(self) -> str:
+        return f"{self.place}.{self.layer}"
+
+
+Unit = Literal["raw", "unit_norm", "max_activation", "residual_norm"]
+
+
+class OperationSpec(_Spec):
+    """One steering operation, or a grid of them: every feature with every strength.
+
+    `add` adds strength × unit × direction; `clamp` sets the component along the unit direction to
+    strength × unit (its length in stream units); `project_out` removes that component and takes no strength.
+    """
+
+    kind: Literal["add", "clamp", "project_out"] = "add"
+    sae: SaeSource | None = None
+    direction: DirectionFile | None = None
+    features: tuple[Annotated[int, Field(ge=0)], ...] = ()
+    strengths: tuple[Finite, ...] = ()
+    unit: Unit = "raw"
+    span: Literal["prompt_span", "prompt", "generated", "all"] = "prompt_span"
+    hook_point: HookPointSpec | None = None
+
+    @model_validator(mode="after")
+    def _coherent(self) -> OperationSpec:
+        if (self.sae is None) == (self.direction is None):
+            raise ValueError("an operation takes either 'sae' with 'features', or 'direction'")
+        if self.sae is not None and not self.features:
+            raise ValueError("'sae' needs 'features': the list of feature numbers")
+        if self.direction is not None and self.features:
+            raise ValueError("'features' belongs to 'sae', not to 'direction'")
+        if self.direction is not None and self.hook_point is None:
+            raise ValueError("'direction' needs 'hook_point': a plain vector does not say where it lives")
+        if self.direction is not None and self.unit == "max_activation":
+            raise ValueError("unit 'max_activation' is defined for SAE features only")
+        if (self.kind == "project_out") != (not self.strengths):
+            raise ValueError("'add' and 'clamp' need 'strengths', 'project_out' takes none")
+        for name, given in (("features", self.features), ("strengths", self.strengths)):
+            if len(set(given)) != len(given):
+                raise ValueError(f"'{name}' names a number twice")
+        return self
+
+
+class SteeringSpec(_Spec):
+    """A list of operations applied together; grids inside them multiply into conditions."""
+
+    operations: tuple[OperationSpec, ...] = Field(min_length=1)
+    name: str | None = None
+
+
+class SamplingSpec(_Spec):
+    method: Literal["greedy", "sample"] = "greedy"
+    temperature: Annotated[float, Field(gt=0), AfterValidator(_finite)] | None = None
+    top_p: Annotated[float, Field(gt=0, le=1)] = 1.0
+    max_tokens: int = Field(default=100, gt=0)
+    repeats: int = Field(default=1, gt=0)
+    seed: int = 0
+    share: Share = 1.0
+    batch_size: int = Field(default=64, gt=0)
+
+    @model_validator(mode="after")
+    def _coherent(self) -> SamplingSpec:
+        if self.method == "greedy":
+            if self.repeats > 1:
+                raise ValueError("greedy answers are all alike: 'repeats' above 1 needs 'method: sample'")
+            if self.temperature is not None or self.top_p != 1.0:
+                raise ValueError("'temperature' and 'top_p' need 'method: sample'")
+        elif self.temperature is None:
+            raise ValueError("'method: sample' needs 'temperature'")
+        return self
+
+
+class SplitSpec(_Spec):
+    """Shares of roles and of each value's items that belong to the training part; the rest is test.
+
+    Training roles are asked training items and test roles test items where `items` is below 1;
+    otherwise everybody is asked everything.
+    """
+
+    roles: Share = 0.8
+    items: Share = 1.0
+    seed: int = 0
+
+
+class ScoringSpec(_Spec):
+    mode: Literal["generate", "logprob"] = "generate"
+    mass_threshold: Annotated[float, Field(ge=0, lt=1)] = 0.5
+
+
+class DiscoverySpec(_Spec):
+    alpha: Annotated[float, Field(gt=0, lt=1)] = 0.05
+    replicates: int = Field(default=200, gt=0)
+    resample: Literal["half_without_replacement", "with_replacement"] = "half_without_replacement"
+    seed: int = 0
+    drop_shared_items: bool = True
+    threshold: Annotated[float, Field(gt=0, le=1)] = 0.5
+
+
+class EffectsSpec(_Spec):
+    fdr: Annotated[float, Field(gt=0, lt=1)] = 0.05
+    resamples: int = Field(default=2000, ge=100)
+    seed: int = 0
+
+
+class Study(_Spec):
+    """A validated study; `source` is the file it came from (paths inside are absolute)."""
+
+    schema_version: Literal[1] = Field(alias="schema")
+    name: str = Field(min_length=1)
+    model: ModelSpec
+    questionnaires: tuple[Path, ...] = Field(min_length=1)
+    values: tuple[str, ...] | None = None
+    group_by: Literal["name", "scale"] = "name"
+    definitions: Path | None = None
+    roles: RolesSpec
+    prompt: PromptSpec = PromptSpec()
+    hints: tuple[HintSpec, ...] = ()
+    steering: tuple[SteeringSpec, ...] = ()
+    steer_roles: Literal["all", "train", "test"] = "all"
+    sampling: SamplingSpec = SamplingSpec()
+    split: SplitSpec = SplitSpec()
+    scoring: ScoringSpec = ScoringSpec()
+    discovery: DiscoverySpec = DiscoverySpec()
+    effects: EffectsSpec = EffectsSpec()
+    out: Path
+
+    @model_validator(mode="after")
+    def _coherent(self) -> Study:
+        if self.scoring.mode == "logprob" and self.sampling.method != "greedy":
+            raise ValueError("logprob mode reads probabilities and draws nothing: use 'method: greedy'")
+        labels = [hint.label for hint in self.hints]
+        if len(set(labels)) != len(labels):
+            raise ValueError("two hints carry the same name")
+        return self
+
+
+def load_study(path: Path | str) -> Study:
+    """Read and check a study file; InputError names the file and the path of the field."""
+    path = Path(path)
+    try:
+        data = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise InputError(
+            f"study file {path}", "a readable YAML file", error.strerror or str(error), "Check the path."
+        ) from error
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        text = " ".join(str(error).split())
+        raise InputError(f"study file {path}", "valid YAML", text, "Mend the line that it names.") from error
+    return parse_study(data, where=f"study file {path}", base=path.resolve().parent)
+
+
+def parse_study(data: Any, where: str, base: Path) -> Study:
+    """Validate the mapping `data`; relative paths in it are resolved against the folder `base`."""
+    if not isinstance(data, dict):
+        raise InputError(where, "a mapping of study fields", type(data).__name__, "See examples/.")
+    try:
+        study = Study.model_validate(data)
+    except pydantic.ValidationError as error:
+        raise _as_input_error(error, where) from error
+    return _absolute(study, base)
+
+
+def _as_input_error(error: pydantic.ValidationError, where: str) -> InputError:
+    first, *others = error.errors(include_url=False)
+    field = ".".join(str(part) for part in first["loc"]) or "the study as a whole"
+    found = repr(first["input"]) if not isinstance(first["input"], (dict, BaseModel)) else "what is there"
+    expected, remedy = first["msg"].removeprefix("Value error, "), "Mend the field."
+    if first["type"] == "extra_forbidden":
+        key = str(first["loc"][-1])
+        close = difflib.get_close_matches(key, _all_keys(Study), n=3)
+        expected, found = "a known key", f"the unknown key '{key}'"
+        remedy = f"Did you mean {' or '.join(close)}?" if close else "Remove it or mend its spelling."
+    elif first["type"] == "missing":
+        expected, found, remedy = "this field", "nothing", "Add it; examples/ has complete studies."
+    if others:
+        rest = "; ".join(f"{'.'.join(map(str, e['loc'])) or 'study'}: {e['msg']}" for e in others[:5])
+        remedy += f" ({len(others)} more: {rest})"
+    return InputError(f"{where}, field {field}", expected, found, remedy)
+
+
+def _all_keys(model: type[BaseModel]) -> set[str]:
+    """Every key that may stand anywhere in a study, for "did you mean"."""
+    keys: set[str] = set()
+    for cls in [model, *_Spec.__subclasses__()]:
+        keys.update(field.alias or name for name, field in cls.model_fields.items())
+    return keys
+
+
+def _absolute(value: Any, base: Path) -> Any:
+    """`value` with every Path inside made absolute against `base` (models are frozen, so copies)."""
+    if isinstance(value, Path):
+        expanded = value.expanduser()
+        return expanded if expanded.is_absolute() else (base / expanded).resolve()
+    if isinstance(value, BaseModel):
+        changed = {name: _absolute(getattr(value, name), base) for name in type(value).model_fields}
+        return value.model_copy(update=changed)
+    if isinstance(value, tuple):
+        return tuple(_absolute(item, base) for item in value)
+    return value

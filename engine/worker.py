@@ -1,0 +1,80 @@
+"""The worker seam: a class with `__call__(pa.Table) -> pa.Table`, from requests to responses (DESIGN 1)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import pyarrow as pa
+
+from engine.errors import RunError
+from engine.identity import DIGEST_SIZE
+from engine.models import ModelSource
+from engine.prompts import Prompt
+from engine.store import RESPONSE_SCHEMA
+from engine.study import SamplingSpec, ScoringSpec
+
+REQUEST_SCHEMA = pa.schema(
+    [
+        ("request_id", pa.binary(DIGEST_SIZE)),
+        ("role", pa.string()),
+        ("condition", pa.string()),
+        ("item_id", pa.string()),
+        ("repeat", pa.int32()),
+        ("prompt_ids", pa.list_(pa.int32())),
+        ("span", pa.list_(pa.int32())),  # indices into prompt_ids
+    ]
+)
+
+
+class Worker(Protocol):
+    """Answers a table of requests (REQUEST_SCHEMA) with a table of responses (RESPONSE_SCHEMA), in order."""
+
+    def __call__(self, requests: pa.Table) -> pa.Table: ...
+
+
+@dataclass(frozen=True)
+class WorkerConfig:
+    """What every worker needs; plain data, so that it travels to other processes.
+
+    yes_ids and no_ids: token ids of the spellings scored in logprob mode, as they follow `cue_ids`.
+    canary: a prompt of the study on which the worker proves at start that steering reaches the output.
+    steered: names of the conditions that a worker without hooks must refuse.
+    """
+
+    source: ModelSource
+    device: str
+    sampling: SamplingSpec
+    scoring: ScoringSpec
+    cue_ids: tuple[int, ...]
+    yes_ids: tuple[tuple[int, ...], ...]
+    no_ids: tuple[tuple[int, ...], ...]
+    canary: Prompt
+    steered: frozenset[str]
+
+
+@dataclass(frozen=True)
+class Request:
+    """One row of REQUEST_SCHEMA."""
+
+    request_id: bytes
+    role: str
+    condition: str
+    item_id: str
+    repeat: int
+    prompt_ids: list[int]
+    span: list[int]
+
+
+def requests_of(table: pa.Table) -> list[Request]:
+    return [Request(**row) for row in table.select(REQUEST_SCHEMA.names).to_pylist()]
+
+
+def responses_table(rows: Sequence[dict[str, Any]], requests: Sequence[Request]) -> pa.Table:
+    """Responses in the order of `requests`; RunError unless row i answers request i, each exactly once."""
+    if [row["request_id"] for row in rows] != [request.request_id for request in requests]:
+        raise RunError(
+            "worker", "one response for each request, in order", "something else", "Report this as a bug."
+        )
+    return pa.Table.from_pylist(list(rows), schema=RESPONSE_SCHEMA)

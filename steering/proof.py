@@ -1,0 +1,222 @@
+"""Proof that steering happened as labelled, by a check that does not trust the code that steers (DESIGN 7).
+
+The stream is recorded before the steering hook and where the next module receives it. What should have
+changed is computed again from the row's condition and its token ids alone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from engine.errors import RunError
+from engine.generation import Batch
+from engine.models import decoder_layers
+from engine.study import HookPointSpec
+from engine.worker import Request
+from steering.operations import Operation
+from steering.stream import hooked
+
+if TYPE_CHECKING:
+    import torch
+
+
+@dataclass
+class RowProof:
+    """Steered prompt tokens of a row and the largest |observed − expected| change of its stream."""
+
+    steered_tokens: int = 0
+    error: float = 0.0
+
+
+@dataclass(frozen=True)
+class Change:
+    """The stream [width, d_model] of one row at one hook point, in float32; `dtype` is the model's."""
+
+    before: torch.Tensor
+    after: torch.Tensor
+    expected: torch.Tensor
+    touched: list[int]
+    dtype: torch.dtype
+
+
+class StreamProbe:
+    """Records the stream before and after steering at some hook points during one forward pass."""
+
+    def __init__(self, model: Any, points: Sequence[HookPointSpec]) -> None:
+        self._model, self._points = model, points
+        self.before: dict[HookPointSpec, torch.Tensor] = {}
+        self.after: dict[HookPointSpec, torch.Tensor] = {}
+
+    @contextmanager
+    def recording_before(self) -> Iterator[None]:
+        """Enter this outside the steering: hooks run in the order in which they were set."""
+        with ExitStack() as stack:
+            for point in self._points:
+                stack.enter_context(hooked(self._model, point, _recorder(self.before, point)))
+            yield
+
+    @contextmanager
+    def recording_after(self) -> Iterator[None]:
+        """Enter this inside the steering."""
+        with ExitStack() as stack:
+            for point in self._points:
+                consumer = _consumer(self._model, point)
+                recorder = _recorder(self.after, point)
+                if consumer is None:
+                    stack.enter_context(hooked(self._model, point, recorder))
+                else:
+                    # Prepended: what the consumer is given, before operations at its own resid_pre.
+                    handle = consumer.register_forward_pre_hook(
+                        _receiving(recorder), prepend=True, with_kwargs=True
+                    )
+                    stack.callback(handle.remove)
+            yield
+
+
+def _consumer(model: Any, point: HookPointSpec) -> Any:
+    """The module that receives the stream behind `point`, or None where it is not known.
+
+    Behind resid_post of the last layer that is the final norm. Behind resid_pre the place itself is read
+    again.
+    """
+    layers = decoder_layers(model)
+    if point.place == "resid_pre":
+        return None
+    if point.layer + 1 < len(layers):
+        return layers[point.layer + 1]
+    for path in ("model.norm", "model.language_model.norm", "transformer.ln_f", "gpt_neox.final_layer_norm"):
+        module = model
+        for name in path.split("."):
+            module = getattr(module, name, None)
+        if module is not None:
+            return module
+    return None
+
+
+def _recorder(store: dict[HookPointSpec, torch.Tensor], point: HookPointSpec) -> Any:
+    def record(stream: torch.Tensor) -> None:
+        store[point] = stream.detach().clone()
+
+    return record
+
+
+def _receiving(recorder: Any) -> Any:
+    def hook(module: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+        recorder(args[0] if args else kwargs["hidden_states"])
+
+    return hook
+
+
+def check_prompt_pass(
+    probe: StreamProbe,
+    batch: Batch,
+    rows: Sequence[Request],
+    conditions: Mapping[str, Sequence[Operation]],
+    span_text: str,
+    tokenizer: Any,
+) -> list[RowProof]:
+    """Proofs of all rows after the pass over the prompts; RunError at the first row that fails."""
+    proofs = []
+    for place, request in enumerate(rows):
+        operations = [op for op in conditions.get(request.condition, ()) if op.span != "generated"]
+        ids = batch.ids[place, batch.starts[place] :].tolist()
+        _check_ids(ids, request)
+        steered: set[int] = set()
+        error = 0.0
+        for point, before in probe.before.items():
+            own = [op for op in operations if op.hook_point == point]
+            positions = {id(op): _positions(op, ids, request, span_text, tokenizer) for op in own}
+            rows_before = before[place, batch.starts[place] :].float()
+            rows_after = probe.after[point][place, batch.starts[place] :].float()
+            expected = _expected(rows_before, own, positions)
+            touched = sorted({i for found in positions.values() for i in found})
+            change = Change(rows_before, rows_after, expected, touched, before.dtype)
+            error = max(error, _compare(change, request, point))
+            steered.update(touched)
+        if own_missing := [op for op in operations if op.hook_point not in probe.before]:
+            raise _failure(request, f"a pass through {own_missing[0].hook_point}", "none")
+        proofs.append(RowProof(len(steered), error))
+    return proofs
+
+
+def check_step(
+    probe: StreamProbe, rows: Sequence[Request], conditions: Mapping[str, Sequence[Operation]]
+) -> list[float]:
+    """Largest error per row after one generated token; RunError at the first row that fails."""
+    errors = []
+    for place, request in enumerate(rows):
+        operations = [op for op in conditions.get(request.condition, ()) if op.span in ("generated", "all")]
+        error = 0.0
+        for point, before in probe.before.items():
+            own = [op for op in operations if op.hook_point == point]
+            rows_before, rows_after = before[place].float(), probe.after[point][place].float()
+            expected = _expected(rows_before, own, {id(op): [0] for op in own})
+            change = Change(rows_before, rows_after, expected, [0] if own else [], before.dtype)
+            error = max(error, _compare(change, request, point))
+        errors.append(error)
+    return errors
+
+
+def _check_ids(ids: list[int], request: Request) -> None:
+    if ids[: len(request.prompt_ids)] != list(request.prompt_ids):
+        raise _failure(request, "the request's own tokens in its row", "other tokens")
+
+
+def _positions(op: Operation, ids: list[int], request: Request, span_text: str, tokenizer: Any) -> list[int]:
+    """Where `op` should act, by the tokens themselves: those of a span must decode to its words."""
+    if op.span in ("prompt", "all"):
+        return list(range(len(request.prompt_ids) if op.span == "prompt" else len(ids)))
+    found = tokenizer.decode([ids[i] for i in request.span], clean_up_tokenization_spaces=False)
+    if " ".join(found.split()) != span_text:
+        raise _failure(request, f"steered tokens that decode to '{span_text}'", f"'{found}'")
+    return list(request.span)
+
+
+def _expected(
+    before: torch.Tensor, operations: Sequence[Operation], positions: Mapping[int, Sequence[int]]
+) -> torch.Tensor:
+    """The stream [width, d_model] as the operations, one after the other, should leave it."""
+    expected = before.clone()
+    for op in operations:
+        place = list(positions[id(op)])
+        if op.vector is not None:
+            expected[place] += op.vector.to(before.device)
+        elif op.axis is not None:
+            axis = op.axis.to(before.device)
+            expected[place] -= (expected[place] @ axis).outer(axis)
+            expected[place] += op.target * axis
+    return expected
+
+
+def _compare(change: Change, request: Request, point: HookPointSpec) -> float:
+    """Largest error; RunError beyond rounding where steered, and at any change elsewhere."""
+    import torch
+
+    mask = torch.zeros(change.before.shape[0], dtype=torch.bool, device=change.before.device)
+    mask[change.touched] = True
+    if bool((change.after[~mask] != change.before[~mask]).any()):
+        raise _failure(request, f"no change at {point} outside the steered tokens", "a change")
+    if not change.touched:
+        return 0.0
+    before, after, expected = change.before[mask], change.after[mask], change.expected[mask]
+    error = (after - expected).abs()
+    # Rounding: of the sum to the model's dtype, once per operation, and of the dot product of a clamp.
+    scale = before.norm(dim=-1, keepdim=True) + expected.norm(dim=-1, keepdim=True)
+    bound = 4 * torch.finfo(change.dtype).eps * scale
+    # Written so that NaN fails.
+    if not bool((error <= bound).all()):
+        off = f"one that is off by {float(error.max()):.3g}"
+        raise _failure(request, f"a change at {point} of strength × direction", off)
+    return float(error.max())
+
+
+def _failure(request: Request, expected: str, found: str) -> RunError:
+    return RunError(
+        f"proof of steering, role '{request.role}', condition '{request.condition}', item {request.item_id}",
+        expected,
+        found,
+        "The answers of this batch were not stored; report this with the study, it is a bug.",
+    )
