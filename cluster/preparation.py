@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -20,8 +19,8 @@ from engine.spellings import spelling_ids
 from engine.study import Study
 from engine.worker import REQUEST_SCHEMA, Worker, WorkerConfig
 from steering.hook_worker import HookWorker, check_spans
-from steering.measure import load_scales, measure_residual_norms
-from steering.operations import Directions, Operation, resolve_conditions, steering_digests
+from steering.measure import load_scales, measure_residual_norms, save_norms
+from steering.operations import Directions, Operation, Scales, resolve_conditions, steering_digests
 
 RESIDUAL_NORM_PROMPTS = 256
 
@@ -75,36 +74,40 @@ class Prepared:
         return self.builder.build(fields)
 
 
-def prepare(study: Study, run: RunDir | None = None) -> Prepared:
+def prepare(study: Study, run: RunDir, measure: bool = True) -> Prepared:
     """Check everything that can be checked before the model is loaded, and make the plan.
 
-    `run` is where recorded scales (features run, residual norms) are read, and measured norms kept. Without
-    it units that need such a record cannot be resolved.
+    `run` is where recorded scales (features run, residual norms) are read, and measured norms kept unless
+    `measure` is off; then norms that are not recorded count as 1, which is enough for counting requests.
     """
-    born = run.inputs().born if run is not None and run.inputs_file.is_file() else None
+    prepared = prepare_unsteered(study, run)
+    scales = _scales(prepared, run, measure)
+    operations = resolve_conditions(prepared.inputs.conditions, prepared.directions, scales)
+    check_spans(operations, study.scoring.mode)
+    identity = replace(prepared.plan.identity, steering=steering_digests(operations))
+    return replace(prepared, operations=operations, plan=Plan(prepared.inputs, identity))
+
+
+def prepare_unsteered(study: Study, run: RunDir) -> Prepared:
+    """As `prepare`, without resolving the steering: its plan holds the baseline only."""
+    born = run.inputs().born if run.inputs_file.is_file() else None
     inputs = load_inputs(study, born)
     _check_items(inputs)
     source = resolve_model(study.model)
     builder = PromptBuilder(inputs.template, load_tokenizer(source))
     config = load_config(source)
-    directions = Directions(config.hidden_size, config.num_hidden_layers)
-    device = resolve_device(study.model.device)
-    # Spans are checked here, before hours of loading and planning.
-    first = inputs.roles[0]
-    builder.build([inputs.fields(first, inputs.conditions[0], inputs.items_for(first)[0])])
+    _check_lengths(inputs, builder, getattr(config, "max_position_embeddings", None))
     identity = PlanIdentity(source.digest(), source.dtype, builder.digest, {})
-    prepared = Prepared(
-        study, inputs, source, builder, directions, {}, _unsteered_plan(inputs, identity), device
+    return Prepared(
+        study=study,
+        inputs=inputs,
+        source=source,
+        builder=builder,
+        directions=Directions(config.hidden_size, config.num_hidden_layers),
+        operations={},
+        plan=Plan(replace(inputs, conditions=inputs.conditions[:1]), identity),
+        device=resolve_device(study.model.device),
     )
-    scales = load_scales(run.features_file, _measured(prepared, run)) if run else load_scales(Path(), Path())
-    operations = resolve_conditions(inputs.conditions, directions, scales)
-    check_spans(operations, study.scoring.mode)
-    identity = replace(identity, steering=steering_digests(operations))
-    return replace(prepared, operations=operations, plan=Plan(inputs, identity))
-
-
-def _unsteered_plan(inputs: Inputs, identity: PlanIdentity) -> Plan:
-    return Plan(replace(inputs, conditions=inputs.conditions[:1]), identity)
 
 
 def _check_items(inputs: Inputs) -> None:
@@ -118,22 +121,45 @@ def _check_items(inputs: Inputs) -> None:
             )
 
 
-def _measured(prepared: Prepared, run: RunDir) -> Path:
-    """The file with residual norms, measured now if the study needs some that it does not hold."""
+def _check_lengths(inputs: Inputs, builder: PromptBuilder, limit: int | None) -> None:
+    """InputError when the longest prompts leave no room for an answer: now, not in hour six."""
+    roles = sorted(inputs.roles, key=lambda role: len(role.text))[-3:]
+    items = sorted(inputs.items, key=lambda item: len(item.question))[-3:]
+    conditions = [c for c in inputs.conditions if c.hint is not None] or list(inputs.conditions[:1])
+    fields = [inputs.fields(r, c, i) for r in roles for c in conditions for i in items]
+    prompts = builder.build(fields)
+    longest = max(range(len(prompts)), key=lambda i: len(prompts[i].ids))
+    room = inputs.study.sampling.max_tokens
+    if limit is not None and len(prompts[longest].ids) + room > limit:
+        raise InputError(
+            f"study, prompt of role '{fields[longest].role_name}', question '{fields[longest].question}'",
+            f"at most {limit} tokens, the model's length",
+            f"{len(prompts[longest].ids)} of the prompt and up to {room} of the answer",
+            "Shorten the role texts, the hints or sampling.max_tokens.",
+        )
+
+
+def _scales(prepared: Prepared, run: RunDir, measure: bool) -> Scales:
+    """Recorded scales, with the residual norms that the study needs and the run does not hold yet."""
     points = {
         prepared.directions.hook_point(point)
         for condition in prepared.inputs.conditions
         for point in condition.operations
         if point.unit == "residual_norm"
     }
-    known = load_scales(run.features_file, run.scales_file).residual_norm
-    if any(str(point) not in known for point in points):
-        model = load_model(prepared.source, prepared.device)
-        ordered = sorted(points, key=str)
-        prompts = prepared.sample_prompts(RESIDUAL_NORM_PROMPTS)
-        batch_size = prepared.study.sampling.batch_size
-        measure_residual_norms(model, prompts, ordered, batch_size, run.scales_file)
-    return run.scales_file
+    known = load_scales(run.features_file, run.scales_file)
+    missing = sorted((p for p in points if str(p) not in known.residual_norm), key=str)
+    if not missing:
+        return known
+    if not measure:
+        return replace(known, residual_norm={**known.residual_norm, **{str(p): 1.0 for p in missing}})
+    model = load_model(prepared.source, prepared.device)
+    prompts = prepared.sample_prompts(RESIDUAL_NORM_PROMPTS)
+    batch_size = prepared.study.sampling.batch_size
+    measured = measure_residual_norms(model, prompts, missing, batch_size)
+    # Norms recorded before stay as they are: stored answers were steered with them.
+    save_norms({**known.residual_norm, **measured}, run.scales_file)
+    return replace(known, residual_norm={**known.residual_norm, **measured})
 
 
 def request_tables(

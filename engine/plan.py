@@ -85,26 +85,35 @@ class Plan:
                 if self.inputs.asks(role, condition):
                     yield role, condition, count
 
-    def rows(self) -> Iterator[tuple[bytes, Role, Condition, Item, int]]:
-        """(request id, role, condition, item, repeat) in plan order.
+    def request_id(self, role: Role, condition: Condition, item: Item, repeat: int) -> bytes:
+        """The id of one request (16 bytes). Items of one text and keying share it: the model is asked once,
+        and the answer counts for both."""
+        item_digest = self._item_digest(condition, item)
+        return self._ids(self._role_digest(role), self._conditions[condition.name], item_digest, repeat)
 
-        Two items of one text and keying have one id: the model is asked once, the answer counts for both.
-        """
-        role_name_matters = "role_name" in self.inputs.template.variables
-        value_matters = "value" in self.inputs.template.variables
+    def _role_digest(self, role: Role) -> bytes:
+        return digest_text(role.text, role.name if "role_name" in self.inputs.template.variables else "")
+
+    def _item_digest(self, condition: Condition, item: Item) -> bytes:
+        """Text and keying; hint and value too, where they stand in the prompt."""
+        own = self._items[item.item_id]
+        value = item.value if "value" in self.inputs.template.variables else ""
+        if condition.hint is None and not value:
+            return own
+        return digest(own, self.inputs.hint_text(condition, item).encode(), value.encode())
+
+    def rows(self) -> Iterator[tuple[bytes, Role, Condition, Item, int]]:
+        """(request id, role, condition, item, repeat) in plan order."""
         repeats = range(self.inputs.study.sampling.repeats)
         for role in self.inputs.roles:
-            role_digest = digest_text(role.text, role.name if role_name_matters else "")
+            role_digest = self._role_digest(role)
             items = self.inputs.items_for(role)
             for condition in self.inputs.conditions:
                 if not self.inputs.asks(role, condition):
                     continue
                 base = self._conditions[condition.name]
                 for item in items:
-                    item_digest = self._items[item.item_id]
-                    if condition.hint is not None or value_matters:
-                        hint = self.inputs.hint_text(condition, item)
-                        item_digest = digest(item_digest, hint.encode(), item.value.encode() * value_matters)
+                    item_digest = self._item_digest(condition, item)
                     for repeat in repeats:
                         yield self._ids(role_digest, base, item_digest, repeat), role, condition, item, repeat
 

@@ -241,9 +241,7 @@ def _item(where: str, row: Mapping[str, Any], problems: list[Problem]) -> list[t
 
 
 def _agreement(cell: Any) -> int | None:
-    if isinstance(cell, bool) or not isinstance(cell, (str, int, float)):
-        return None
-    return _AGREEMENTS.get(str(cell).strip())
+    return _AGREEMENTS.get(str(cell).strip())  # YAML's true is "True" here and none of them
 
 
 def _doubled_ids(found: Sequence[tuple[str, Item]]) -> list[Problem]:

@@ -9,8 +9,8 @@ from numpy.typing import NDArray
 def cronbach_alpha(table: NDArray[np.float64]) -> tuple[float | None, str | None]:
     """(alpha, None) of a roles × items table with NaN for missing, or (None, why it is undefined).
 
-    alpha = k / (k − 1) × (1 − Σᵢ cᵢᵢ / Σᵢⱼ cᵢⱼ), with k items and cᵢⱼ the covariance of items i and j over the
-    roles that have a score on both: on complete data the usual formula with the variance of the sum
+    alpha = k / (k − 1) × (1 − Σᵢ cᵢᵢ / Σᵢⱼ cᵢⱼ), with k items and cᵢⱼ the covariance of items i and j over
+    the roles that have a score on both: on complete data the usual formula with the variance of the sum
     (Cronbach 1951). Pairwise covariances need not form a covariance matrix, so with gaps alpha may leave
     its usual range.
     """

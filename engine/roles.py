@@ -266,3 +266,8 @@ def _read_yaml(path: Path, text_field: str | None, problems: list[Problem]) -> I
     else:
         expected = "a mapping of names or a list of roles"
         problems.append(Problem(str(path), expected, type(document).__name__))
+
+
+def shown(name: str) -> str:
+    """A role's name for people; that of "no role" is empty."""
+    return name or "(no role)"

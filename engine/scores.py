@@ -18,10 +18,10 @@ import numpy as np
 import polars as pl
 
 from engine.answers import STATES
+from engine.conditions import BASELINE
 from engine.errors import RunError
 from engine.reliability import cronbach_alpha
 
-BASELINE = "baseline"
 _UNIT = 2.0**40  # 8 million scores of size 1 fit into 64 bits; a score is off by at most 5e-13
 
 

@@ -222,22 +222,27 @@ class SplitSpec(_Spec):
 
 
 class ScoringSpec(_Spec):
+    """`drop_shared_items`: items whose text serves several values count in none of the profiles from which
+    graphs and effects come, since identical answers make edges and joint changes."""
+
     mode: Literal["generate", "logprob"] = "generate"
     mass_threshold: Annotated[float, Field(ge=0, lt=1)] = 0.5
+    drop_shared_items: bool = True
 
 
 class DiscoverySpec(_Spec):
     alpha: Annotated[float, Field(gt=0, lt=1)] = 0.05
-    replicates: int = Field(default=200, gt=0)
-    resample: Literal["half_without_replacement", "with_replacement"] = "half_without_replacement"
+    replicates: int = Field(default=1000, gt=0)
+    resample: Literal["half_of_roles", "roles_with_replacement"] = "half_of_roles"
     seed: int = 0
-    drop_shared_items: bool = True
     threshold: Annotated[float, Field(gt=0, le=1)] = 0.5
 
 
 class EffectsSpec(_Spec):
-    fdr: Annotated[float, Field(gt=0, lt=1)] = 0.05
-    resamples: int = Field(default=2000, ge=100)
+    """`level`: false discovery rate; `roles`: on which part of the roles changes are tested."""
+
+    level: Annotated[float, Field(gt=0, lt=1)] = 0.05
+    roles: Literal["train", "test", "all"] = "test"
     seed: int = 0
 
 

@@ -92,9 +92,9 @@ def load_scales(features_file: Path, scales_file: Path) -> Scales:
 
 
 def measure_residual_norms(
-    model: Any, prompts: Sequence[Prompt], points: Sequence[HookPointSpec], batch_size: int, path: Path
-) -> None:
-    """Record the median L2 norm of the baseline stream on the span, per hook point, at `path`."""
+    model: Any, prompts: Sequence[Prompt], points: Sequence[HookPointSpec], batch_size: int
+) -> dict[str, float]:
+    """Median L2 norm of the baseline stream on the span, per hook point (by its name)."""
     streams = span_streams(model, prompts, points, batch_size)
     norms = {str(point): float(stream.norm(dim=-1).median()) for point, stream in streams.items()}
     if not all(norm > 0 for norm in norms.values()):
@@ -104,4 +104,8 @@ def measure_residual_norms(
             str(norms),
             "Mark a span in the template.",
         )
-    write_json(path, {"residual_norm": norms, "prompts": len(prompts)})
+    return norms
+
+
+def save_norms(norms: Mapping[str, float], path: Path) -> None:
+    write_json(path, {"residual_norm": dict(norms)})

@@ -1,0 +1,214 @@
+"""What the command line prints: plain text that can be pasted into a log or a paper's notebook."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import polars as pl
+
+from cluster.estimate import TOKEN_SAMPLE, Estimate
+from cluster.inspection import Status
+from cluster.progress import duration
+from cluster.sampling import Sampled
+from cluster.stages import Scored
+from discovery.effects import Effects
+from engine.roles import shown
+
+SHOWN_ROWS = 40
+
+
+def table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """Columns aligned: the first to the left, the others to the right."""
+    widths = [max(len(str(row[i])) for row in [header, *rows]) for i in range(len(header))]
+    lines = []
+    for row in [header, *rows]:
+        cells = [
+            str(row[0]).ljust(widths[0]),
+            *(str(c).rjust(w) for c, w in zip(row[1:], widths[1:], strict=True)),
+        ]
+        lines.append("  ".join(cells).rstrip())
+    return "\n".join(lines)
+
+
+def percent(value: float | None) -> str:
+    return "-" if value is None else f"{100 * value:.1f} %"
+
+
+def number(value: float | None, form: str = ".2f") -> str:
+    return "-" if value is None else format(value, form)
+
+
+def sampled_text(result: Sampled) -> str:
+    if not result.answered:
+        return f"All {result.planned:,} requests were answered before; nothing was asked."
+    before = f", {result.already:,} were there" if result.already else ""
+    rate = result.answered / max(result.seconds, 1e-9)
+    return f"{result.answered:,} answers in {duration(result.seconds)} ({rate:.0f}/s){before}."
+
+
+def scored_text(result: Scored) -> str:
+    """Answers per condition, reliability per value, and what is wrong with the questionnaire."""
+    states = ("yes", "no", "unsure", "refused", "unparsed")
+    rates = [
+        [row["condition"], f"{row['answered']:,}", *(percent(row[f"{state}_rate"]) for state in states)]
+        for row in result.rates.head(SHOWN_ROWS).iter_rows(named=True)
+    ]
+    alphas = [
+        [row["value"], number(row["alpha"]), str(row["items"]), str(row["roles"]), row["reason"] or ""]
+        for row in result.reliability.iter_rows(named=True)
+    ]
+    parts = [
+        table(["condition", "answers", *states], rates) + _more(result.rates.height),
+        table(["value", "alpha", "items", "roles", ""], alphas),
+    ]
+    notes = []
+    if result.one_way_keyed:
+        notes.append(
+            f"{len(result.one_way_keyed)} values have no reverse-keyed item, so that saying yes to all "
+            f"looks like holding them: {', '.join(result.one_way_keyed)}."
+        )
+    if result.shared:
+        notes.append(f"{result.shared} texts serve several values (scores/questionnaire.json lists them).")
+    if result.constant_items.height:
+        notes.append(f"{result.constant_items.height} items were answered alike by every role.")
+    return "\n\n".join([*parts, *(["\n".join(notes)] if notes else [])])
+
+
+def effects_text(found: Effects) -> str:
+    """Changed values per condition, and what the graph says of the values that changed with them."""
+    changed = found.changes.filter(pl.col("changed"))
+    tested = found.changes.filter(pl.col("p").is_not_null()).height
+    lines = [
+        f"{changed.height} of {tested} condition × value contrasts changed (paired over "
+        f"{found.split or 'all'} roles, "
+        f"false discovery rate {found.level:g}, {found.replicates:,} resamples)."
+    ]
+    if found.changes["few_pairs"].any():
+        lines.append("Some contrasts have fewer than 6 roles: their intervals are not to be trusted.")
+    if not changed.is_empty():
+        lines += ["", _changes(changed), "", _responses(found.responses)]
+    if found.cycles:
+        lines.append(f"Directed cycles in the graph: {'; '.join(', '.join(c) for c in found.cycles)}.")
+    return "\n".join(lines)
+
+
+def _changes(changed: pl.DataFrame) -> str:
+    rows = [
+        [
+            f"{row['condition']}: {row['value']}",
+            f"{row['mean_difference']:+.3f}",
+            f"[{row['adjusted_low']:+.3f}, {row['adjusted_high']:+.3f}]",
+            f"{row['p_adjusted']:.4f}",
+            str(row["pairs"]),
+        ]
+        for row in changed.head(SHOWN_ROWS).iter_rows(named=True)
+    ]
+    header = ["changed value", "difference", "interval", "p (BH)", "roles"]
+    return table(header, rows) + _more(changed.height)
+
+
+def _responses(responses: pl.DataFrame) -> str:
+    """Shares of other values that changed too, pooled over all changed values, by relation."""
+    pooled = responses.group_by("relation", maintain_order=True).agg(
+        pl.col("n").sum(), pl.col("changed").sum()
+    )
+    rows = [
+        [
+            f"{row['relation']} by the graph",
+            f"{row['changed']} of {row['n']}" if row["n"] else "no such value",
+            percent(row["changed"] / row["n"]) if row["n"] else "-",
+        ]
+        for row in pooled.iter_rows(named=True)
+    ]
+    return table(["when a value changed, others", "changed too", "share"], rows)
+
+
+def _more(height: int) -> str:
+    return "" if height <= SHOWN_ROWS else f"\n… and {height - SHOWN_ROWS} more (in the Parquet files)"
+
+
+def estimate_text(found: Estimate, free: int, out: Path) -> str:
+    """What a study would cost, for a person who decides whether to start it."""
+    about = "" if found.requests <= TOKEN_SAMPLE else "about "
+    lines = [
+        f"{found.roles:,} roles, {found.conditions:,} conditions, {found.items:,} items, "
+        f"{found.repeats:,} {'repeat' if found.repeats == 1 else 'repeats'}",
+        f"requests        {found.requests:,}"
+        + (
+            f" (for {found.rows:,} plan rows: equal items are asked once)"
+            if found.rows > found.requests
+            else ""
+        ),
+        f"prompt tokens   {about}{found.prompt_tokens:,}",
+    ]
+    if found.seconds is not None and found.bytes_on_disk is not None:
+        lines += [
+            f"disk            at most {size(found.bytes_on_disk)}; {size(free)} free at {out}",
+            f"time            about {duration(found.seconds)} here, by {found.sampled} requests answered now",
+        ]
+        if found.bytes_on_disk > free:
+            lines.append("The disk is too small for the answers.")
+    return "\n".join(lines)
+
+
+def size(count: float) -> str:
+    for unit in ("B", "kB", "MB", "GB"):
+        if count < 1000:
+            return f"{count:.3g} {unit}"
+        count /= 1000
+    return f"{count:.3g} TB"
+
+
+def status_text(found: Status) -> str:
+    rows = [
+        [
+            row["condition"],
+            f"{row['stored']:,}",
+            f"{row['planned']:,}",
+            percent(row["stored"] / row["planned"]),
+        ]
+        for row in found.conditions.head(SHOWN_ROWS).iter_rows(named=True)
+    ]
+    duplicates = f", {found.duplicates:,} of them twice" if found.duplicates else ""
+    return (
+        f"{found.stored:,} of {found.planned:,} requests answered ({percent(found.stored / found.planned)}), "
+        f"in {found.parts} parts{duplicates}; last started {found.updated}\n\n"
+        + table(["condition", "answered", "planned", ""], rows)
+        + _more(found.conditions.height)
+    )
+
+
+def responses_text(found: pl.DataFrame) -> str:
+    if found.is_empty():
+        return "No such response."
+    rows = [
+        [
+            row["id"][:12],
+            row["state"],
+            row["condition"],
+            row["item_id"],
+            shown(row["role"]),
+            repr(row["text"])[:80],
+        ]
+        for row in found.iter_rows(named=True)
+    ]
+    return table(["id", "state", "condition", "item", "role", "raw answer"], rows)
+
+
+def features_text(found: pl.DataFrame, top: int) -> str:
+    parts = []
+    for (sae,), rows in found.group_by("sae", maintain_order=True):
+        active = rows.filter(pl.col("max_activation") > 0).height
+        body = [
+            [
+                str(r["feature"]),
+                f"{r['max_activation']:.4g}",
+                f"{r['mean_activation']:.4g}",
+                percent(r["share_active"]),
+            ]
+            for r in rows.head(top).iter_rows(named=True)
+        ]
+        header = ["feature", "largest", "mean", "active on"]
+        parts.append(f"{sae}: {active} of {rows.height} features active on the span\n{table(header, body)}")
+    return "\n\n".join(parts)

@@ -1,0 +1,179 @@
+"""The stages behind sampling: score, discover, effects. Each reads a run's artefacts and writes its own."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import polars as pl
+
+from cluster.progress import progress
+from discovery.discover import Discovery, discover, load_graph
+from discovery.effects import Effects, effects
+from discovery.graph import CausalGraph
+from engine import scores
+from engine.conditions import BASELINE
+from engine.errors import InputError, RunError
+from engine.files import write_atomic, write_json
+from engine.inputs import Inputs
+from engine.questionnaire import one_way_keyed, shared_texts
+from engine.run_dir import RunDir
+from engine.study import DiscoverySpec, Study
+
+
+@dataclass(frozen=True)
+class Scored:
+    """Tables of the stage `score`; see engine.scores for their columns."""
+
+    profiles: pl.DataFrame
+    rates: pl.DataFrame
+    reliability: pl.DataFrame
+    constant_items: pl.DataFrame
+    shared: int
+    one_way_keyed: tuple[str, ...]
+
+
+def score(run: RunDir) -> Scored:
+    """Profiles, reliability, acquiescence and answer rates of all stored responses."""
+    inputs = run.inputs()
+    # The plan has an item for every row; that of a response may be another one with the same text.
+    plan = pl.scan_parquet(run.plan_file)
+    responses = run.store().scan().drop("role", "condition", "item_id", "repeat")
+    scored = scores.item_scores(plan, responses, inputs.items_frame())
+    result = Scored(
+        profiles=scores.profiles(scored, drop_shared=inputs.study.scoring.drop_shared_items),
+        rates=_in_plan_order(scores.answer_rates(plan, responses), inputs),
+        reliability=scores.reliability(scored),
+        constant_items=scores.constant_items(scored),
+        shared=len(shared_texts(inputs.items)),
+        one_way_keyed=one_way_keyed(inputs.items),
+    )
+    tables = {
+        "profiles": result.profiles,
+        "profiles_all_items": scores.profiles(scored),
+        "rates": result.rates,
+        "reliability": result.reliability,
+        "acquiescence": scores.acquiescence(scored),
+        "constant_items": result.constant_items,
+    }
+    for name, table in tables.items():
+        write_atomic(run.scores / f"{name}.parquet", table.write_parquet)
+    _write_provenance(run, plan)
+    listed = {text: [f"{i.item_id} ({i.value})" for i in items] for text, items in shared_texts(inputs.items)}
+    write_json(
+        run.scores / "questionnaire.json", {"shared_texts": listed, "one_way_keyed": result.one_way_keyed}
+    )
+    return result
+
+
+def _in_plan_order(rates: pl.DataFrame, inputs: Inputs) -> pl.DataFrame:
+    names = pl.DataFrame({"condition": [condition.name for condition in inputs.conditions]})
+    return names.join(rates.with_columns(pl.col("condition").cast(pl.String)), on="condition", how="inner")
+
+
+def _write_provenance(run: RunDir, plan: pl.LazyFrame) -> None:
+    """Which worker answered each role under each condition, for the check of DESIGN 3."""
+    used = run.store().scan().select("request_id", "backend", "dtype", "device")
+    rows = plan.select("request_id", "role", "condition").join(used, on="request_id")
+    strings = pl.col("role", "condition", "backend", "dtype", "device").cast(pl.String)
+    table = rows.drop("request_id").with_columns(strings).unique().collect(engine="streaming")
+    table = table.sort("condition", "role", "backend", "dtype", "device")
+    write_atomic(run.scores / "provenance.parquet", table.write_parquet)
+
+
+def read_scores(run: RunDir, name: str) -> pl.DataFrame:
+    """A table of the stage `score`; InputError when that has not run."""
+    path = run.scores / f"{name}.parquet"
+    if not path.is_file():
+        raise InputError(
+            str(path), "the table of the stage score", "none", f"Run `axiograph score {run.path}`."
+        )
+    return pl.read_parquet(path)
+
+
+def discover_graph(run: RunDir, study: Study, jobs: int) -> Discovery:
+    """The value graph from the training roles' baseline profiles, one row per role (DESIGN 11)."""
+    table = read_scores(run, "profiles")
+    train = table.filter((pl.col("condition") == BASELINE) & (pl.col("split") == "train"))
+    return discover_profiles(train, study.discovery, run.graph, jobs)
+
+
+def discover_profiles(profiles: pl.DataFrame, settings: DiscoverySpec, out: Path, jobs: int) -> Discovery:
+    """The graph of any table of profiles, one row per role, saved in `out`."""
+    with progress("discovery", settings.replicates, "replicates") as advance:
+        done = 0
+
+        def report(now: int, total: int) -> None:
+            nonlocal done
+            advance(now - done)
+            done = now
+
+        found = discover(
+            profiles,
+            alpha=settings.alpha,
+            replicates=settings.replicates,
+            resample=settings.resample,
+            seed=settings.seed,
+            n_jobs=jobs,
+            threshold=settings.threshold,
+            progress=report,
+            notify=lambda line: print(line, flush=True),
+        )
+    found.save(out)
+    return found
+
+
+def find_effects(run: RunDir, study: Study, graph_file: Path | None) -> tuple[Effects, CausalGraph]:
+    """What every condition changed, against the run's graph or any other (`graph_file`)."""
+    path = graph_file or run.graph / "graph.json"
+    if not path.is_file():
+        remedy = f"Run `axiograph discover {run.path}` first, or give --graph."
+        raise InputError(f"graph {path}", "a graph written by axiograph", "none", remedy)
+    graph = load_graph(path)
+    settings = study.effects
+    found = effects(
+        read_scores(run, "profiles"),
+        read_scores(run, "provenance"),
+        graph,
+        split=None if settings.roles == "all" else settings.roles,
+        baseline=BASELINE,
+        level=settings.level,
+        seed=settings.seed,
+    )
+    for name, table in (("changes", found.changes), ("responses", found.responses), ("pairs", found.pairs)):
+        write_atomic(run.effects / f"{name}.parquet", table.write_parquet)
+    write_json(
+        run.effects / "effects.json",
+        {
+            "graph": str(path),
+            "baseline": found.baseline,
+            "roles": settings.roles,
+            "level": found.level,
+            "resamples": found.replicates,
+            "smallest_p": found.smallest_p,
+            "not_in_graph": list(found.not_in_graph),
+            "cycles": [list(cycle) for cycle in found.cycles],
+        },
+    )
+    return found, graph
+
+
+def has_contrasts(run: RunDir, study: Study) -> bool:
+    """Whether the run holds a condition besides the baseline on the roles that effects are tested on."""
+    table = read_scores(run, "profiles").filter(pl.col("condition") != BASELINE)
+    if study.effects.roles != "all":
+        table = table.filter(pl.col("split") == study.effects.roles)
+    return not table.is_empty()
+
+
+def check_scored(run: RunDir) -> None:
+    """RunError when not a single answer could be scored."""
+    table = read_scores(run, "rates")
+    if table.select(pl.sum_horizontal("yes", "no", "unsure").sum()).item() == 0:
+        raise RunError(
+            f"run directory {run.path}",
+            "at least one yes, no or unsure answer",
+            "none",
+            "The model does not answer in the template's form: look at one with `axiograph show`, and change "
+            "the template (a chat model needs chat: true) or use scoring mode logprob.",
+        )
