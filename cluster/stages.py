@@ -68,7 +68,7 @@ def score(run: RunDir) -> Scored:
 
 def _in_plan_order(rates: pl.DataFrame, inputs: Inputs) -> pl.DataFrame:
     names = pl.DataFrame({"condition": [condition.name for condition in inputs.conditions]})
-    return names.join(rates.with_columns(pl.col("condition").cast(pl.String)), on="condition", how="inner")
+    return names.join(rates.with_columns(pl.col("condition").cast(pl.String)), on="condition", how="inner", maintain_order="left")
 
 
 def _write_provenance(run: RunDir, plan: pl.LazyFrame) -> None:

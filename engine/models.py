@@ -109,7 +109,10 @@ def load_model(source: ModelSource, device: str) -> Any:
     """The model in evaluation mode on `device`, in the study's dtype, from safetensors only."""
     import torch
     from transformers import AutoModelForCausalLM
+    from transformers.utils import logging
 
+    # axiograph has a progress bar of its own.
+    logging.disable_progress_bar()
     try:
         model: Any = AutoModelForCausalLM.from_pretrained(
             source.folder,

@@ -8,14 +8,16 @@ from __future__ import annotations
 
 import difflib
 import math
+import os
+import re
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import pydantic
-import yaml
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
 from engine.errors import InputError
+from engine.textfiles import load_yaml
 
 SCHEMA_VERSION = 1
 
@@ -281,16 +283,7 @@ class Study(_Spec):
 def load_study(path: Path | str) -> Study:
     """Read and check a study file; InputError names the file and the path of the field."""
     path = Path(path)
-    try:
-        data = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise InputError(
-            f"study file {path}", "a readable YAML file", error.strerror or str(error), "Check the path."
-        ) from error
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        text = " ".join(str(error).split())
-        raise InputError(f"study file {path}", "valid YAML", text, "Mend the line that it names.") from error
-    return parse_study(data, where=f"study file {path}", base=path.resolve().parent)
+    return parse_study(load_yaml(path), where=f"study file {path}", base=path.resolve().parent)
 
 
 def parse_study(data: Any, where: str, base: Path) -> Study:
@@ -301,14 +294,16 @@ def parse_study(data: Any, where: str, base: Path) -> Study:
         study = Study.model_validate(data)
     except pydantic.ValidationError as error:
         raise _as_input_error(error, where) from error
-    return _absolute(study, base)
+    absolute: Study = _absolute(study, base, where)
+    return absolute
 
 
 def _as_input_error(error: pydantic.ValidationError, where: str) -> InputError:
     first, *others = error.errors(include_url=False)
     field = ".".join(str(part) for part in first["loc"]) or "the study as a whole"
     found = repr(first["input"]) if not isinstance(first["input"], (dict, BaseModel)) else "what is there"
-    expected, remedy = first["msg"].removeprefix("Value error, "), "Mend the field."
+    expected = first["msg"].removeprefix("Value error, ").removeprefix("Input should be ")
+    remedy = "Mend the field."
     if first["type"] == "extra_forbidden":
         key = str(first["loc"][-1])
         close = difflib.get_close_matches(key, _all_keys(Study), n=3)
@@ -330,14 +325,28 @@ def _all_keys(model: type[BaseModel]) -> set[str]:
     return keys
 
 
-def _absolute(value: Any, base: Path) -> Any:
+def _with_variables(path: str, where: str) -> str:
+    """`path` with environment variables filled in, so that a study can name a place of the user's own."""
+    expanded = os.path.expandvars(path)
+    if missing := re.findall(r"\$\{?(\w+)\}?", expanded):
+        raise InputError(
+            where,
+            f"the environment variable {missing[0]}",
+            f"none, in the path {path}",
+            f"Set it (export {missing[0]}=…) or write the path out.",
+        )
+    return expanded
+
+
+def _absolute(value: Any, base: Path, where: str, field: str = "") -> Any:
     """`value` with every Path inside made absolute against `base` (models are frozen, so copies)."""
     if isinstance(value, Path):
-        expanded = value.expanduser()
+        expanded = Path(_with_variables(str(value), f"{where}, field {field[1:]}")).expanduser()
         return expanded if expanded.is_absolute() else (base / expanded).resolve()
     if isinstance(value, BaseModel):
-        changed = {name: _absolute(getattr(value, name), base) for name in type(value).model_fields}
-        return value.model_copy(update=changed)
+        names = type(value).model_fields
+        parts = {name: _absolute(getattr(value, name), base, where, f"{field}.{name}") for name in names}
+        return value.model_copy(update=parts)
     if isinstance(value, tuple):
-        return tuple(_absolute(item, base) for item in value)
+        return tuple(_absolute(item, base, where, f"{field}.{i}") for i, item in enumerate(value))
     return value

@@ -17,7 +17,7 @@ CORPUS = [
 SHAPES = ("llama", "gemma", "gemma2", "gemma3", "qwen2", "qwen3", "mistral", "gpt2", "opt")
 
 
-def tokenizer(kind: str = "bpe") -> Any:
+def tokenizer(kind: str = "bpe", extra: tuple[str, ...] = ()) -> Any:
     """bpe: byte-level with BOS. gpt2: byte-level, BOS known but not put. nobos: byte-level without BOS.
     sentencepiece: metaspace with a space put before the text, BOS. chat: bpe with a chat template."""
     from tokenizers import Tokenizer, decoders, models, pre_tokenizers, processors, trainers
@@ -27,7 +27,9 @@ def tokenizer(kind: str = "bpe") -> Any:
     if kind == "sentencepiece":
         core = Tokenizer(models.BPE(unk_token="<unk>", byte_fallback=True))
         core.pre_tokenizer = pre_tokenizers.Metaspace(prepend_scheme="first")
-        core.decoder = decoders.Sequence([decoders.ByteFallback(), decoders.Metaspace(prepend_scheme="first")])
+        core.decoder = decoders.Sequence(
+            [decoders.ByteFallback(), decoders.Metaspace(prepend_scheme="first")]
+        )
         pieces = special + [f"<0x{i:02X}>" for i in range(256)]
         trainer: Any = trainers.BpeTrainer(vocab_size=600, special_tokens=pieces)
     else:
@@ -36,7 +38,7 @@ def tokenizer(kind: str = "bpe") -> Any:
         core.decoder = decoders.ByteLevel()
         alphabet = pre_tokenizers.ByteLevel.alphabet()
         trainer = trainers.BpeTrainer(vocab_size=500, special_tokens=special, initial_alphabet=alphabet)
-    core.train_from_iterator(CORPUS, trainer)
+    core.train_from_iterator([*CORPUS, *extra], trainer)
     if kind in ("bpe", "sentencepiece", "chat"):
         bos = core.token_to_id("<s>")
         core.post_processor = processors.TemplateProcessing(
@@ -88,13 +90,15 @@ def config(shape: str, vocabulary: int) -> Any:
     }[shape]()  # fmt: skip
 
 
-def save_model(folder: Path, shape: str = "llama", kind: str = "bpe", seed: int = 0) -> Path:
+def save_model(
+    folder: Path, shape: str = "llama", kind: str = "bpe", seed: int = 0, extra: tuple[str, ...] = ()
+) -> Path:
     """A random model of `shape` with weights large enough that its answers vary, saved as safetensors."""
     import torch
     from transformers import AutoModelForCausalLM
 
     torch.manual_seed(seed)
-    made = tokenizer(kind)
+    made = tokenizer(kind, extra)
     model: Any = AutoModelForCausalLM.from_config(config(shape, len(made)))
     with torch.no_grad():
         for name, weight in model.named_parameters():
