@@ -1,0 +1,82 @@
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+from discovery.bootstrap import bootstrap
+from discovery.figure import draw_graph
+from discovery.graph import CausalGraph
+from discovery.pc import pc
+
+NAMES = [f"Preference for Order and Structure {k}" for k in range(17)]
+
+
+def random_graph(n: int, share: float) -> CausalGraph:
+    rng = np.random.default_rng(n)
+    pairs = [(NAMES[i], NAMES[j]) for i in range(n) for j in range(i + 1, n) if rng.random() < share]
+    return CausalGraph.from_edges(NAMES[:n], pairs[2:], pairs[:1], pairs[1:2])
+
+
+def test_svg_holds_every_name_and_is_the_same_twice(tmp_path):
+    data = np.random.default_rng(1).normal(size=(30, 8))
+    result = pc(data, NAMES[:8]).graph
+    table = bootstrap(data, NAMES[:8], full=result, replicates=5, null_replicates=0).edge_table()
+    for name in ("one", "two"):
+        draw_graph(random_graph(8, 0.3), tmp_path / f"{name}.svg", table, title="A title")
+    text = (tmp_path / "one.svg").read_text()
+    assert all(f"Structure {k} " in text or f"Structure {k}<" in text for k in range(8))
+    assert "direction not settled" in text
+    assert "A title" in text
+
+
+def test_png_has_something_on_it(tmp_path):
+    from matplotlib.image import imread
+
+    draw_graph(random_graph(17, 0.2), tmp_path / "g.png")
+    picture = imread(tmp_path / "g.png")
+    assert min(picture.shape[:2]) > 800
+    assert (picture[..., :3] < 0.5).any(axis=2).mean() > 0.002
+
+
+@pytest.mark.parametrize("names", [[], ["a"], ["a", "b"], [f"v{k}" for k in range(45)]])
+def test_graphs_without_edges_and_of_any_size(tmp_path, names):
+    draw_graph(CausalGraph.empty(names), tmp_path / "g.png")
+    assert (tmp_path / "g.png").stat().st_size > 1000
+
+
+def test_many_values_without_an_edge_are_listed_beside(tmp_path):
+    names = [f"v{k}" for k in range(30)]
+    draw_graph(CausalGraph.from_edges(names, [("v0", "v1")]), tmp_path / "g.svg")
+    assert "and 12 more" in (tmp_path / "g.svg").read_text()
+
+
+def test_names_keep_apart_on_the_page():
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    from discovery.figure import _draw_names, _Frame, _positions
+
+    for n in (8, 17, 30):
+        names = [f"Preference for Order and Structure {k}" for k in range(n)]
+        frame = _Frame.around(names, has_title=False)
+        figure = Figure(figsize=frame.size)
+        canvas = FigureCanvasAgg(figure)
+        axes = figure.add_axes(frame.axes)
+        axes.set_xlim(-frame.half_width, frame.half_width)
+        axes.set_ylim(-frame.half_height, frame.half_height)
+        _draw_names(axes, _positions(names, []))
+        canvas.draw()
+        boxes = [text.get_window_extent() for text in axes.texts]
+        overlaps = [(a, b) for i, a in enumerate(boxes) for b in boxes[:i] if a.overlaps(b)]
+        assert overlaps == []
+        assert all(box.x0 >= 0 and box.x1 <= figure.bbox.x1 for box in boxes)
+
+
+def test_importing_discovery_does_not_import_heavy_libraries():
+    heavy = "torch transformers ray sae_lens causallearn matplotlib networkx statsmodels"
+    modules = "graph pc matrix bootstrap export figure effects paper replicate discover"
+    code = f"import sys\nfor m in {modules.split()}: __import__('discovery.' + m)\n"
+    code += f"print([h for h in {heavy.split()} if h in sys.modules])"
+    out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert out.stdout.strip() == "[]"
