@@ -8,6 +8,7 @@ from pathlib import Path
 import polars as pl
 
 from cluster.progress import progress
+from discovery.bootstrap import NULL_REPLICATES
 from discovery.discover import Discovery, discover, load_graph
 from discovery.effects import Effects, effects
 from discovery.graph import CausalGraph
@@ -100,7 +101,7 @@ def discover_graph(run: RunDir, study: Study, jobs: int) -> Discovery:
 
 def discover_profiles(profiles: pl.DataFrame, settings: DiscoverySpec, out: Path, jobs: int) -> Discovery:
     """The graph of any table of profiles, one row per role, saved in `out`."""
-    with progress("discovery", settings.replicates, "replicates") as advance:
+    with progress("discovery", settings.replicates + NULL_REPLICATES, "replicates") as advance:
         done = 0
 
         def report(now: int, total: int) -> None:
