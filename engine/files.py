@@ -12,32 +12,44 @@ from typing import Any
 
 from engine.errors import RunError
 
+_DISK_ERRORS = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EACCES, errno.EPERM, errno.EROFS, errno.EIO)
+
 
 @contextmanager
 def atomic_path(path: Path) -> Iterator[Path]:
     """A temporary path beside `path`; on success it is flushed to disk and takes the name of `path`.
 
-    RunError (nothing of the old file is lost) when the disk is full.
+    RunError (nothing of the old file is lost) when the disk is full or may not be written.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
+        path.parent.mkdir(parents=True, exist_ok=True)
         yield temporary
         with temporary.open("rb") as stream:
             os.fsync(stream.fileno())
         temporary.replace(path)
         _sync_folder(path.parent)
-    except OSError as error:
-        if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
-            raise RunError(
-                f"writing {path}",
-                "room on the disk",
-                f"'{error.strerror}'",
-                "Everything stored so far is intact: make room and give the same command again.",
-            ) from error
-        raise
+    except Exception as error:
+        reason = _reason(error)
+        if reason is None:
+            raise
+        raise RunError(
+            f"writing {path}",
+            "a disk with room that may be written",
+            f"'{reason}'",
+            "Everything stored so far is intact: mend this and give the same command again.",
+        ) from error
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def _reason(error: Exception) -> str | None:
+    """What the disk said, where `error` is of the disk."""
+    if isinstance(error, OSError) and error.errno in _DISK_ERRORS:
+        return os.strerror(error.errno)
+    # Polars reports a full disk as an error of its own, with the system's words in it.
+    words = (os.strerror(number) for number in _DISK_ERRORS)
+    return next((text for text in words if f"{text} (os error" in str(error)), None)
 
 
 def _sync_folder(folder: Path) -> None:

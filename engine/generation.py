@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
+from engine.errors import RunError
 from engine.study import SamplingSpec
 
 if TYPE_CHECKING:
@@ -101,9 +102,16 @@ class TokenChooser:
             )
 
     def __call__(self, logits: torch.Tensor, rows: Sequence[int], step: int) -> list[int]:
-        """Tokens for `logits` [live rows, vocabulary]; `rows` are the rows' numbers in the batch."""
+        """Tokens for `logits` [live rows, vocabulary]; `rows` are the rows' numbers in the batch.
+
+        RunError where a row's largest logit is no finite number: its answer would be noise.
+        """
+        largest = logits.max(-1)
+        if not bool(largest.values.isfinite().all()):
+            remedy = "Half precision can overflow: try dtype float32 or bfloat16, or a smaller strength."
+            raise RunError("logits of the model", "finite numbers", "NaN or infinity", remedy)
         if self._uniforms is None:
-            return list(logits.argmax(-1).tolist())
+            return list(largest.indices.tolist())
         return self._draw(logits, self._uniforms[list(rows), step])
 
     def _draw(self, logits: torch.Tensor, uniforms: np.ndarray) -> list[int]:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 
@@ -12,12 +13,12 @@ from engine.conditions import Condition, expand_conditions
 from engine.errors import InputError
 from engine.hints import check_hints, hint_text, hinted_value
 from engine.prompts import PromptFields
-from engine.questionnaire import Item, load_questionnaires, shared_texts
+from engine.questionnaire import Item, Questionnaire, load_questionnaires, shared_texts
 from engine.roles import NO_ROLE, Role, generate_roles, load_role_fields, load_roles
 from engine.split import TRAIN, draw, generations, joined, split
 from engine.study import Study
-from engine.template import Template, check_no_marks, load_template
-from engine.textfiles import load_yaml
+from engine.template import Template, load_template
+from engine.textfiles import bad_character, close_matches, load_yaml
 
 
 @dataclass(frozen=True)
@@ -83,6 +84,22 @@ class Inputs:
         value = hinted_value(condition.hint, item.value)
         return hint_text(condition.hint, item.value, self.definitions.get(value))
 
+    def texts(self) -> Iterator[tuple[str, str]]:
+        """(where, text) of everything that prompts take from files."""
+        variables = self.template.variables
+        for role in self.roles:
+            yield f"role '{role.name}'", role.text
+            if "role_name" in variables:
+                yield f"name of role '{role.name}'", role.name
+        for item in self.items:
+            yield f"item {item.item_id}", item.question
+            if "value" in variables:
+                yield f"value of item {item.item_id}", item.value
+        for condition in self.conditions:
+            if condition.hint is not None:
+                hints = dict.fromkeys(self.hint_text(condition, item) for item in self.items)
+                yield from ((f"condition '{condition.name}'", text) for text in hints)
+
     def fields(self, role: Role, condition: Condition, item: Item) -> PromptFields:
         return PromptFields(role.text, role.name, self.hint_text(condition, item), item.question, item.value)
 
@@ -117,9 +134,9 @@ def load_inputs(study: Study, previous: Born | None = None) -> Inputs:
 
     `previous` is what an earlier start of the same run knew: its roles and items keep their split.
     """
-    questionnaire = load_questionnaires(study.questionnaires).select(study.values, study.group_by)
-    for item in questionnaire.items:
-        check_no_marks(item.question, f"item {item.item_id}")
+    loaded = load_questionnaires(study.questionnaires)
+    definitions = loaded.definitions | _definitions(study.definitions, loaded)
+    questionnaire = replace(loaded, definitions=definitions).select(study.values, study.group_by)
     conditions = expand_conditions(study)
     values = list(dict.fromkeys(item.value for item in questionnaire.items))
     check_hints([c.hint for c in conditions if c.hint is not None], values)
@@ -136,9 +153,16 @@ def load_inputs(study: Study, previous: Born | None = None) -> Inputs:
     for value in values:
         names = [item.item_id for item in questionnaire.items if item.value == value]
         item_split |= split(generations(names, born.items), study.split.items, study.split.seed)
-    definitions = questionnaire.definitions | _definitions(study.definitions)
     return Inputs(
-        study, questionnaire.items, definitions, roles, conditions, template, role_split, item_split, born
+        study,
+        questionnaire.items,
+        questionnaire.definitions,
+        roles,
+        conditions,
+        template,
+        role_split,
+        item_split,
+        born,
     )
 
 
@@ -192,13 +216,24 @@ def _check_template(template: Template, study: Study, conditions: tuple[Conditio
         raise InputError(where, "the variable 'role', since the study has roles", "none", "Add {{ role }}.")
 
 
-def _definitions(path: Path | None) -> dict[str, str]:
-    """A YAML mapping of value names to their definitions, for hints."""
+def _definitions(path: Path | None, questionnaire: Questionnaire) -> dict[str, str]:
+    """A YAML mapping of value names (or scale labels) to their definitions, for hints."""
     if path is None:
         return {}
     data = load_yaml(path)
-    if not isinstance(data, dict) or not all(isinstance(text, str) for text in data.values()):
+    if not isinstance(data, dict):
         raise InputError(
-            f"definitions {path}", "a mapping of value name to text", "something else", "Mend the file."
+            f"definitions {path}", "a mapping of value name to text", type(data).__name__, "Mend the file."
         )
-    return {str(value): text for value, text in data.items()}
+    labels = (f"{item.questionnaire}: {item.value}" for item in questionnaire.items)
+    known = list(dict.fromkeys([*questionnaire.values, *labels]))
+    for value, text in data.items():
+        where = f"definitions {path}, '{value}'"
+        if value not in known:
+            found = close_matches(str(value), known)
+            raise InputError(where, "a value of the questionnaires", found, "Correct the name or remove it.")
+        if not isinstance(text, str) or not text.strip() or bad_character(text, "\n\t"):
+            raise InputError(
+                where, "a text without control and private-use characters", repr(text), "Mend the text."
+            )
+    return data

@@ -182,6 +182,7 @@ def base_digest(study: Study, identity: PlanIdentity) -> bytes:
                 "seed": sampling.seed if drawn else None,
                 "stop_rules": STOP_RULES_VERSION,
                 "mode": scoring.mode,
+                "answer_cue": study.prompt.answer_cue if scoring.mode == "logprob" else None,
                 "mass_threshold": scoring.mass_threshold if scoring.mode == "logprob" else None,
             }
         ),

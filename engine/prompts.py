@@ -5,13 +5,20 @@ This is the only place where text becomes tokens: every backend receives ids.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import datetime
+import re
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
+
+import jinja2
 
 from engine.errors import InputError
 from engine.identity import digest, digest_text
 from engine.template import SPAN_CLOSE, SPAN_OPEN, Template
+
+# Chat templates that tell the model today's date would make other prompts tomorrow.
+CHAT_DATE = datetime.date(2025, 1, 1)
 
 
 @dataclass(frozen=True)
@@ -51,7 +58,9 @@ class PromptBuilder:
             raise InputError(
                 "study, field prompt.chat", "a tokenizer with a chat template", "none", "Set 'chat: false'."
             )
-        self._prefix, self._suffix = _convention(tokenizer)
+        self._prefix = _prefix(tokenizer)
+        control = {token.content for token in tokenizer.added_tokens_decoder.values() if token.special}
+        self._control = sorted(control | set(tokenizer.all_special_tokens))
 
     @property
     def digest(self) -> bytes:
@@ -66,19 +75,36 @@ class PromptBuilder:
     def texts(self, fields: PromptFields) -> tuple[str, list[tuple[int, int]]]:
         """The prompt as text and the character ranges of the span in it."""
         values = {name: getattr(fields, name) for name in self.template.variables}
-        contents = [(role, part.render(values)) for role, part in self._parts]
+        contents = [(role, self._rendered(part, values)) for role, part in self._parts]
         marked = self._chat(contents) if self.template.chat else contents[0][1]
         return _unmark(marked)
+
+    def _rendered(self, part: jinja2.Template, values: dict[str, str]) -> str:
+        try:
+            return part.render(values)
+        except (jinja2.TemplateError, ArithmeticError, TypeError, ValueError) as error:
+            where = f"prompt template {self.template.name}"
+            raise InputError(where, "a template that renders", str(error), "Mend the template.") from error
 
     def _chat(self, contents: list[tuple[str, str]]) -> str:
         messages = [{"role": role, "content": content} for role, content in contents]
         prefilled = messages[-1]["role"] == "assistant"
-        text = self.tokenizer.apply_chat_template(
-            messages,
-            tokenize=False,
-            add_generation_prompt=not prefilled,
-            continue_final_message=prefilled,
-        )
+        try:
+            text = self.tokenizer.apply_chat_template(
+                messages,
+                tokenize=False,
+                add_generation_prompt=not prefilled,
+                continue_final_message=prefilled,
+                strftime_now=CHAT_DATE.strftime,
+            )
+        except (jinja2.TemplateError, ValueError, TypeError) as error:
+            roles = ", ".join(role for role, _ in contents)
+            raise InputError(
+                f"prompt template {self.template.name}",
+                f"messages ({roles}) that the tokenizer's chat template takes",
+                f"'{error}'",
+                "Write other messages (some models know no system role), or a plain text: one user message.",
+            ) from error
         return str(text)
 
     def build(self, rows: Sequence[PromptFields]) -> list[Prompt]:
@@ -103,6 +129,13 @@ class PromptBuilder:
         # The tokenizer's convention puts BOS first; a text (chat templates mostly) that already begins
         # with it gets no second one, and a chat template that leaves it out has its reasons.
         n_prefix = len(self._prefix)
+        if self.template.marks_span and not ranges:
+            raise InputError(
+                f"prompt template {self.template.name}",
+                "the span in every prompt",
+                f"none in '{text[-200:]}'",
+                "Mark it outside of conditional parts, and check that the chat template keeps it.",
+            )
         add = not self.template.chat and tuple(ids[:n_prefix]) != self._prefix
         shift = n_prefix if add else 0
         span: list[int] = []
@@ -123,6 +156,21 @@ class PromptBuilder:
                 "Let the span begin and end between words (a leading space belongs into it).",
             )
 
+    def check_plain(self, texts: Iterable[tuple[str, str]]) -> None:
+        """InputError for the first of (where, text) that the tokenizer would read a control token in.
+
+        In the middle of a role or a question, "</s>" would end the text for the model, not stand there.
+        """
+        pattern = re.compile("|".join(map(re.escape, self._control)) or "(?!)")
+        for where, text in texts:
+            if found := pattern.search(text):
+                raise InputError(
+                    where,
+                    "plain text",
+                    f"'{found.group()}', a control token of the model's tokenizer",
+                    "Remove it or spell it otherwise.",
+                )
+
     def continuation(self, text: str) -> list[int]:
         """Ids of `text` as it follows a prompt (no special tokens, no space put in front).
 
@@ -141,7 +189,7 @@ def _unmark(marked: str) -> tuple[str, list[tuple[int, int]]]:
     text: list[str] = []
     ranges: list[tuple[int, int]] = []
     position = start = 0
-    for piece in _split_marks(marked):
+    for piece in re.split(f"([{SPAN_OPEN}{SPAN_CLOSE}])", marked):
         if piece == SPAN_OPEN:
             start = position
         elif piece == SPAN_CLOSE:
@@ -152,19 +200,13 @@ def _unmark(marked: str) -> tuple[str, list[tuple[int, int]]]:
     return "".join(text), ranges
 
 
-def _split_marks(marked: str) -> list[str]:
-    for mark in (SPAN_OPEN, SPAN_CLOSE):
-        marked = marked.replace(mark, f"\0{mark}\0")
-    return marked.split("\0")
-
-
-def _convention(tokenizer: Any) -> tuple[tuple[int, ...], tuple[int, ...]]:
-    """The special tokens that the tokenizer itself puts before and after a text."""
+def _prefix(tokenizer: Any) -> tuple[int, ...]:
+    """The special tokens that the tokenizer itself puts before a text (those behind it would end it)."""
     plain = tokenizer("a", add_special_tokens=False)["input_ids"]
     full = tokenizer("a", add_special_tokens=True)["input_ids"]
     for start in range(len(full) - len(plain) + 1):
         if full[start : start + len(plain)] == plain:
-            return tuple(full[:start]), tuple(full[start + len(plain) :])
+            return tuple(full[:start])
     raise InputError(
         "tokenizer", "special tokens before and after the text only", str(full), "Use another tokenizer."
     )

@@ -159,7 +159,7 @@ def _read(
 def _read_yaml(
     path: Path, problems: list[Problem], definitions: dict[str, tuple[str, str]]
 ) -> Iterator[tuple[str, Item]]:
-    document = load_yaml(path)
+    document = load_yaml(path, lines=True)
     if not isinstance(document, dict):
         expected = "a mapping with questionnaire and items"
         problems.append(Problem(str(path), expected, type(document).__name__))

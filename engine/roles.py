@@ -1,4 +1,4 @@
-"""Roles (personas): read from a file or generated, and split into training and test roles."""
+"""Roles (personas): read from a file or generated."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from hashlib import blake2b
 from math import prod
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 from engine.errors import InputError
 from engine.textfiles import LINE, Problem, bad_character, csv_records, load_yaml, raise_problems, read_text
@@ -71,13 +71,11 @@ def load_roles(path: Path, text_field: str | None) -> list[Role]:
 def load_role_fields(path: Path) -> dict[str, tuple[str, ...]]:
     """Fields for generate_roles: a YAML mapping of field name to a list of options. Raises InputError."""
     document = load_yaml(path)
-    if not isinstance(document, dict) or set(document) <= {LINE}:
+    if not isinstance(document, dict) or not document:
         expected = "a mapping of field name to a list of options"
         raise InputError(str(path), expected, type(document).__name__, "Write 'Field: [option, …]' lines.")
     fields = {}
     for name, options in document.items():
-        if name == LINE:
-            continue
         if not isinstance(name, str) or not isinstance(options, list):
             raise InputError(f"{path}, {name!r}", "a list of options", repr(options), "Write a YAML list.")
         # 1970 or 3.5 are fair options; true and null are slips (an unquoted yes, an empty entry).
@@ -107,24 +105,6 @@ def generate_roles(fields: Mapping[str, Sequence[str]], n: int, seed: int) -> li
             parts.append(f"{field}: {options[choice]}")
         roles.append(Role(f"role-{position + 1:04d}", "; ".join(parts)))
     return roles
-
-
-def split_names(
-    names: Sequence[str], train_share: float, seed: int
-) -> dict[str, Literal["train", "test"]]:
-    """Assign round(train_share × n) of the names to "train", the others to "test", in the order given.
-
-    Who is in depends on the set of names and the seed only: names are ranked by a hash of (seed, name).
-    Raises InputError for a share outside [0, 1] or a doubled name.
-    """
-    if not 0 <= train_share <= 1:
-        raise InputError("split", "a training share from 0 to 1", str(train_share), "Correct the share.")
-    if len(set(names)) < len(names):
-        doubled = sorted({name for name in names if names.count(name) > 1})
-        raise InputError("split", "each name once", f"{doubled} more than once", "Remove the doubled names.")
-    ranked = sorted(names, key=lambda name: (_digest(seed, name), name))
-    train = set(ranked[: round(train_share * len(names))])
-    return {name: "train" if name in train else "test" for name in names}
 
 
 def _digest(*parts: object) -> int:
@@ -255,7 +235,7 @@ def _read_csv(path: Path, text_field: str | None, problems: list[Problem]) -> It
 
 
 def _read_yaml(path: Path, text_field: str | None, problems: list[Problem]) -> Iterator[_Entry]:
-    document = load_yaml(path)
+    document = load_yaml(path, lines=True)
     if isinstance(document, dict):
         pairs = ((name, entry) for name, entry in document.items() if name != LINE)
         yield from _named(path, pairs, text_field or "text", problems)

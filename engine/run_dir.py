@@ -85,7 +85,17 @@ class RunDir:
     @contextmanager
     def locked(self) -> Iterator[None]:
         """Only one process writes to a run at a time; the lock goes when the process ends, however."""
-        with (self.path / ".lock").open("w") as stream:
+        lock = self.path / ".lock"
+        try:
+            stream = lock.open("w")
+        except OSError as error:
+            raise InputError(
+                f"output {self.path}",
+                "a directory that may be written",
+                str(error.strerror),
+                "Choose another 'out' or --out.",
+            ) from error
+        with stream:
             try:
                 fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError as error:
@@ -96,6 +106,22 @@ class RunDir:
                     "Wait for it (axiograph status shows how far it is), or use another --out.",
                 ) from error
             yield
+
+# What stands in a run before its manifest does: it may be stopped at any moment, also in its first second.
+_BEFORE_MANIFEST = {
+    ".lock",
+    ".plan.new.parquet",
+    "features.parquet",
+    "features.json",
+    "inputs.json",
+    "plan.parquet",
+    "responses",
+    "scales.json",
+}
+
+
+def _is_own(name: str) -> bool:
+    return name in _BEFORE_MANIFEST or (name.startswith(".") and name.endswith(".tmp"))
 
 
 def open_run(path: Path) -> RunDir:
@@ -117,8 +143,7 @@ def create_run(path: Path) -> RunDir:
     run = RunDir(path)
     if path.exists() and not path.is_dir():
         raise InputError(f"output {path}", "a directory", "a file", "Choose another 'out' or --out.")
-    known = {"manifest.json", "features.parquet", "features.json", ".lock", "responses"}
-    foreign = [] if not path.is_dir() else [p.name for p in path.iterdir() if p.name not in known]
+    foreign = [] if not path.is_dir() else [p.name for p in path.iterdir() if not _is_own(p.name)]
     if not run.manifest_file.is_file() and foreign:
         raise InputError(
             f"output {path}",

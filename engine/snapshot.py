@@ -13,7 +13,7 @@ from engine.files import write_json
 from engine.inputs import Born, Inputs
 from engine.questionnaire import Item
 from engine.roles import Role
-from engine.study import Study, parse_study
+from engine.study import Study
 from engine.template import Template
 
 
@@ -43,7 +43,8 @@ def load_inputs_snapshot(path: Path) -> Inputs:
     """The inputs as they were when the run was last started; RunError when the file is damaged."""
     try:
         data = json.loads(path.read_text(encoding="utf-8"))
-        study = parse_study(data["study"], where=str(path), base=path.parent)
+        # Its paths are absolute already, and a "$" in one is no variable any more.
+        study = Study.model_validate(data["study"])
         template = data["template"]
         return Inputs(
             study=study,
@@ -63,7 +64,8 @@ def load_inputs_snapshot(path: Path) -> Inputs:
             item_split=data["item_split"],
             born=Born(**data["born"]),
         )
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        found = " ".join(str(error).split())[:200]
         raise RunError(
-            str(path), "the inputs of a run", f"'{error}'", "Give the run command again: it writes them anew."
+            str(path), "the inputs of a run", f"'{found}'", "Give the run command again: it writes them anew."
         ) from error

@@ -87,8 +87,7 @@ class ResponseStore:
 
     def ids(self) -> pa.ChunkedArray:
         """The ids of all stored rows, duplicates included."""
-        arrays = [pq.read_table(path, columns=["request_id"])["request_id"] for path in self._checked()]
-        chunks = [chunk for array in arrays for chunk in array.chunks]
+        chunks = [chunk for path in self._checked() for chunk in _ids(path).chunks]
         return pa.chunked_array(chunks, type=pa.binary(DIGEST_SIZE))
 
     def ids_frame(self) -> pl.DataFrame:
@@ -142,17 +141,29 @@ def _part_name(table: pa.Table) -> str:
     return f"part-{state.hexdigest()}.parquet"
 
 
+def _ids(path: Path) -> pa.ChunkedArray:
+    try:
+        return pq.read_table(path, columns=["request_id"])["request_id"]
+    except (pa.ArrowInvalid, OSError) as error:
+        raise _damaged(path, error) from error
+
+
+def _damaged(path: Path, error: Exception) -> RunError:
+    size = f"{path.stat().st_size} bytes; " if path.exists() else ""
+    return RunError(
+        f"response part {path}",
+        "a complete Parquet file",
+        f"a damaged one ({size}{str(error).splitlines()[0]})",
+        "Every other part is intact. Move this file away and give the run command again: "
+        "only its requests are asked again.",
+    )
+
+
 def _check_part(path: Path) -> None:
     try:
         schema = pq.read_schema(path)
     except (pa.ArrowInvalid, OSError) as error:
-        raise RunError(
-            f"response part {path}",
-            "a complete Parquet file",
-            f"a damaged one ({path.stat().st_size} bytes; {str(error).splitlines()[0]})",
-            "Every other part is intact. Move this file away and give the run command again: "
-            "only its requests are asked again.",
-        ) from error
+        raise _damaged(path, error) from error
     version = (schema.metadata or {}).get(b"axiograph.responses")
     if version != str(SCHEMA_VERSION).encode() or schema.names != RESPONSE_SCHEMA.names:
         raise RunError(

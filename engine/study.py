@@ -24,7 +24,7 @@ SCHEMA_VERSION = 1
 
 def _finite(value: float) -> float:
     if not math.isfinite(value):
-        raise ValueError(f"a finite number is needed, not {value}")
+        raise ValueError("a finite number")
     return value
 
 
@@ -49,9 +49,9 @@ class ModelSpec(_Spec):
     @model_validator(mode="after")
     def _one_source(self) -> ModelSpec:
         if (self.hub is None) == (self.path is None):
-            raise ValueError("give either 'hub' (with 'revision') or 'path', not both and not neither")
+            raise ValueError("either 'hub' (with 'revision') or 'path', not both and not neither")
         if self.revision is not None and self.hub is None:
-            raise ValueError("'revision' belongs to 'hub'; a local directory has none")
+            raise ValueError("'revision' beside 'hub' only: a local directory has none")
         return self
 
 
@@ -80,7 +80,7 @@ class RolesSpec(_Spec):
     @model_validator(mode="after")
     def _some(self) -> RolesSpec:
         if not (self.files or self.generate or self.no_role):
-            raise ValueError("no role at all: give 'files', 'generate' or 'no_role: true'")
+            raise ValueError("at least one role: 'files', 'generate' or 'no_role: true'")
         return self
 
 
@@ -120,9 +120,9 @@ class SaeSource(_Spec):
     @model_validator(mode="after")
     def _one_source(self) -> SaeSource:
         if (self.path is None) == (self.release is None):
-            raise ValueError("give either 'release' and 'id', or 'path'")
+            raise ValueError("either 'release' and 'id', or 'path'")
         if (self.release is None) != (self.id is None):
-            raise ValueError("'release' and 'id' belong together")
+            raise ValueError("'release' and 'id' together")
         return self
 
 
@@ -165,20 +165,20 @@ class OperationSpec(_Spec):
     @model_validator(mode="after")
     def _coherent(self) -> OperationSpec:
         if (self.sae is None) == (self.direction is None):
-            raise ValueError("an operation takes either 'sae' with 'features', or 'direction'")
+            raise ValueError("either 'sae' with 'features', or 'direction'")
         if self.sae is not None and not self.features:
-            raise ValueError("'sae' needs 'features': the list of feature numbers")
+            raise ValueError("'features', the list of feature numbers, beside 'sae'")
         if self.direction is not None and self.features:
-            raise ValueError("'features' belongs to 'sae', not to 'direction'")
+            raise ValueError("'features' beside 'sae' only, not beside 'direction'")
         if self.direction is not None and self.hook_point is None:
-            raise ValueError("'direction' needs 'hook_point': a plain vector does not say where it lives")
+            raise ValueError("'hook_point' beside 'direction': a plain vector does not say where it lives")
         if self.direction is not None and self.unit == "max_activation":
-            raise ValueError("unit 'max_activation' is defined for SAE features only")
+            raise ValueError("another unit beside 'direction': 'max_activation' is that of an SAE feature")
         if (self.kind == "project_out") != (not self.strengths):
-            raise ValueError("'add' and 'clamp' need 'strengths', 'project_out' takes none")
+            raise ValueError("'strengths' for 'add' and 'clamp', none for 'project_out'")
         for name, given in (("features", self.features), ("strengths", self.strengths)):
             if len(set(given)) != len(given):
-                raise ValueError(f"'{name}' names a number twice")
+                raise ValueError(f"every number once in '{name}'")
         return self
 
 
@@ -203,11 +203,11 @@ class SamplingSpec(_Spec):
     def _coherent(self) -> SamplingSpec:
         if self.method == "greedy":
             if self.repeats > 1:
-                raise ValueError("greedy answers are all alike: 'repeats' above 1 needs 'method: sample'")
+                raise ValueError("'method: sample' for 'repeats' above 1: greedy answers are all alike")
             if self.temperature is not None or self.top_p != 1.0:
-                raise ValueError("'temperature' and 'top_p' need 'method: sample'")
+                raise ValueError("'method: sample' beside 'temperature' or 'top_p'")
         elif self.temperature is None:
-            raise ValueError("'method: sample' needs 'temperature'")
+            raise ValueError("'temperature' beside 'method: sample'")
         return self
 
 
@@ -273,10 +273,10 @@ class Study(_Spec):
     @model_validator(mode="after")
     def _coherent(self) -> Study:
         if self.scoring.mode == "logprob" and self.sampling.method != "greedy":
-            raise ValueError("logprob mode reads probabilities and draws nothing: use 'method: greedy'")
+            raise ValueError("'sampling.method: greedy' in logprob mode, which draws nothing")
         labels = [hint.label for hint in self.hints]
         if len(set(labels)) != len(labels):
-            raise ValueError("two hints carry the same name")
+            raise ValueError("hints of which no two have the same name")
         return self
 
 
@@ -301,7 +301,10 @@ def parse_study(data: Any, where: str, base: Path) -> Study:
 def _as_input_error(error: pydantic.ValidationError, where: str) -> InputError:
     first, *others = error.errors(include_url=False)
     field = ".".join(str(part) for part in first["loc"]) or "the study as a whole"
-    found = repr(first["input"]) if not isinstance(first["input"], (dict, BaseModel)) else "what is there"
+    # A list that lost its faulty member is not too short as well.
+    others = [e for e in others if e["type"] != "too_short" or first["loc"][: len(e["loc"])] != e["loc"]]
+    found = repr(first["input"])
+    found = found if len(found) < 200 else f"{found[:200]} …"
     expected = first["msg"].removeprefix("Value error, ").removeprefix("Input should be ")
     remedy = "Mend the field."
     if first["type"] == "extra_forbidden":

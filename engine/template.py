@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib import resources
-from pathlib import Path
+from typing import Any
 
 import jinja2
 import jinja2.meta
+import jinja2.nodes
 import jinja2.sandbox
 import yaml
 
@@ -36,7 +37,8 @@ class Template:
 
     @property
     def digest(self) -> bytes:
-        return digest_json([self.chat, self.answer_cue, self.sources])
+        """Over what makes the prompt; the answer cue, which follows it, counts in logprob mode only."""
+        return digest_json([self.chat, self.sources])
 
     def parts(self) -> list[tuple[str, jinja2.Template]]:
         environment = _environment()
@@ -68,7 +70,7 @@ def load_template(spec: PromptSpec) -> Template:
         answer_cue=spec.answer_cue,
         sources=sources,
         variables=variables,
-        marks_span=any("| span" in source or "|span" in source for _, source in sources),
+        marks_span=any(_marks_span(source) for _, source in sources),
     )
 
 
@@ -88,11 +90,16 @@ def _messages(text: str, where: str) -> tuple[tuple[str, str], ...]:
     except yaml.YAMLError as error:
         raise InputError(where, "valid YAML", " ".join(str(error).split()), "Mend it.") from error
     rows = data if isinstance(data, list) else []
-    if not rows or not all(isinstance(row, dict) and set(row) == {"role", "content"} for row in rows):
+    if not rows or not all(_is_message(row) for row in rows):
         raise InputError(
             where, "a list of {role, content} messages", "something else", "See engine/templates/chat.yaml."
         )
-    return tuple((str(row["role"]), str(row["content"])) for row in rows)
+    return tuple((row["role"], row["content"]) for row in rows)
+
+
+def _is_message(row: Any) -> bool:
+    whole = isinstance(row, dict) and set(row) == {"role", "content"}
+    return whole and all(isinstance(text, str) for text in row.values())
 
 
 def _variables(sources: Sequence[tuple[str, str]], where: str) -> frozenset[str]:
@@ -100,6 +107,8 @@ def _variables(sources: Sequence[tuple[str, str]], where: str) -> frozenset[str]
     for _, source in sources:
         try:
             found |= jinja2.meta.find_undeclared_variables(environment.parse(source))
+            # Unknown filters show when it is compiled.
+            environment.from_string(source)
         except jinja2.TemplateError as error:
             raise InputError(where, "valid Jinja2", str(error), "Mend the template.") from error
     if unknown := found - VARIABLES:
@@ -114,14 +123,6 @@ def _variables(sources: Sequence[tuple[str, str]], where: str) -> frozenset[str]
     return frozenset(found)
 
 
-def check_no_marks(text: str, where: str) -> None:
-    """InputError when `text` holds one of the characters that mark spans."""
-    if SPAN_OPEN in text or SPAN_CLOSE in text:
-        raise InputError(
-            where, "text without the private-use characters U+E000 and U+E001", "one", "Remove it."
-        )
-
-
-def template_path(name: str) -> Path:
-    """Where a built-in template lies, to copy it from."""
-    return Path(str(resources.files("engine"))) / "templates" / name
+def _marks_span(source: str) -> bool:
+    filters = _environment().parse(source).find_all(jinja2.nodes.Filter)
+    return any(node.name == "span" for node in filters)

@@ -14,7 +14,7 @@ import yaml
 
 from engine.errors import InputError
 
-LINE = "__line__"  # the key under which load_yaml leaves the line of a mapping
+LINE = "__line__"  # the key under which load_yaml(lines=True) leaves the line of a mapping
 SHOWN = 20
 SPAN_MARKS = range(0xE000, 0xE100)  # prompts mark spans with these private-use characters
 
@@ -101,8 +101,8 @@ def csv_records(
             problems.append(Problem(f"{path}, line {line}", f"{len(header)} cells", f"{len(cells)}"))
 
 
-class _LineLoader(yaml.SafeLoader):
-    """SafeLoader that refuses a doubled key and leaves each mapping's line in it under LINE."""
+class _Loader(yaml.SafeLoader):
+    """SafeLoader that refuses a doubled key instead of keeping the last."""
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, Any]:
         keys = [self.construct_object(key, deep=True) for key, _ in node.value]
@@ -110,16 +110,23 @@ class _LineLoader(yaml.SafeLoader):
             if key in keys[:position]:
                 mark = node.value[position][0].start_mark
                 raise yaml.constructor.ConstructorError(None, None, f"the key {key!r} a second time", mark)
+        return super().construct_mapping(node, deep)
+
+
+class _LineLoader(_Loader):
+    """Leaves each mapping's line in it under LINE."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, Any]:
         mapping = super().construct_mapping(node, deep)
         mapping[LINE] = node.start_mark.line + 1
         return mapping
 
 
-def load_yaml(path: Path) -> Any:
-    """The YAML document; each mapping also has its line number under LINE. Raises InputError."""
+def load_yaml(path: Path, lines: bool = False) -> Any:
+    """The YAML document; with `lines`, each mapping has its line number under LINE. Raises InputError."""
     text = read_text(path)
     try:
-        return yaml.load(text, Loader=_LineLoader)
+        return yaml.load(text, Loader=_LineLoader if lines else _Loader)
     except yaml.MarkedYAMLError as error:
         line = error.problem_mark.line + 1 if error.problem_mark else 1
         found = error.problem or str(error)

@@ -33,11 +33,15 @@ class RowProof:
 
 @dataclass(frozen=True)
 class Change:
-    """The stream [width, d_model] of one row at one hook point, in float32; `dtype` is the model's."""
+    """The stream [width, d_model] of one row at one hook point, in float32; `dtype` is the model's.
+
+    peak [width, 1]: the largest L2 norm that a stream row had between the operations.
+    """
 
     before: torch.Tensor
     after: torch.Tensor
     expected: torch.Tensor
+    peak: torch.Tensor
     touched: list[int]
     dtype: torch.dtype
 
@@ -87,7 +91,13 @@ def _consumer(model: Any, point: HookPointSpec) -> Any:
         return None
     if point.layer + 1 < len(layers):
         return layers[point.layer + 1]
-    for path in ("model.norm", "model.language_model.norm", "transformer.ln_f", "gpt_neox.final_layer_norm"):
+    for path in (
+        "model.norm",
+        "model.language_model.norm",
+        "transformer.ln_f",
+        "model.decoder.final_layer_norm",
+        "gpt_neox.final_layer_norm",
+    ):
         module = model
         for name in path.split("."):
             module = getattr(module, name, None)
@@ -124,6 +134,7 @@ def check_prompt_pass(
         operations = [op for op in conditions.get(request.condition, ()) if op.span != "generated"]
         ids = batch.ids[place, batch.starts[place] :].tolist()
         _check_ids(ids, request)
+        _check_passed(probe, operations, request)
         steered: set[int] = set()
         error = 0.0
         for point, before in probe.before.items():
@@ -131,13 +142,11 @@ def check_prompt_pass(
             positions = {id(op): _positions(op, ids, request, span_text, tokenizer) for op in own}
             rows_before = before[place, batch.starts[place] :].float()
             rows_after = probe.after[point][place, batch.starts[place] :].float()
-            expected = _expected(rows_before, own, positions)
+            expected, peak = _expected(rows_before, own, positions)
             touched = sorted({i for found in positions.values() for i in found})
-            change = Change(rows_before, rows_after, expected, touched, before.dtype)
+            change = Change(rows_before, rows_after, expected, peak, touched, before.dtype)
             error = max(error, _compare(change, request, point))
             steered.update(touched)
-        if own_missing := [op for op in operations if op.hook_point not in probe.before]:
-            raise _failure(request, f"a pass through {own_missing[0].hook_point}", "none")
         proofs.append(RowProof(len(steered), error))
     return proofs
 
@@ -149,12 +158,13 @@ def check_step(
     errors = []
     for place, request in enumerate(rows):
         operations = [op for op in conditions.get(request.condition, ()) if op.span in ("generated", "all")]
+        _check_passed(probe, operations, request)
         error = 0.0
         for point, before in probe.before.items():
             own = [op for op in operations if op.hook_point == point]
             rows_before, rows_after = before[place].float(), probe.after[point][place].float()
-            expected = _expected(rows_before, own, {id(op): [0] for op in own})
-            change = Change(rows_before, rows_after, expected, [0] if own else [], before.dtype)
+            expected, peak = _expected(rows_before, own, {id(op): [0] for op in own})
+            change = Change(rows_before, rows_after, expected, peak, [0] if own else [], before.dtype)
             error = max(error, _compare(change, request, point))
         errors.append(error)
     return errors
@@ -163,6 +173,13 @@ def check_step(
 def _check_ids(ids: list[int], request: Request) -> None:
     if ids[: len(request.prompt_ids)] != list(request.prompt_ids):
         raise _failure(request, "the request's own tokens in its row", "other tokens")
+
+
+def _check_passed(probe: StreamProbe, operations: Sequence[Operation], request: Request) -> None:
+    """Hooks that never fired record nothing: then nothing was steered either."""
+    for op in operations:
+        if op.hook_point not in probe.before or op.hook_point not in probe.after:
+            raise _failure(request, f"a pass through {op.hook_point}", "none")
 
 
 def _positions(op: Operation, ids: list[int], request: Request, span_text: str, tokenizer: Any) -> list[int]:
@@ -177,9 +194,10 @@ def _positions(op: Operation, ids: list[int], request: Request, span_text: str, 
 
 def _expected(
     before: torch.Tensor, operations: Sequence[Operation], positions: Mapping[int, Sequence[int]]
-) -> torch.Tensor:
-    """The stream [width, d_model] as the operations, one after the other, should leave it."""
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """The stream [width, d_model] as the operations, one after the other, should leave it, and its peak."""
     expected = before.clone()
+    peak = expected.norm(dim=-1, keepdim=True)
     for op in operations:
         place = list(positions[id(op)])
         if op.vector is not None:
@@ -188,7 +206,8 @@ def _expected(
             axis = op.axis.to(before.device)
             expected[place] -= (expected[place] @ axis).outer(axis)
             expected[place] += op.target * axis
-    return expected
+        peak = peak.maximum(expected.norm(dim=-1, keepdim=True))
+    return expected, peak
 
 
 def _compare(change: Change, request: Request, point: HookPointSpec) -> float:
@@ -201,11 +220,11 @@ def _compare(change: Change, request: Request, point: HookPointSpec) -> float:
         raise _failure(request, f"no change at {point} outside the steered tokens", "a change")
     if not change.touched:
         return 0.0
-    before, after, expected = change.before[mask], change.after[mask], change.expected[mask]
-    error = (after - expected).abs()
-    # Rounding: of the sum to the model's dtype, once per operation, and of the dot product of a clamp.
-    scale = before.norm(dim=-1, keepdim=True) + expected.norm(dim=-1, keepdim=True)
-    bound = 4 * torch.finfo(change.dtype).eps * scale
+    expected = change.expected[mask]
+    error = (change.after[mask] - expected).abs()
+    # Rounding of each number to the model's dtype, once, and of float32 sums on the way there.
+    rounding = torch.finfo(change.dtype).eps / 2 * expected.abs() + torch.finfo(change.dtype).smallest_normal
+    bound = rounding + 16 * torch.finfo(torch.float32).eps * change.peak[mask]
     # Written so that NaN fails.
     if not bool((error <= bound).all()):
         off = f"one that is off by {float(error.max()):.3g}"

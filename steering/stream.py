@@ -153,12 +153,15 @@ class Steering:
 
 
 def _apply(rounds: list[Places]) -> StreamFunction:
+    import torch
+
     def function(stream: torch.Tensor) -> torch.Tensor:
-        changed = stream.clone()
+        # Rounded to the model's dtype once, behind the last operation; rows between stay as they are.
+        changed = stream.to(torch.float32, copy=True)
         for places in rounds:
-            rows = changed[places.rows, places.columns].float()
-            changed[places.rows, places.columns] = _operate(rows, places).to(stream.dtype)
-        return changed
+            rows = changed[places.rows, places.columns]
+            changed[places.rows, places.columns] = _operate(rows, places)
+        return changed.to(stream.dtype)
 
     return function
 

@@ -131,4 +131,4 @@ def test_killed_runs_continue_where_they_were(study_assets, tmp_path, whole):
     )
     assert (joined["log_odds"] - joined["log_odds_whole"]).abs().max() < 1e-4
     twice = len(parts(run)) - final.height
-    print(f"{killed} kills, {partial} with a part of the answers stored; {twice} rows stored twice, read once")
+    print(f"{killed} kills, {partial} with a part of the answers stored; {twice} stored twice, read once")
