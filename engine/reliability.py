@@ -9,10 +9,11 @@ from numpy.typing import NDArray
 def cronbach_alpha(table: NDArray[np.float64]) -> tuple[float | None, str | None]:
     """(alpha, None) of a roles × items table with NaN for missing, or (None, why it is undefined).
 
-    alpha = k / (k − 1) × (1 − Σᵢ cᵢᵢ / Σᵢⱼ cᵢⱼ), with k items and cᵢⱼ the covariance of items i and j over
-    the roles that have a score on both: on complete data the usual formula with the variance of the sum
-    (Cronbach 1951). Pairwise covariances need not form a covariance matrix, so with gaps alpha may leave
-    its usual range.
+    alpha = k c̄ / (v̄ + (k − 1) c̄), with k items, v̄ the mean of their variances and c̄ the mean of their
+    covariances, each over the roles that have a score on both, and over the pairs that share at least two
+    roles (drawn items leave some pairs without). On complete data this is the usual formula with the
+    variance of the sum (Cronbach 1951). Pairwise covariances need not form a covariance matrix, so with
+    gaps alpha may leave its usual range.
     """
     roles, items = table.shape
     if items < 2:
@@ -20,13 +21,15 @@ def cronbach_alpha(table: NDArray[np.float64]) -> tuple[float | None, str | None
     if roles < 2:
         return None, "fewer than 2 roles"
     covariance = pairwise_covariance(table)
-    if np.isnan(covariance).any():
-        return None, "two items with fewer than 2 roles in common"
-    total = float(covariance.sum())
+    variances, pairs = np.diag(covariance), covariance[~np.eye(items, dtype=bool)]
+    if np.isnan(variances).all() or np.isnan(pairs).all():
+        return None, "no two items with 2 roles in common"
+    mean_variance, mean_covariance = float(np.nanmean(variances)), float(np.nanmean(pairs))
+    total = mean_variance + (items - 1) * mean_covariance
     # Rounding leaves about 1e-16 of a sum that is zero.
     if total <= 1e-12:
-        return None, "no variance" if np.abs(covariance).max() <= 1e-12 else "no variance of the sum"
-    return items / (items - 1) * (1 - float(np.trace(covariance)) / total), None
+        return None, "no variance" if np.nanmax(np.abs(covariance)) <= 1e-12 else "no variance of the sum"
+    return items * mean_covariance / total, None
 
 
 def pairwise_covariance(table: NDArray[np.float64]) -> NDArray[np.float64]:
