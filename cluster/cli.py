@@ -245,17 +245,19 @@ def _discover_table(path: Path, out: Path, changed: dict[str, float], jobs: int)
     print(f"{found.summary()}\nGraph, figures and tables are in {out}")
 
 
-def _effects(path: Path, graph: Path | None) -> None:
-    from cluster.printing import effects_text
-    from cluster.stages import find_effects, has_contrasts
+def _effects(path: Path, graph_file: Path | None) -> None:
+    from cluster.printing import effects_text, roles_text
+    from cluster.stages import compare_roles, find_effects, has_contrasts, run_graph
     from engine.run_dir import open_run
 
     run = open_run(path)
     study = run.inputs().study
+    graph, source = run_graph(run, graph_file)
     if has_contrasts(run, study):
-        print(effects_text(find_effects(run, study, graph)[0]))
+        print(effects_text(find_effects(run, study, graph, source)))
     else:
-        print("No condition besides the baseline on these roles: no effects to test.")
+        print("No condition besides the baseline on these roles: no effects of conditions to test.")
+    print(f"\n{roles_text(*compare_roles(run, graph))}")
 
 
 if __name__ == "__main__":

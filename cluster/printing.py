@@ -124,6 +124,17 @@ def _responses(responses: pl.DataFrame) -> str:
     return table(["when a value changed, others", "changed too", "share"], rows)
 
 
+def roles_text(reference: str, found: pl.DataFrame) -> str:
+    """Between roles: how often other values differ where one does, by relation, averaged over values."""
+    rows = []
+    for (relation,), group in found.group_by("relation", maintain_order=True):
+        known = group["share"].drop_nulls()
+        mean = percent(float(known.mean())) if len(known) else "-"  # type: ignore[arg-type]
+        rows.append([f"{relation} by the graph", f"{len(known)} of {group.height}", mean])
+    header = [f"roles against {shown(reference)}: where a value differs, others", "values", "differ too"]
+    return table(header, rows) + "\n(any difference counts here, as in the paper: no test)"
+
+
 def _more(height: int) -> str:
     return "" if height <= SHOWN_ROWS else f"\n… and {height - SHOWN_ROWS} more (in the Parquet files)"
 

@@ -20,7 +20,7 @@ from cluster.executor import Executor
 from cluster.preparation import Prepared, request_tables
 from cluster.progress import progress
 from engine.errors import InputError, RunError
-from engine.files import write_atomic
+from engine.files import remove_leftovers, write_atomic
 from engine.identity import DIGEST_SIZE
 from engine.plan import PLAN_SCHEMA, Plan, base_digest
 from engine.run_dir import RunDir
@@ -42,6 +42,8 @@ def sample(prepared: Prepared, run: RunDir, executor: Executor) -> Sampled:
     """Answer every planned request that the store does not hold; safe to stop and repeat at any moment."""
     started = time.monotonic()
     store = run.store()
+    for folder in (run.path, store.folder):
+        remove_leftovers(folder)
     store.check()
     planned = install_plan(prepared, run)
     todo = pending(run)

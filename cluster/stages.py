@@ -10,7 +10,7 @@ import polars as pl
 from cluster.progress import progress
 from discovery.bootstrap import NULL_REPLICATES
 from discovery.discover import Discovery, discover, load_graph
-from discovery.effects import Effects, effects
+from discovery.effects import Effects, between_roles, effects
 from discovery.graph import CausalGraph
 from engine import scores
 from engine.conditions import BASELINE
@@ -18,6 +18,7 @@ from engine.errors import InputError, RunError
 from engine.files import write_atomic, write_json
 from engine.inputs import Inputs
 from engine.questionnaire import one_way_keyed, shared_texts
+from engine.roles import NO_ROLE
 from engine.run_dir import RunDir
 from engine.study import DiscoverySpec, Study
 
@@ -69,7 +70,12 @@ def score(run: RunDir) -> Scored:
 
 def _in_plan_order(rates: pl.DataFrame, inputs: Inputs) -> pl.DataFrame:
     names = pl.DataFrame({"condition": [condition.name for condition in inputs.conditions]})
-    return names.join(rates.with_columns(pl.col("condition").cast(pl.String)), on="condition", how="inner", maintain_order="left")
+    return names.join(
+        rates.with_columns(pl.col("condition").cast(pl.String)),
+        on="condition",
+        how="inner",
+        maintain_order="left",
+    )
 
 
 def _write_provenance(run: RunDir, plan: pl.LazyFrame) -> None:
@@ -124,13 +130,30 @@ def discover_profiles(profiles: pl.DataFrame, settings: DiscoverySpec, out: Path
     return found
 
 
-def find_effects(run: RunDir, study: Study, graph_file: Path | None) -> tuple[Effects, CausalGraph]:
-    """What every condition changed, against the run's graph or any other (`graph_file`)."""
+def run_graph(run: RunDir, graph_file: Path | None) -> tuple[CausalGraph, Path]:
+    """The graph of `graph_file` (graph.json), or the run's own, and where it is."""
     path = graph_file or run.graph / "graph.json"
     if not path.is_file():
         remedy = f"Run `axiograph discover {run.path}` first, or give --graph."
         raise InputError(f"graph {path}", "a graph written by axiograph", "none", remedy)
-    graph = load_graph(path)
+    return load_graph(path), path
+
+
+def compare_roles(run: RunDir, graph: CausalGraph) -> tuple[str, pl.DataFrame]:
+    """The paper's contrast between roles on baseline profiles: (reference role, table of between_roles).
+
+    Every role is compared with "no role", or with the first role where that was not asked.
+    """
+    table = read_scores(run, "profiles")
+    roles = [role.name for role in run.inputs().roles]
+    reference = NO_ROLE.name if NO_ROLE.name in roles else roles[0]
+    found = between_roles(table, graph, reference=reference, condition=BASELINE, split=None)
+    write_atomic(run.effects / "between_roles.parquet", found.write_parquet)
+    return reference, found
+
+
+def find_effects(run: RunDir, study: Study, graph: CausalGraph, path: Path) -> Effects:
+    """What every condition changed against `graph`, which came from `path`."""
     settings = study.effects
     found = effects(
         read_scores(run, "profiles"),
@@ -156,7 +179,7 @@ def find_effects(run: RunDir, study: Study, graph_file: Path | None) -> tuple[Ef
             "cycles": [list(cycle) for cycle in found.cycles],
         },
     )
-    return found, graph
+    return found
 
 
 def has_contrasts(run: RunDir, study: Study) -> bool:

@@ -12,7 +12,14 @@ from typing import Any
 
 from engine.errors import RunError
 
-_DISK_ERRORS = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EACCES, errno.EPERM, errno.EROFS, errno.EIO)
+_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+_FORBIDDEN = (errno.EACCES, errno.EPERM, errno.EROFS, errno.EIO)
+
+
+def remove_leftovers(folder: Path) -> None:
+    """Delete temporary files of processes that were killed; call it only while nobody else writes there."""
+    for path in folder.glob(".*.tmp"):
+        path.unlink(missing_ok=True)
 
 
 @contextmanager
@@ -30,26 +37,26 @@ def atomic_path(path: Path) -> Iterator[Path]:
         temporary.replace(path)
         _sync_folder(path.parent)
     except Exception as error:
-        reason = _reason(error)
-        if reason is None:
+        number = _disk_error(error)
+        if number is None:
             raise
         raise RunError(
             f"writing {path}",
-            "a disk with room that may be written",
-            f"'{reason}'",
-            "Everything stored so far is intact: mend this and give the same command again.",
+            "room on the disk" if number in _FULL else "a place that can be written",
+            f"'{os.strerror(number)}'",
+            f"Everything stored so far is intact: {'make room' if number in _FULL else 'mend this'} and give "
+            "the same command again.",
         ) from error
     finally:
         temporary.unlink(missing_ok=True)
 
 
-def _reason(error: Exception) -> str | None:
-    """What the disk said, where `error` is of the disk."""
-    if isinstance(error, OSError) and error.errno in _DISK_ERRORS:
-        return os.strerror(error.errno)
-    # Polars reports a full disk as an error of its own, with the system's words in it.
-    words = (os.strerror(number) for number in _DISK_ERRORS)
-    return next((text for text in words if f"{text} (os error" in str(error)), None)
+def _disk_error(error: Exception) -> int | None:
+    """The number of an error of the disk; None for any other."""
+    if isinstance(error, OSError):
+        return error.errno if error.errno in (*_FULL, *_FORBIDDEN) else None
+    # Polars reports a full disk as an error of its own, with the system's number in it.
+    return next((number for number in (*_FULL, *_FORBIDDEN) if f"(os error {number})" in str(error)), None)
 
 
 def _sync_folder(folder: Path) -> None:

@@ -52,6 +52,8 @@ def test_run_leaves_every_artefact(finished):
     graph = pl.read_parquet(run / "graph" / "edges.parquet")
     assert graph.height == 3  # pairs of three values
     assert (run / "graph" / "graph.graphml").is_file() and (run / "graph" / "graph.png").is_file()
+    roles = pl.read_parquet(run / "effects" / "between_roles.parquet")
+    assert roles.height == 3 * 3  # values × relations
     changes = pl.read_parquet(run / "effects" / "changes.parquet")
     assert set(changes["condition"]) == {"f3:+0", "f3:+40", "f5:+0", "f5:+40", "hint inclined:asked"}
 
