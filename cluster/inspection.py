@@ -32,11 +32,12 @@ class Status:
 def status(run: RunDir) -> Status:
     """Progress from the files alone, also while another process writes them."""
     store = run.store()
+    ids = store.ids_frame()
     count = store.count()
     plan = pl.scan_parquet(run.plan_file).select(
         pl.col("request_id").cast(pl.Binary), pl.col("condition").cast(pl.String)
     )
-    stored = store.ids_frame().lazy().with_columns(stored=pl.lit(True))
+    stored = ids.lazy().with_columns(stored=pl.lit(True))
     table = (
         plan.unique("request_id")
         .join(stored, on="request_id", how="left")

@@ -95,6 +95,7 @@ def prepare_unsteered(study: Study, run: RunDir) -> Prepared:
     _check_items(inputs)
     source = resolve_model(study.model)
     builder = PromptBuilder(inputs.template, load_tokenizer(source))
+    builder.check_plain(inputs.texts())
     config = load_config(source)
     _check_lengths(inputs, builder, getattr(config, "max_position_embeddings", None))
     identity = PlanIdentity(source.digest(), source.dtype, builder.digest, {})

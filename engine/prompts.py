@@ -70,7 +70,7 @@ class PromptBuilder:
         backend.no_padding()
         backend.no_truncation()
         chat = str(self.tokenizer.chat_template) if self.template.chat else ""
-        return digest(self.template.digest, digest_text(backend.to_str(), chat), repr(self._prefix).encode())
+        return digest(self.template.digest, digest_text(backend.to_str(), chat))
 
     def texts(self, fields: PromptFields) -> tuple[str, list[tuple[int, int]]]:
         """The prompt as text and the character ranges of the span in it."""
@@ -110,6 +110,8 @@ class PromptBuilder:
     def build(self, rows: Sequence[PromptFields]) -> list[Prompt]:
         """Prompts of `rows`, tokenised together; InputError when a span does not decode to its text."""
         rendered = [self.texts(fields) for fields in rows]
+        if not rendered:
+            return []
         encoded = self.tokenizer(
             [text for text, _ in rendered],
             add_special_tokens=False,

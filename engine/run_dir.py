@@ -107,6 +107,7 @@ class RunDir:
                 ) from error
             yield
 
+
 # What stands in a run before its manifest does: it may be stopped at any moment, also in its first second.
 _BEFORE_MANIFEST = {
     ".lock",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,6 +19,7 @@ from engine.identity import DIGEST_SIZE
 SCHEMA_VERSION = 1
 COMPACT_BELOW_ROWS = 50_000
 COMPACT_TARGET_ROWS = 500_000
+READ_ATTEMPTS = 5
 
 _name = pa.dictionary(pa.int32(), pa.string())
 
@@ -87,6 +89,13 @@ class ResponseStore:
 
     def ids(self) -> pa.ChunkedArray:
         """The ids of all stored rows, duplicates included."""
+        for _ in range(READ_ATTEMPTS):
+            # Another process may be compacting: then a part that was listed is gone when it is read.
+            with suppress(FileNotFoundError):
+                return self._read_ids()
+        return self._read_ids()
+
+    def _read_ids(self) -> pa.ChunkedArray:
         chunks = [chunk for path in self._checked() for chunk in _ids(path).chunks]
         return pa.chunked_array(chunks, type=pa.binary(DIGEST_SIZE))
 
