@@ -1,6 +1,7 @@
 """The PC algorithm behind one seam: a matrix of scores in, a CPDAG out.
 
-Whatever runs PC has the type `Engine`; `pc` is causal-learn's, and is the reference for any other.
+Whatever runs PC has the type `Engine`. `pc` is the compiled kernel (discovery.kernel); `pc_causal_learn` is
+causal-learn's, thousands of times slower, and the reference that the kernel must equal (DESIGN 10).
 """
 
 from __future__ import annotations
@@ -23,17 +24,22 @@ _TOLERANCE = 1e-12  # differences of this size are rounding, not variation
 
 @dataclass(frozen=True)
 class PCResult:
-    """A CPDAG over the columns that vary, and the names of those that do not (they are in no graph)."""
+    """A CPDAG over the columns that vary, and the names of those that do not (they are in no graph).
+
+    `borderline`: tests within 1e-9 of alpha or on a submatrix with a condition number above 1e10, where
+    rounding decides (DESIGN 10; counted by the kernel only)."""
 
     graph: CausalGraph
     constant: tuple[str, ...]
+    borderline: int = 0
 
 
 Engine = Callable[[FloatArray, Sequence[str], float], PCResult]
+_Find = Callable[[FloatArray, FloatArray, Sequence[str], float], tuple[CausalGraph, int]]
 
 
 def pc(data: FloatArray, names: Sequence[str], alpha: float = 0.05) -> PCResult:
-    """PC with Fisher-z tests, as causal-learn's `pc(data, alpha)` does it with its defaults.
+    """PC with Fisher-z tests: the graph of causal-learn's `pc(data, alpha)` with its defaults.
 
     `data`: [n_rows, n_values] scores, one row per role; `names`: n_values names; `alpha`: level of each
     test. Stable skeleton, uc_rule 0, uc_priority 2. Constant columns are excluded first, since a test
@@ -42,14 +48,26 @@ def pc(data: FloatArray, names: Sequence[str], alpha: float = 0.05) -> PCResult:
     Raises InputError for alpha outside (0, 1), fewer than five rows, missing or infinite scores, names
     that do not fit; RunError for collinear columns, named.
     """
+    return _on_varying_columns(_kernel, data, names, alpha)
+
+
+def pc_causal_learn(data: FloatArray, names: Sequence[str], alpha: float = 0.05) -> PCResult:
+    """The same by causal-learn itself, on the same columns and with the same errors; see `pc`."""
+    return _on_varying_columns(_causal_learn, data, names, alpha)
+
+
+def _on_varying_columns(find: _Find, data: FloatArray, names: Sequence[str], alpha: float) -> PCResult:
     check_input(data, names, alpha)
     kept = ~constant_columns(data)
     constant = tuple(name for name, keep in zip(names, kept, strict=True) if not keep)
     varying = tuple(name for name, keep in zip(names, kept, strict=True) if keep)
     if len(varying) < 2:
         return PCResult(CausalGraph.empty(varying), constant)
-    check_collinearity(data[:, kept], varying)
-    return PCResult(_causal_learn(np.ascontiguousarray(data[:, kept]), varying, alpha), constant)
+    table = np.ascontiguousarray(data[:, kept], dtype=np.float64)
+    correlation = np.corrcoef(table.T)
+    check_collinearity(correlation, len(table), varying)
+    graph, borderline = find(table, correlation, varying, alpha)
+    return PCResult(graph, constant, borderline)
 
 
 def check_input(data: FloatArray, names: Sequence[str], alpha: float) -> None:
@@ -86,18 +104,19 @@ def constant_columns(data: FloatArray) -> NDArray[np.bool_]:
     return spread <= _TOLERANCE * np.maximum(1.0, np.abs(data).max(axis=0))
 
 
-def check_collinearity(data: FloatArray, names: Sequence[str]) -> None:
+def check_collinearity(correlation: FloatArray, n_rows: int, names: Sequence[str]) -> None:
     """Raise RunError, with names, where columns are exactly collinear.
 
     causal-learn raises only when an inversion happens to meet an exact zero; else its answer is rounding
     noise. Two equal (or opposite) columns are found at any size; a longer combination only where there
     are more rows than columns, since with fewer every table has one.
     """
-    correlation = np.corrcoef(data.T)
+    if n_rows > len(names) and _clearly_of_full_rank(correlation):
+        return
     twins = np.argwhere(np.triu(np.abs(correlation) > 1 - _TOLERANCE, k=1))
     if twins.size:
         raise _collinear([names[k] for k in twins[0]])
-    if data.shape[0] <= data.shape[1]:
+    if n_rows <= len(names):
         return
     values, vectors = np.linalg.eigh(correlation)
     if values[0] < _TOLERANCE:
@@ -105,7 +124,31 @@ def check_collinearity(data: FloatArray, names: Sequence[str]) -> None:
         raise _collinear([name for name, part in zip(names, involved, strict=True) if part])
 
 
-def _causal_learn(data: FloatArray, names: Sequence[str], alpha: float) -> CausalGraph:
+def _clearly_of_full_rank(correlation: FloatArray) -> bool:
+    """Whether the smallest eigenvalue, at least 1 / trace(inverse), is far above the tolerance: quick."""
+    try:
+        return 0 < float(np.trace(np.linalg.inv(correlation))) < 0.01 / _TOLERANCE
+    except np.linalg.LinAlgError:
+        return False
+
+
+def _kernel(
+    data: FloatArray, correlation: FloatArray, names: Sequence[str], alpha: float
+) -> tuple[CausalGraph, int]:
+    from discovery.fisher import SingularError
+    from discovery.kernel import cpdag
+
+    try:
+        found = cpdag(correlation, len(data), alpha)
+    except SingularError as error:
+        # A submatrix that is singular although the whole passed the check: with fewer rows than columns.
+        raise _collinear([names[k] for k in error.columns]) from error
+    return CausalGraph(tuple(names), found.marks), found.borderline
+
+
+def _causal_learn(
+    data: FloatArray, correlation: FloatArray, names: Sequence[str], alpha: float
+) -> tuple[CausalGraph, int]:
     from causallearn.search.ConstraintBased.PC import pc as causal_learn_pc
 
     try:
@@ -120,7 +163,7 @@ def _causal_learn(data: FloatArray, names: Sequence[str], alpha: float) -> Causa
             f"{type(error).__name__} in a test: {error}",
             "Leave out values that others determine, or ask more roles.",
         ) from error
-    return CausalGraph.from_causal_learn(names, found.G.graph)
+    return CausalGraph.from_causal_learn(names, found.G.graph), 0
 
 
 def _collinear(names: Sequence[str]) -> RunError:

@@ -21,7 +21,7 @@ from engine.worker import Request, WorkerConfig, requests_of, responses_table
 
 
 class HfWorker:
-    """Answers requests with transformers, batch by batch; picklable until it is first called."""
+    """Answers requests with transformers, batch by batch. Its WorkerConfig travels; it does not."""
 
     backend = "hf"
 
@@ -57,7 +57,7 @@ class HfWorker:
 
     def check(self, rows: Sequence[Request]) -> None:
         """InputError for a request that this worker cannot answer as it is meant."""
-        room = self.config.sampling.max_tokens + len(self.config.cue_ids)
+        room = self._room()
         for row in rows:
             if self._limit is not None and len(row.prompt_ids) + room > self._limit:
                 raise InputError(
@@ -66,6 +66,15 @@ class HfWorker:
                     f"{len(row.prompt_ids)} of the prompt and up to {room} of the answer",
                     "Shorten the role texts or sampling.max_tokens.",
                 )
+
+    def _room(self) -> int:
+        """Tokens behind a prompt: the answer, or in logprob mode cue or thought with a spelling."""
+        config = self.config
+        if config.scoring.mode == "generate":
+            return config.sampling.max_tokens
+        # The last token of a spelling is scored, not read.
+        longest = max(len(ids) for ids in (*config.yes_ids, *config.no_ids)) - 1
+        return max(config.sampling.max_tokens, len(config.cue_ids)) + longest
 
     def hooks(self, rows: Sequence[Request]) -> StreamHooks:
         """The hooks for a batch; the plain sampler has none, and refuses requests that need some."""

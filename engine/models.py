@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -31,7 +32,8 @@ class ModelSource:
         """What the model is. A hub model is its commit; a directory is its files' contents."""
         if self.revision is not None:
             return digest_text("hub", self.name, self.revision)
-        return digest_files(file for pattern in _WEIGHT_PATTERNS for file in self.folder.glob(pattern))
+        patterns = (*_WEIGHT_PATTERNS, *(["*.py"] if self.trust_remote_code else []))
+        return digest_files(file for pattern in patterns for file in self.folder.glob(pattern))
 
 
 def resolve_model(spec: ModelSpec) -> ModelSource:
@@ -91,11 +93,12 @@ def load_tokenizer(source: ModelSource) -> Any:
 
 def load_config(source: ModelSource) -> Any:
     """The text part of the model's configuration (hidden_size, num_hidden_layers, …)."""
+    from huggingface_hub.errors import StrictDataclassError
     from transformers import AutoConfig
 
     try:
         config = AutoConfig.from_pretrained(source.folder, trust_remote_code=source.trust_remote_code)
-    except (OSError, ValueError, KeyError) as error:
+    except (OSError, ValueError, KeyError, StrictDataclassError) as error:
         raise InputError(
             f"config.json of {source.name}",
             "a model that transformers knows",
@@ -106,28 +109,45 @@ def load_config(source: ModelSource) -> Any:
 
 
 def load_model(source: ModelSource, device: str) -> Any:
-    """The model in evaluation mode on `device`, in the study's dtype, from safetensors only."""
+    """The model in evaluation mode on `device`, in the study's dtype, from safetensors only.
+
+    InputError when it cannot be loaded, or when a weight is missing: transformers would draw it at random.
+    """
     import torch
+    from safetensors import SafetensorError
     from transformers import AutoModelForCausalLM
     from transformers.utils import logging
 
     # axiograph has a progress bar of its own.
     logging.disable_progress_bar()
+    where = f"model {source.name}"
     try:
-        model: Any = AutoModelForCausalLM.from_pretrained(
+        loaded: Any = AutoModelForCausalLM.from_pretrained(
             source.folder,
             dtype=getattr(torch, source.dtype),
             trust_remote_code=source.trust_remote_code,
             use_safetensors=True,
+            output_loading_info=True,
         )
+        model, info = loaded
+        _check_all_there(info["missing_keys"], where)
         return model.to(device).eval()
-    except (OSError, ValueError, RuntimeError) as error:
+    except (OSError, ValueError, RuntimeError, SafetensorError) as error:
         raise InputError(
-            f"model {source.name}",
+            where,
             f"a causal language model that loads in {source.dtype} on {device}",
             " ".join(str(error).split())[:300],
             "Check the weights, the dtype and the memory of the device.",
         ) from error
+
+
+def _check_all_there(missing: Iterable[str], where: str) -> None:
+    names = sorted(missing)
+    if names:
+        more = f" and {len(names) - 5} more" if len(names) > 5 else ""
+        raise InputError(
+            where, "every weight in its files", f"no {', '.join(names[:5])}{more}", "Save it again, complete."
+        )
 
 
 def resolve_device(device: str) -> str:

@@ -156,15 +156,17 @@ def _resolve(point: OperationPoint, directions: Directions, scales: Scales) -> O
         )
     unit_vector = v / norm
     scaled = _unit_vector(point, v, unit_vector, hook_point, directions, scales)
+    if point.kind == "project_out":
+        return Operation(point.kind, point.span, hook_point, None, unit_vector, 0.0)
+    assert point.strength is not None
+    vector = point.strength * scaled
+    if not bool(vector.norm().isfinite()):
+        raise InputError(
+            f"study, steering {point.label}", "a finite vector", "overflow", "Use a smaller strength."
+        )
     if point.kind == "add":
-        assert point.strength is not None
-        vector = point.strength * scaled
-        if not bool(torch.isfinite(vector).all()):
-            raise InputError(
-                f"study, steering {point.label}", "a finite vector", "overflow", "Use a smaller strength."
-            )
-        return Operation("add", point.span, hook_point, vector, None, 0.0)
-    target = 0.0 if point.strength is None else point.strength * float(scaled.norm())
+        return Operation(point.kind, point.span, hook_point, vector, None, 0.0)
+    target = point.strength * float(scaled.norm())
     return Operation(point.kind, point.span, hook_point, None, unit_vector, target)
 
 
