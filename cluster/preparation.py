@@ -13,11 +13,11 @@ from engine.errors import InputError
 from engine.inputs import Inputs, load_inputs
 from engine.models import ModelSource, load_config, load_model, load_tokenizer, resolve_device, resolve_model
 from engine.plan import Plan, PlanIdentity
-from engine.prompts import Prompt, PromptBuilder
+from engine.prompts import Prompt, PromptBuilder, PromptFields
 from engine.run_dir import RunDir
 from engine.spellings import spelling_ids
 from engine.study import Study
-from engine.worker import REQUEST_SCHEMA, Worker, WorkerConfig
+from engine.worker import REQUEST_SCHEMA, Worker, WorkerConfig, answer_room
 from steering.hook_worker import HookWorker, check_spans
 from steering.measure import load_scales, measure_residual_norms, save_norms
 from steering.operations import Directions, Operation, Scales, resolve_conditions, steering_digests
@@ -49,12 +49,16 @@ class Prepared:
             device=self.device,
             sampling=self.study.sampling,
             scoring=self.study.scoring,
-            cue_ids=tuple(self.builder.continuation(self.study.prompt.answer_cue)),
             yes_ids=yes,
             no_ids=no,
             canary=self.canary(),
             steered=frozenset(self.operations),
         )
+
+    def build(self, fields: Sequence[PromptFields]) -> list[Prompt]:
+        """Prompts of the study's scoring mode: with the answer cue behind them where it is scored."""
+        cue = self.study.prompt.answer_cue if self.study.scoring.mode == "logprob" else ""
+        return self.builder.build(fields, cue)
 
     def canary(self) -> Prompt:
         """The first role's first item, unsteered and unhinted."""
@@ -83,7 +87,7 @@ def prepare(study: Study, run: RunDir, measure: bool = True) -> Prepared:
     prepared = prepare_unsteered(study, run)
     scales = _scales(prepared, run, measure)
     operations = resolve_conditions(prepared.inputs.conditions, prepared.directions, scales)
-    check_spans(operations, study.scoring.mode)
+    check_spans(operations, study.scoring.mode, prepared.directions.n_layers)
     identity = replace(prepared.plan.identity, steering=steering_digests(operations))
     return replace(prepared, operations=operations, plan=Plan(prepared.inputs, identity))
 
@@ -97,9 +101,8 @@ def prepare_unsteered(study: Study, run: RunDir) -> Prepared:
     builder = PromptBuilder(inputs.template, load_tokenizer(source))
     builder.check_plain(inputs.texts())
     config = load_config(source)
-    _check_lengths(inputs, builder, getattr(config, "max_position_embeddings", None))
     identity = PlanIdentity(source.digest(), source.dtype, builder.digest, {})
-    return Prepared(
+    prepared = Prepared(
         study=study,
         inputs=inputs,
         source=source,
@@ -109,6 +112,8 @@ def prepare_unsteered(study: Study, run: RunDir) -> Prepared:
         plan=Plan(replace(inputs, conditions=inputs.conditions[:1]), identity),
         device=resolve_device(study.model.device),
     )
+    _check_lengths(prepared, getattr(config, "max_position_embeddings", None))
+    return prepared
 
 
 def _check_items(inputs: Inputs) -> None:
@@ -122,20 +127,22 @@ def _check_items(inputs: Inputs) -> None:
             )
 
 
-def _check_lengths(inputs: Inputs, builder: PromptBuilder, limit: int | None) -> None:
+def _check_lengths(prepared: Prepared, limit: int | None) -> None:
     """InputError when the longest prompts leave no room for an answer: now, not in hour six."""
+    inputs = prepared.inputs
     roles = sorted(inputs.roles, key=lambda role: len(role.text))[-3:]
     items = sorted(inputs.items, key=lambda item: len(item.question))[-3:]
     conditions = [c for c in inputs.conditions if c.hint is not None] or list(inputs.conditions[:1])
     fields = [inputs.fields(r, c, i) for r in roles for c in conditions for i in items]
-    prompts = builder.build(fields)
+    prompts = prepared.build(fields)
     longest = max(range(len(prompts)), key=lambda i: len(prompts[i].ids))
-    room = inputs.study.sampling.max_tokens
-    if limit is not None and len(prompts[longest].ids) + room > limit:
+    length = len(prompts[longest].ids)
+    room = answer_room(prepared.worker_config(), length, len(prompts[longest].cued))
+    if limit is not None and length + room > limit:
         raise InputError(
             f"study, prompt of role '{fields[longest].role_name}', question '{fields[longest].question}'",
             f"at most {limit} tokens, the model's length",
-            f"{len(prompts[longest].ids)} of the prompt and up to {room} of the answer",
+            f"{length} of the prompt and up to {room} of the answer",
             "Shorten the role texts, the hints or sampling.max_tokens.",
         )
 
@@ -173,14 +180,13 @@ def request_tables(
     for batch in batches:
         for start in range(0, batch.num_rows, rows_per_table):
             rows = batch.slice(start, rows_per_table).to_pylist()
-            prompts = prepared.builder.build(
-                [
-                    prepared.inputs.fields(
-                        roles[row["role"]], conditions[row["condition"]], items[row["item_id"]]
-                    )
-                    for row in rows
-                ]
-            )
+            fields = [
+                prepared.inputs.fields(
+                    roles[row["role"]], conditions[row["condition"]], items[row["item_id"]]
+                )
+                for row in rows
+            ]
+            prompts = prepared.build(fields)
             yield _request_table(rows, prompts)
 
 
@@ -188,4 +194,6 @@ def _request_table(rows: Sequence[dict[str, Any]], prompts: Sequence[Prompt]) ->
     columns = {name: [row[name] for row in rows] for name in REQUEST_SCHEMA.names[:5]}
     columns["prompt_ids"] = [prompt.ids for prompt in prompts]
     columns["span"] = [prompt.span for prompt in prompts]
+    columns["span_text"] = [prompt.span_text for prompt in prompts]
+    columns["cued_ids"] = [prompt.cued for prompt in prompts]
     return pa.Table.from_pydict(columns, schema=REQUEST_SCHEMA)

@@ -110,6 +110,12 @@ def _skip(text: str, position: int) -> int:
     return skipped.end() if skipped else position
 
 
+def marker_end(text: str) -> int | None:
+    """Where the first answer marker ends, or None without one."""
+    marker = _MARKER.search(text)
+    return None if marker is None else marker.end()
+
+
 def is_complete(text: str) -> bool:
     """Whether generation may stop: the first answer has ended, and no further text can change its state."""
     segment = _segment(text)
@@ -163,7 +169,7 @@ def log_odds(logp_yes: Sequence[float], logp_no: Sequence[float]) -> tuple[float
     Give the log-probability of each different token sequence once (two spellings may share one). −inf is a
     probability of 0; where both sums are 0 the log-odds do not exist: (None, 0.0). Raises RunError for NaN.
     """
-    yes, no = _logsumexp(logp_yes), _logsumexp(logp_no)
+    yes, no = logsumexp(logp_yes), logsumexp(logp_no)
     if isnan(yes) or isnan(no):
         remedy = "Check the model's numbers: half precision can overflow, so try float32 or bfloat16."
         raise RunError("log-odds of an answer", "log-probabilities", "NaN", remedy)
@@ -178,7 +184,8 @@ def logprob_state(odds: float | None, mass: float, mass_threshold: float = MASS_
     return "unsure" if odds == 0 else "yes" if odds > 0 else "no"
 
 
-def _logsumexp(logs: Sequence[float]) -> float:
+def logsumexp(logs: Sequence[float]) -> float:
+    """log Σ exp; −inf for none, NaN where one is."""
     top = max(logs, default=-inf)
     if any(isnan(value) for value in logs):
         return float("nan")

@@ -17,7 +17,7 @@ from engine.errors import InputError, RunError
 from engine.generation import Generator, NoHooks, StreamHooks, in_batches, with_smaller_batches
 from engine.models import load_model, load_tokenizer
 from engine.spellings import LogprobScorer
-from engine.worker import Request, WorkerConfig, requests_of, responses_table
+from engine.worker import Request, WorkerConfig, answer_room, requests_of, responses_table
 
 
 class HfWorker:
@@ -42,6 +42,8 @@ class HfWorker:
 
     def __call__(self, requests: pa.Table) -> pa.Table:
         """One response row for each request row, in order."""
+        import torch
+
         rows = requests_of(requests)
         self.check(rows)
         answered: dict[int, dict[str, Any]] = {}
@@ -52,13 +54,21 @@ class HfWorker:
         # Prompts of like length share a batch: less padding, same answers.
         order = sorted(range(len(rows)), key=lambda i: (len(rows[i].prompt_ids), i))
         for group in in_batches(order, self.config.sampling.batch_size):
-            with_smaller_batches(run, group, device=self.config.device)
+            try:
+                with_smaller_batches(run, group, device=self.config.device)
+            except torch.OutOfMemoryError as error:
+                raise RunError(
+                    f"device {self.config.device}",
+                    "memory for a single request",
+                    " ".join(str(error).split())[:200],
+                    "Use a smaller dtype or another device. What was answered before is stored.",
+                ) from error
         return responses_table([answered[i] for i in range(len(rows))], rows)
 
     def check(self, rows: Sequence[Request]) -> None:
         """InputError for a request that this worker cannot answer as it is meant."""
-        room = self._room()
         for row in rows:
+            room = answer_room(self.config, len(row.prompt_ids), len(row.cued_ids))
             if self._limit is not None and len(row.prompt_ids) + room > self._limit:
                 raise InputError(
                     f"request of role '{row.role}', item {row.item_id}, condition '{row.condition}'",
@@ -66,15 +76,6 @@ class HfWorker:
                     f"{len(row.prompt_ids)} of the prompt and up to {room} of the answer",
                     "Shorten the role texts or sampling.max_tokens.",
                 )
-
-    def _room(self) -> int:
-        """Tokens behind a prompt: the answer, or in logprob mode cue or thought with a spelling."""
-        config = self.config
-        if config.scoring.mode == "generate":
-            return config.sampling.max_tokens
-        # The last token of a spelling is scored, not read.
-        longest = max(len(ids) for ids in (*config.yes_ids, *config.no_ids)) - 1
-        return max(config.sampling.max_tokens, len(config.cue_ids)) + longest
 
     def hooks(self, rows: Sequence[Request]) -> StreamHooks:
         """The hooks for a batch; the plain sampler has none, and refuses requests that need some."""
@@ -134,8 +135,7 @@ class HfWorker:
 
     def _score(self, rows: list[Request], hooks: StreamHooks) -> list[dict[str, Any]]:
         """Log-odds behind an empty thought; rows with too little mass, behind a generated one (DESIGN 6)."""
-        cue = list(self.config.cue_ids)
-        results = self._scorer([[*row.prompt_ids, *cue] for row in rows], hooks, self.hooks, rows)
+        results = self._scorer([row.cued_ids for row in rows], hooks, self.hooks, rows)
         weak = [i for i, result in enumerate(results) if result["state"] == "unparsed"]
         if weak:
             again = [rows[i] for i in weak]

@@ -8,7 +8,7 @@ from __future__ import annotations
 import datetime
 import re
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import jinja2
@@ -34,11 +34,14 @@ class PromptFields:
 
 @dataclass(frozen=True)
 class Prompt:
-    """`ids` as the model receives them; `span` are the indices into `ids` of the steered tokens."""
+    """`ids` as the model receives them; `span` are the indices into `ids` of the steered tokens, and
+    `span_text` their words; `cued` are the ids of the prompt with the answer cue, where one was asked for."""
 
     text: str
     ids: tuple[int, ...]
     span: tuple[int, ...]
+    span_text: str = ""
+    cued: tuple[int, ...] = ()
 
 
 class PromptBuilder:
@@ -107,30 +110,58 @@ class PromptBuilder:
             ) from error
         return str(text)
 
-    def build(self, rows: Sequence[PromptFields]) -> list[Prompt]:
-        """Prompts of `rows`, tokenised together; InputError when a span does not decode to its text."""
+    def build(self, rows: Sequence[PromptFields], cue: str = "") -> list[Prompt]:
+        """Prompts of `rows`, tokenised together; InputError when a span does not decode to its text.
+
+        With a `cue` each prompt is also tokenised with that text behind it, as one text: where the two
+        meet, the tokenizer may join characters of both.
+        """
         rendered = [self.texts(fields) for fields in rows]
         if not rendered:
             return []
+        ids, offsets = self._encode([text for text, _ in rendered])
+        prompts = [self._prompt(*both, ids[i], offsets[i]) for i, both in enumerate(rendered)]
+        if not cue:
+            return prompts
+        cued, _ = self._encode([text + cue for text, _ in rendered])
+        return [self._with_cue(prompt, own) for prompt, own in zip(prompts, cued, strict=True)]
+
+    def _encode(self, texts: list[str]) -> tuple[list[list[int]], list[list[tuple[int, int]]]]:
+        """Ids and character offsets, without special tokens of the tokenizer's own."""
         encoded = self.tokenizer(
-            [text for text, _ in rendered],
+            texts,
             add_special_tokens=False,
             return_offsets_mapping=True,
             return_attention_mask=False,
             return_token_type_ids=False,
         )
-        offsets = encoded["offset_mapping"]
-        return [
-            self._prompt(text, ranges, encoded["input_ids"][i], offsets[i])
-            for i, (text, ranges) in enumerate(rendered)
-        ]
+        return encoded["input_ids"], encoded["offset_mapping"]
+
+    def _prefixed(self, ids: list[int]) -> tuple[int, ...]:
+        """With the special tokens that the tokenizer's convention puts first.
+
+        A text (chat templates mostly) that already begins with them gets no second ones, and a chat
+        template that leaves them out has its reasons.
+        """
+        if self.template.chat or tuple(ids[: len(self._prefix)]) == self._prefix:
+            return tuple(ids)
+        return (*self._prefix, *ids)
+
+    def _with_cue(self, prompt: Prompt, ids: list[int]) -> Prompt:
+        cued = self._prefixed(ids)
+        last = max(prompt.span, default=-1) + 1
+        if cued[:last] != prompt.ids[:last]:
+            raise InputError(
+                f"prompt template {self.template.name}",
+                "the same tokens up to the span with and without the answer cue",
+                "others",
+                "Move the span away from the end of the prompt.",
+            )
+        return replace(prompt, cued=cued)
 
     def _prompt(
         self, text: str, ranges: list[tuple[int, int]], ids: list[int], offsets: list[tuple[int, int]]
     ) -> Prompt:
-        # The tokenizer's convention puts BOS first; a text (chat templates mostly) that already begins
-        # with it gets no second one, and a chat template that leaves it out has its reasons.
-        n_prefix = len(self._prefix)
         if self.template.marks_span and not ranges:
             raise InputError(
                 f"prompt template {self.template.name}",
@@ -138,15 +169,15 @@ class PromptBuilder:
                 f"none in '{text[-200:]}'",
                 "Mark it outside of conditional parts, and check that the chat template keeps it.",
             )
-        add = not self.template.chat and tuple(ids[:n_prefix]) != self._prefix
-        shift = n_prefix if add else 0
+        full = self._prefixed(ids)
+        shift = len(full) - len(ids)
         span: list[int] = []
         for start, end in ranges:
             inside = [i for i, (a, b) in enumerate(offsets) if a < end and b > start and a < b]
             self._check_span(text[start:end], [ids[i] for i in inside])
             span.extend(i + shift for i in inside)
-        full = (*self._prefix, *ids) if add else tuple(ids)
-        return Prompt(text, full, tuple(sorted(set(span))))
+        words = " ".join(" ".join(text[start:end] for start, end in ranges).split())
+        return Prompt(text, full, tuple(sorted(set(span))), words)
 
     def _check_span(self, wanted: str, ids: list[int]) -> None:
         found = self.tokenizer.decode(ids, clean_up_tokenization_spaces=False)

@@ -181,9 +181,7 @@ def _role_splits(scores: pl.LazyFrame) -> pl.DataFrame:
 
 def _score() -> pl.Expr:
     state = pl.col("state").cast(pl.String)
-    sign = (
-        pl.when(state == "yes").then(1.0).when(state == "no").then(-1.0).when(state == "unsure").then(0.0)
-    )
+    sign = pl.when(state == "yes").then(1.0).when(state == "no").then(-1.0).when(state == "unsure").then(0.0)
     scored = pl.when(state.is_in(["yes", "no", "unsure"])).then((pl.col("log_odds") / 2).tanh())
     by_odds = (pl.col("mode").cast(pl.String) == "logprob") & ~pl.col("fallback").fill_null(False)
     return pl.col("agreement") * pl.when(by_odds).then(scored.fill_nan(None)).otherwise(sign)

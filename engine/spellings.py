@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import re
+import math
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from engine.answers import NO_SPELLINGS, YES_SPELLINGS, log_odds, logprob_state
+from engine.answers import NO_SPELLINGS, YES_SPELLINGS, log_odds, logprob_state, logsumexp, marker_end
 from engine.generation import StreamHooks, pad_batch
 from engine.prompts import PromptBuilder
 from engine.worker import Request, WorkerConfig
@@ -14,7 +15,8 @@ from engine.worker import Request, WorkerConfig
 if TYPE_CHECKING:
     import torch
 
-_MARKER = re.compile(r"answer\s*:\s*$", re.IGNORECASE)
+# Relative to what is known of a side: far below what float32 tells apart in a log-odds.
+NEGLIGIBLE = 1e-8
 
 HooksFor = Callable[[Sequence[Request]], StreamHooks]
 
@@ -36,6 +38,16 @@ def spelling_ids(builder: PromptBuilder) -> tuple[tuple[tuple[int, ...], ...], t
     return own(yes), own(no)
 
 
+@dataclass(frozen=True)
+class _Reader:
+    """One batch: `first` [rows, vocabulary] are the log-probabilities behind its prompts."""
+
+    prompts: list[list[int]]
+    first: torch.Tensor
+    hooks_for: HooksFor
+    rows: Sequence[Request]
+
+
 class LogprobScorer:
     """Reads log P(spelling | prompt) for every spelling and makes log-odds and mass of them."""
 
@@ -55,13 +67,29 @@ class LogprobScorer:
 
         with torch.inference_mode():
             first = self._last_logp(prompts, hooks, 1)[:, 0]
-            yes = [self._spelling(ids, prompts, first, hooks_for, rows) for ids in self._config.yes_ids]
-            no = [self._spelling(ids, prompts, first, hooks_for, rows) for ids in self._config.no_ids]
-        results = []
-        for i in range(len(prompts)):
-            odds, mass = log_odds([column[i] for column in yes], [column[i] for column in no])
-            results.append(self._result(odds, mass))
-        return results
+            reader = _Reader(prompts, first, hooks_for, rows)
+            yes = self._side(self._config.yes_ids, reader)
+            no = self._side(self._config.no_ids, reader)
+        pairs = zip(yes, no, strict=True)
+        return [self._result(*log_odds(own_yes, own_no)) for own_yes, own_no in pairs]
+
+    def _side(self, spellings: Sequence[tuple[int, ...]], reader: _Reader) -> list[list[float]]:
+        """Per prompt the log-probabilities of one side's spellings.
+
+        Spellings of several tokens need a pass each. A row is spared it where the spelling's first token
+        has less than NEGLIGIBLE of what the side's one-token spellings have: it could not change the
+        log-odds by more than that.
+        """
+        single = [ids[0] for ids in spellings if len(ids) == 1]
+        found = [[float(row[token]) for token in single] for row in reader.first]
+        known = [logsumexp(row) for row in found]
+        for ids in (ids for ids in spellings if len(ids) > 1):
+            begin = reader.first[:, ids[0]].tolist()
+            chosen = [i for i, logp in enumerate(begin) if logp > known[i] + math.log(NEGLIGIBLE)]
+            if chosen:
+                for i, logp in zip(chosen, self._spelling(ids, chosen, reader), strict=True):
+                    found[i].append(logp)
+        return found
 
     def _result(self, odds: float | None, mass: float) -> dict[str, Any]:
         state = logprob_state(odds, mass, self._config.scoring.mass_threshold)
@@ -77,19 +105,11 @@ class LogprobScorer:
             "fallback": False,
         }
 
-    def _spelling(
-        self,
-        ids: tuple[int, ...],
-        prompts: list[list[int]],
-        first: torch.Tensor,
-        hooks_for: HooksFor,
-        rows: Sequence[Request],
-    ) -> list[float]:
-        """log P(ids | prompt) per prompt, by the chain rule."""
-        if len(ids) == 1:
-            return list(first[:, ids[0]].tolist())
-        extended = [[*prompt, *ids[:-1]] for prompt in prompts]
-        logp = self._last_logp(extended, hooks_for(rows), len(ids))
+    def _spelling(self, ids: tuple[int, ...], chosen: list[int], reader: _Reader) -> list[float]:
+        """log P(ids | prompt) by the chain rule, for the chosen prompts."""
+        extended = [[*reader.prompts[i], *ids[:-1]] for i in chosen]
+        hooks = reader.hooks_for([reader.rows[i] for i in chosen])
+        logp = self._last_logp(extended, hooks, len(ids))
         return list(sum(logp[:, k, token] for k, token in enumerate(ids)).tolist())  # type: ignore[union-attr]
 
     def _last_logp(self, prompts: list[list[int]], hooks: StreamHooks, count: int) -> torch.Tensor:
@@ -109,6 +129,6 @@ class LogprobScorer:
     def up_to_marker(ids: Sequence[int], text: Callable[[Sequence[int]], str]) -> tuple[int, ...] | None:
         """The generated ids up to and including the first `Answer:`, or None where there is none."""
         for end in range(1, len(ids) + 1):
-            if _MARKER.search(text(ids[:end])):
+            if marker_end(text(ids[:end])) is not None:
                 return tuple(ids[:end])
         return None

@@ -24,6 +24,8 @@ REQUEST_SCHEMA = pa.schema(
         ("repeat", pa.int32()),
         ("prompt_ids", pa.list_(pa.int32())),
         ("span", pa.list_(pa.int32())),  # indices into prompt_ids
+        ("span_text", pa.string()),  # the words that these tokens spell
+        ("cued_ids", pa.list_(pa.int32())),  # logprob mode: the prompt with the answer cue; else empty
     ]
 )
 
@@ -38,7 +40,7 @@ class Worker(Protocol):
 class WorkerConfig:
     """What every worker needs; plain data, so that it travels to other processes.
 
-    yes_ids and no_ids: token ids of the spellings scored in logprob mode, as they follow `cue_ids`.
+    yes_ids and no_ids: token ids of the spellings scored in logprob mode, as they follow the answer cue.
     canary: a prompt of the study on which the worker proves at start that steering reaches the output.
     steered: names of the conditions that a worker without hooks must refuse.
     """
@@ -47,7 +49,6 @@ class WorkerConfig:
     device: str
     sampling: SamplingSpec
     scoring: ScoringSpec
-    cue_ids: tuple[int, ...]
     yes_ids: tuple[tuple[int, ...], ...]
     no_ids: tuple[tuple[int, ...], ...]
     canary: Prompt
@@ -65,6 +66,17 @@ class Request:
     repeat: int
     prompt_ids: list[int]
     span: list[int]
+    span_text: str
+    cued_ids: list[int]
+
+
+def answer_room(config: WorkerConfig, prompt: int, cued: int) -> int:
+    """How many tokens may stand behind a prompt of `prompt` tokens (`cued` with the answer cue): the answer,
+    or in logprob mode cue or thought with a spelling, whose last token is scored and not read."""
+    if config.scoring.mode == "generate":
+        return config.sampling.max_tokens
+    longest = max(len(ids) for ids in (*config.yes_ids, *config.no_ids)) - 1
+    return max(config.sampling.max_tokens, cued - prompt) + longest
 
 
 def requests_of(table: pa.Table) -> list[Request]:

@@ -9,6 +9,7 @@ from typing import Any
 from engine.errors import InputError, RunError
 from engine.generation import Batch, NoHooks, StreamHooks, pad_batch
 from engine.hf_worker import HfWorker
+from engine.study import HookPointSpec
 from engine.worker import Request, WorkerConfig
 from steering.operations import Operation
 from steering.proof import RowProof, StreamProbe, check_prompt_pass, check_step
@@ -32,9 +33,6 @@ class HookWorker(HfWorker):
     ) -> None:
         super().__init__(config)
         self.conditions, self.known = dict(conditions), known
-        ids, span = config.canary.ids, config.canary.span
-        decoded = self.tokenizer.decode([ids[i] for i in span], clean_up_tokenization_spaces=False)
-        self.span_text = " ".join(decoded.split())
         self._canary()
 
     def hooks(self, rows: Sequence[Request]) -> StreamHooks:
@@ -87,7 +85,8 @@ class HookWorker(HfWorker):
 
         canary = self.config.canary
         name = condition if condition is not None else ""
-        request = Request(b"", "canary", name, "canary", 0, list(canary.ids), list(canary.span))
+        ids, span = list(canary.ids), list(canary.span)
+        request = Request(b"", "canary", name, "canary", 0, ids, span, canary.span_text, [])
         hooks: StreamHooks = ProvenSteering(self, [request]) if condition is not None else NoHooks()
         batch = pad_batch([request.prompt_ids], 0, str(self.model.device))
         with torch.inference_mode():
@@ -124,9 +123,7 @@ class ProvenSteering:
         probe = StreamProbe(worker.model, self._steering.hook_points(("prompt_span", "prompt", "all")))
         with probe.recording_before(), self._steering.prefill(batch), probe.recording_after():
             yield
-        self.proofs = check_prompt_pass(
-            probe, batch, self._all, worker.conditions, worker.span_text, worker.tokenizer
-        )
+        self.proofs = check_prompt_pass(probe, batch, self._all, worker.conditions, worker.tokenizer)
 
     def decode(self) -> Any:
         """None when no row of the batch is steered beyond its prompt: then steps run untouched."""
@@ -147,9 +144,17 @@ class ProvenSteering:
         self._steering.keep(rows)
 
 
-def check_spans(conditions: Mapping[str, Sequence[Operation]], mode: str) -> None:
-    """InputError for steering that cannot act in this scoring mode."""
+def check_spans(conditions: Mapping[str, Sequence[Operation]], mode: str, n_layers: int) -> None:
+    """InputError for steering that cannot act: not in this scoring mode, or on nothing that is read."""
     for name, operations in conditions.items():
+        last = HookPointSpec(layer=n_layers - 1, place="resid_post")
+        if all(op.span == "prompt_span" and op.hook_point == last for op in operations):
+            raise InputError(
+                f"study, steering '{name}', field hook_point",
+                "a place before the last layer's output, or a span that reaches the answer",
+                f"{last} at the prompt's span only, which nothing behind it reads",
+                "Use an earlier layer, resid_pre, or span: all.",
+            )
         if mode == "logprob" and any(op.span == "generated" for op in operations):
             raise InputError(
                 f"study, steering '{name}', field span",

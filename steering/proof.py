@@ -125,7 +125,6 @@ def check_prompt_pass(
     batch: Batch,
     rows: Sequence[Request],
     conditions: Mapping[str, Sequence[Operation]],
-    span_text: str,
     tokenizer: Any,
 ) -> list[RowProof]:
     """Proofs of all rows after the pass over the prompts; RunError at the first row that fails."""
@@ -139,7 +138,7 @@ def check_prompt_pass(
         error = 0.0
         for point, before in probe.before.items():
             own = [op for op in operations if op.hook_point == point]
-            positions = {id(op): _positions(op, ids, request, span_text, tokenizer) for op in own}
+            positions = {id(op): _positions(op, ids, request, tokenizer) for op in own}
             rows_before = before[place, batch.starts[place] :].float()
             rows_after = probe.after[point][place, batch.starts[place] :].float()
             expected, peak = _expected(rows_before, own, positions)
@@ -171,7 +170,8 @@ def check_step(
 
 
 def _check_ids(ids: list[int], request: Request) -> None:
-    if ids[: len(request.prompt_ids)] != list(request.prompt_ids):
+    own = [list(request.prompt_ids), *([list(request.cued_ids)] if request.cued_ids else [])]
+    if not any(ids[: len(prompt)] == prompt for prompt in own):
         raise _failure(request, "the request's own tokens in its row", "other tokens")
 
 
@@ -182,13 +182,13 @@ def _check_passed(probe: StreamProbe, operations: Sequence[Operation], request: 
             raise _failure(request, f"a pass through {op.hook_point}", "none")
 
 
-def _positions(op: Operation, ids: list[int], request: Request, span_text: str, tokenizer: Any) -> list[int]:
+def _positions(op: Operation, ids: list[int], request: Request, tokenizer: Any) -> list[int]:
     """Where `op` should act, by the tokens themselves: those of a span must decode to its words."""
     if op.span in ("prompt", "all"):
         return list(range(len(request.prompt_ids) if op.span == "prompt" else len(ids)))
     found = tokenizer.decode([ids[i] for i in request.span], clean_up_tokenization_spaces=False)
-    if " ".join(found.split()) != span_text:
-        raise _failure(request, f"steered tokens that decode to '{span_text}'", f"'{found}'")
+    if not request.span or " ".join(found.split()) != request.span_text:
+        raise _failure(request, f"steered tokens that decode to '{request.span_text}'", f"'{found}'")
     return list(request.span)
 
 

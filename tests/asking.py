@@ -42,10 +42,11 @@ def prompts(tokenizer: Any, count: int) -> list[Prompt]:
     return builder(tokenizer).build(fields)
 
 
-def request(number: int, prompt: Prompt, condition: str = "baseline") -> Request:
-    """Its id depends on `number` alone."""
+def request(number: int, prompt: Prompt, condition: str = "baseline", cue: Sequence[int] = ()) -> Request:
+    """Its id depends on `number` alone. `cue` stands behind the prompt in logprob mode."""
     identity = number.to_bytes(16, "little")
-    return Request(identity, "r", condition, str(number), 0, list(prompt.ids), list(prompt.span))
+    ids, span = list(prompt.ids), list(prompt.span)
+    return Request(identity, "r", condition, str(number), 0, ids, span, prompt.span_text, [*ids, *cue])
 
 
 def table(requests: Sequence[Request]) -> pa.Table:
@@ -63,7 +64,6 @@ def config(folder: Path, canary: Prompt, **changes: Any) -> WorkerConfig:
         "device": "cpu",
         "sampling": SamplingSpec(max_tokens=10),
         "scoring": ScoringSpec(),
-        "cue_ids": (),
         "yes_ids": ((5,),),
         "no_ids": ((6,),),
         "canary": canary,

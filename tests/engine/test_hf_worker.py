@@ -107,17 +107,17 @@ def test_a_steered_condition_is_refused(tiny_model):
         answers(worker, [asking.request(0, prompts[0]), asking.request(1, prompts[1], "f1:+3")])
 
 
-def with_length(prompt, n):
-    return dataclasses.replace(asking.request(0, prompt), prompt_ids=[5] * n)
+def with_length(prompt, n, cue=0):
+    return dataclasses.replace(asking.request(0, prompt), prompt_ids=[5] * n, cued_ids=[5] * (n + cue))
 
 
 @pytest.mark.parametrize("shape", ["llama", "gpt2"])
 def test_a_prompt_longer_than_the_model(tiny_model, shape):
     """512 tokens hold a prompt of 506 and an answer of 6."""
-    worker, prompts = worker_of(tiny_model(shape), sampling=SamplingSpec(max_tokens=6), cue_ids=(5,) * 9)
-    assert answers(worker, [with_length(prompts[0], 506)])[0]["new_tokens"] > 0
+    worker, prompts = worker_of(tiny_model(shape), sampling=SamplingSpec(max_tokens=6))
+    assert answers(worker, [with_length(prompts[0], 506, 9)])[0]["new_tokens"] > 0
     with pytest.raises(InputError, match=r"item 0, .*at most 512 tokens, .*507 of the prompt and up to 6"):
-        answers(worker, [with_length(prompts[0], 507)])
+        answers(worker, [with_length(prompts[0], 507, 9)])
 
 
 def test_a_prompt_longer_than_the_model_in_logprob_mode(tiny_model):
@@ -126,13 +126,12 @@ def test_a_prompt_longer_than_the_model_in_logprob_mode(tiny_model):
         worker, prompts = worker_of(
             tiny_model("llama"),
             sampling=SamplingSpec(max_tokens=tokens),
-            cue_ids=(5,) * cue,
             yes_ids=((7, 8, 9),),
             scoring=ScoringSpec(mode="logprob"),
         )
-        assert answers(worker, [with_length(prompts[0], 512 - room)])[0]["mode"] == "logprob"
+        assert answers(worker, [with_length(prompts[0], 512 - room, cue)])[0]["mode"] == "logprob"
         with pytest.raises(InputError, match=f"up to {room} of the answer"):
-            answers(worker, [with_length(prompts[0], 513 - room)])
+            answers(worker, [with_length(prompts[0], 513 - room, cue)])
 
 
 def test_requests_survive_the_table():
@@ -146,7 +145,10 @@ def test_responses_must_answer_the_requests(llama):
     _, prompts = llama
     requests = [asking.request(i, prompts[i]) for i in range(3)]
     rows = [vars(request) | {"state": "no"} for request in requests]
-    kept = [{k: v for k, v in row.items() if k not in ("prompt_ids", "span")} for row in rows]
+    kept = [
+        {k: v for k, v in row.items() if k not in ("prompt_ids", "span", "span_text", "cued_ids")}
+        for row in rows
+    ]
     assert responses_table(kept, requests)["item_id"].to_pylist() == ["0", "1", "2"]
     for wrong in (kept[:2], kept[::-1], [kept[0], kept[0], kept[2]], [*kept, kept[0]]):
         with pytest.raises(RunError, match="one response for each request"):
@@ -176,7 +178,7 @@ def scripted(tmp_path_factory):
     script, requests = [], {}
     for number, (name, thought) in enumerate(THOUGHTS.items()):
         prompt = asking.Prompt("", (9,) * (len(script) + 1), ())
-        requests[name] = asking.request(number, prompt)
+        requests[name] = asking.request(number, prompt, cue=encode(":")[:1])
         yes = builder.continuation(" yes")
         script += encode(" on")[:1] + yes if thought is None else encode(thought)
         script += encode(" on") * 12
@@ -187,7 +189,6 @@ def scripted(tmp_path_factory):
         asking.Prompt("", (9,), ()),
         sampling=SamplingSpec(max_tokens=12),
         scoring=ScoringSpec(mode="logprob"),
-        cue_ids=(encode(":")[0],),
         yes_ids=yes_ids,
         no_ids=no_ids,
     )

@@ -187,14 +187,21 @@ def test_a_template_that_writes_bos_itself_gets_no_second_one(kind):
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_the_cue_continues_the_prompt_as_if_it_had_stood_there(kind):
+def test_prompt_and_cue_are_tokenised_as_one_text(kind):
     made, own = builder(kind), tokenizer(kind)
-    (prompt,) = made.build([FIELDS])
-    continued = [*prompt.ids, *made.continuation("\nAnswer:")]
+    (prompt,) = made.build([FIELDS], cue="\nAnswer:")
     joint = own(prompt.text + "\nAnswer:", add_special_tokens=kind != "chat")["input_ids"]
-    assert own.decode(continued) == own.decode(joint)
-    # Where ":" and the line break would be one token, the prompt's ":" stands already and stays.
-    assert (continued == joint) == (kind != "llama3")
+    assert list(prompt.cued) == joint
+    # Only where ":" and the line break are one token does the cue change a token of the prompt.
+    assert (prompt.cued[: len(prompt.ids)] == prompt.ids) == (kind != "llama3")
+    assert [prompt.cued[i] for i in prompt.span] == [prompt.ids[i] for i in prompt.span]
+    assert made.build([FIELDS])[0].cued == ()
+
+
+def test_the_span_knows_its_words():
+    made = mine("bpe", "Keep{{ ' your  values' | span }} and{{ value | span }}. {{ question }}")
+    (prompt,) = made.build([FIELDS])
+    assert prompt.span_text == f"your values {FIELDS.value}"
 
 
 @pytest.mark.parametrize("kind", KINDS)

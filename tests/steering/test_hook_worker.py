@@ -185,10 +185,8 @@ def test_drawn_answers_do_not_depend_on_the_batch(tiny_model):
 
 
 def logprob(tokenizer, **changes):
-    cue = tuple(asking.builder(tokenizer).continuation("\nAnswer:"))
     return {
         "scoring": ScoringSpec(mode="logprob", mass_threshold=0.0),
-        "cue_ids": cue,
         "yes_ids": ((40,), (41, 42, 43)),
         "no_ids": ((50,), (51, 40)),
     } | changes
@@ -212,7 +210,8 @@ def test_strength_zero_is_the_baseline(tiny_model):
         assert (row["steered_tokens"] > 0) == ("generated" not in row["condition"])
     within = {name: own for name, own in acts.items() if "generated" not in name}
     worker, prompts = worker_of(folder, within, **logprob(worker.tokenizer))
-    requests = [asking.request(i, prompts[4], name) for i, name in enumerate(["baseline", *within])]
+    cue = asking.builder(worker.tokenizer).continuation("\nAnswer:")
+    requests = [asking.request(i, prompts[4], name, cue) for i, name in enumerate(["baseline", *within])]
     baseline, *rest = answers(worker, requests)
     assert abs(rest[-1]["log_odds"] - baseline["log_odds"]) > 1e-2
     for row in rest[:-1]:
@@ -228,14 +227,15 @@ def test_steered_log_odds_by_hand(tiny_model, shape):
     tokenizer = load_tokenizer(asking.source(tiny_model(shape)))
     worker, prompts = worker_of(tiny_model(shape), acts, **logprob(tokenizer))
     names = ["baseline", *acts]
-    requests = [asking.request(i, prompts[(5 * i) % 18], name) for i, name in enumerate(names)]
+    cue = asking.builder(tokenizer).continuation("\nAnswer:")
+    requests = [asking.request(i, prompts[(5 * i) % 18], name, cue) for i, name in enumerate(names)]
     odds = set()
     for request, row in zip(requests, answers(worker, requests), strict=True):
         sides = []
         for spellings in (worker.config.yes_ids, worker.config.no_ids):
             total = 0.0
             for ids in spellings:
-                full = [*request.prompt_ids, *worker.config.cue_ids, *ids]
+                full = [*request.cued_ids, *ids]
                 own = acts.get(request.condition, ())
                 logits = asking.full_logits(worker.model, full, own, request).double()
                 logp = logits.log_softmax(-1)
@@ -323,6 +323,17 @@ def test_canary_takes_the_strongest_of_each_kind(tiny_model):
 
 def test_generated_span_is_refused_in_logprob_mode():
     conditions = operations({"late": (act("add", POINTS[3], "generated"),)})
-    check_spans(conditions, "generate")
+    check_spans(conditions, "generate", tiny.LAYERS)
     with pytest.raises(InputError, match=r"'late'.*generated"):
-        check_spans(conditions, "logprob")
+        check_spans(conditions, "logprob", tiny.LAYERS)
+
+
+def test_steering_that_nothing_reads_is_refused():
+    """Behind the last layer only the last token's stream is read: the span of the prompt is not."""
+    last = (tiny.LAYERS - 1, "resid_post")
+    alone = operations({"late": (act("add", last, "prompt_span"),)})
+    with pytest.raises(InputError, match=rf"'late'.*resid_post\.{tiny.LAYERS - 1} at the prompt's span"):
+        check_spans(alone, "generate", tiny.LAYERS)
+    early = act("add", (0, "resid_post"), "prompt_span")
+    fine = {"both": (early, act("add", last, "prompt_span")), "all": (act("add", last, "all"),)}
+    check_spans(operations(fine), "generate", tiny.LAYERS)

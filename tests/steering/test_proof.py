@@ -174,7 +174,7 @@ def test_padding_that_is_counted_wrong_is_seen(workers):
     for off in (-1, 1):
         bad = Batch(good.ids, good.mask, (good.starts[0] + off, good.starts[1]))
         with pytest.raises(RunError, match="the request's own tokens"):
-            check_prompt_pass(probe, bad, rows, worker.conditions, worker.span_text, worker.tokenizer)
+            check_prompt_pass(probe, bad, rows, worker.conditions, worker.tokenizer)
 
 
 def test_hooks_that_never_fired_are_seen(workers):
@@ -191,9 +191,7 @@ def test_hooks_that_never_fired_are_seen(workers):
                 if span == "generated":
                     check_step(probe, rows, worker.conditions)
                 else:
-                    check_prompt_pass(
-                        probe, batch, rows, worker.conditions, worker.span_text, worker.tokenizer
-                    )
+                    check_prompt_pass(probe, batch, rows, worker.conditions, worker.tokenizer)
 
 
 def change(before, after, expected, touched, dtype):

@@ -109,7 +109,7 @@ def test_hooks_are_taken_off_again():
 
 def requests(lengths, spans):
     return [
-        Request(bytes(16), "r", "c", "i", 0, list(range(5, 5 + n)), span)
+        Request(bytes(16), "r", "c", "i", 0, list(range(5, 5 + n)), span, "", [])
         for n, span in zip(lengths, spans, strict=True)
     ]
 
