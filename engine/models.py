@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -165,22 +165,38 @@ def resolve_device(device: str) -> str:
     return device
 
 
-def decoder_layers(model: Any) -> torch.nn.ModuleList:
-    """The list of decoder layers of a decoder-only model, wherever its architecture keeps it."""
-    for path in (
-        "model.layers",
-        "model.language_model.layers",
-        "transformer.h",
-        "model.decoder.layers",
-        "gpt_neox.layers",
-    ):
+LAYERS = (
+    "model.layers",
+    "model.language_model.layers",
+    "transformer.h",
+    "model.decoder.layers",
+    "gpt_neox.layers",
+)
+FINAL_NORMS = (
+    "model.norm",
+    "model.language_model.norm",
+    "transformer.ln_f",
+    "model.decoder.final_layer_norm",
+    "gpt_neox.final_layer_norm",
+)
+
+
+def find_module(model: Any, paths: Sequence[str]) -> Any:
+    """The first of the dotted `paths` that `model` has, or None: architectures name their parts differently."""
+    for path in paths:
         module = model
         for name in path.split("."):
             module = getattr(module, name, None)
-            if module is None:
-                break
-        else:
+        if module is not None:
             return module
+    return None
+
+
+def decoder_layers(model: Any) -> torch.nn.ModuleList:
+    """The list of decoder layers of a decoder-only model, wherever its architecture keeps it."""
+    layers: torch.nn.ModuleList | None = find_module(model, LAYERS)
+    if layers is not None:
+        return layers
     raise InputError(
         f"model {type(model).__name__}",
         "a decoder-only model with a list of decoder layers",

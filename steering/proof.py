@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from engine.errors import RunError
 from engine.generation import Batch
-from engine.models import decoder_layers
+from engine.models import FINAL_NORMS, decoder_layers, find_module
 from engine.study import HookPointSpec
 from engine.worker import Request
 from steering.operations import Operation
@@ -91,19 +91,7 @@ def _consumer(model: Any, point: HookPointSpec) -> Any:
         return None
     if point.layer + 1 < len(layers):
         return layers[point.layer + 1]
-    for path in (
-        "model.norm",
-        "model.language_model.norm",
-        "transformer.ln_f",
-        "model.decoder.final_layer_norm",
-        "gpt_neox.final_layer_norm",
-    ):
-        module = model
-        for name in path.split("."):
-            module = getattr(module, name, None)
-        if module is not None:
-            return module
-    return None
+    return find_module(model, FINAL_NORMS)
 
 
 def _recorder(store: dict[HookPointSpec, torch.Tensor], point: HookPointSpec) -> Any:
