@@ -182,7 +182,7 @@ FINAL_NORMS = (
 
 
 def find_module(model: Any, paths: Sequence[str]) -> Any:
-    """The first of the dotted `paths` that `model` has, or None: architectures name their parts differently."""
+    """The first of the dotted `paths` that `model` has, or None: architectures name parts differently."""
     for path in paths:
         module = model
         for name in path.split("."):
