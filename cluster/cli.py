@@ -5,11 +5,14 @@ from __future__ import annotations
 import os
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from engine.errors import AxiographError, InputError, RunError
+
+if TYPE_CHECKING:
+    from engine.study import DiscoverySpec
 
 app = typer.Typer(
     help="Finds how the values of a language model hang together, and what happens to the others when one "
@@ -230,10 +233,19 @@ def _discover(path: Path, jobs: int, **changed: float) -> bool:
 
     run = open_run(path)
     study = run.inputs().study
-    settings = study.discovery.model_validate(study.discovery.model_dump() | changed)
+    settings = _settings(study.discovery, changed)
     found = discover_graph(run, study.model_copy(update={"discovery": settings}), jobs)
     print(f"\n{found.summary()}", flush=True)
     return True
+
+
+def _settings(base: DiscoverySpec, changed: dict[str, float]) -> DiscoverySpec:
+    """`base` with the options of the command line; of these only alpha can be out of its range here."""
+    try:
+        return base.model_validate(base.model_dump() | changed)
+    except ValueError as error:
+        found = str(changed.get("alpha"))
+        raise InputError("--alpha", "a level between 0 and 1", found, "0.05 is usual.") from error
 
 
 def _discover_table(path: Path, out: Path, changed: dict[str, float], jobs: int) -> None:
@@ -241,7 +253,7 @@ def _discover_table(path: Path, out: Path, changed: dict[str, float], jobs: int)
     from cluster.stages import discover_profiles
     from engine.study import DiscoverySpec
 
-    found = discover_profiles(read_profiles(path), DiscoverySpec.model_validate(changed), out, jobs)
+    found = discover_profiles(read_profiles(path), _settings(DiscoverySpec(), changed), out, jobs)
     print(f"{found.summary()}\nGraph, figures and tables are in {out}")
 
 

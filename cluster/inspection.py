@@ -34,9 +34,7 @@ def status(run: RunDir) -> Status:
     store = run.store()
     ids = store.ids_frame()
     count = store.count()
-    plan = pl.scan_parquet(run.plan_file).select(
-        pl.col("request_id").cast(pl.Binary), pl.col("condition").cast(pl.String)
-    )
+    plan = run.plan().select(pl.col("request_id").cast(pl.Binary), pl.col("condition").cast(pl.String))
     stored = ids.lazy().with_columns(stored=pl.lit(True))
     table = (
         plan.unique("request_id")
@@ -46,7 +44,8 @@ def status(run: RunDir) -> Status:
         .collect(engine="streaming")
     )
     order = {condition.name: i for i, condition in enumerate(run.inputs().conditions)}
-    table = table.sort(pl.col("condition").replace_strict(order, return_dtype=pl.Int64))
+    # A condition that is in the plan alone: another process is just installing a new one.
+    table = table.sort(pl.col("condition").replace_strict(order, default=len(order), return_dtype=pl.Int64))
     return Status(
         planned=int(table["planned"].sum()),
         stored=int(table["stored"].sum()),
@@ -61,13 +60,23 @@ def find_responses(
     run: RunDir, state: str | None, condition: str | None, role: str | None, limit: int
 ) -> pl.DataFrame:
     """The first `limit` responses that fit: id (hex), role, condition, item_id, state, text."""
-    frame = run.store().scan()
+    frame = _labelled(run)
     for column, wanted in (("state", state), ("condition", condition), ("role", role)):
         if wanted is not None:
             frame = frame.filter(pl.col(column).cast(pl.String) == wanted)
     strings = pl.col("role", "condition", "item_id", "state").cast(pl.String)
     identifier = pl.col("request_id").cast(pl.Binary).bin.encode("hex").alias("id")
     return frame.select(identifier, strings, "text").head(limit).collect()
+
+
+def _labelled(run: RunDir) -> pl.LazyFrame:
+    """All responses with the role, condition and item of the plan: a study may have renamed them since
+    they were stored. Of the plan rows that share a request the first counts."""
+    names = ("role", "condition", "item_id")
+    plan = run.plan().select("request_id", pl.col(names).cast(pl.String))
+    first = plan.unique("request_id", keep="first", maintain_order=True)
+    stored = run.store().scan().drop(names)
+    return stored.join(first, on="request_id", how="inner", maintain_order="left")
 
 
 def show(run: RunDir, identifier: str) -> str:
@@ -77,15 +86,14 @@ def show(run: RunDir, identifier: str) -> str:
     inputs = run.inputs()
     builder = PromptBuilder(inputs.template, load_tokenizer(resolve_model(inputs.study.model)))
     prompt = _prompt(run, inputs, builder, row)
-    ids, span = prompt.ids, prompt.span
+    scored = row["mode"] == "logprob" and not row["fallback"]
+    text, ids, span = prompt.text, prompt.ids, prompt.span
+    if scored:  # behind an empty thought: the cue was part of what the model read
+        text, ids = text + inputs.study.prompt.answer_cue, prompt.cued
     tokens = [builder.tokenizer.decode([i]).replace("\n", "⏎") for i in ids]
     marked = [f"[{token}]" if i in set(span) else token for i, token in enumerate(tokens)]
     item = next(item for item in inputs.items if item.item_id == row["item_id"])
-    answer = (
-        ""
-        if row["mode"] == "logprob"
-        else f"\nanswer ({row['new_tokens']} tokens, {row['finish']})\n{row['text']}\n"
-    )
+    answer = "" if scored else f"\nanswer ({row['new_tokens']} tokens, {row['finish']})\n{row['text']}\n"
     odds = "" if row["log_odds"] is None else f"\nlog-odds   {row['log_odds']:.4f} (mass {row['mass']:.4f})"
     steering = (
         "none"
@@ -100,7 +108,7 @@ def show(run: RunDir, identifier: str) -> str:
         f"{', read after a generated thought' if row['fallback'] else ''}{odds}\n"
         f"steering   {steering}\n"
         f"worker     {row['backend']}, {row['device']}, {row['dtype']}, {row['versions']}\n"
-        f"\nprompt\n{prompt.text}\n"
+        f"\nprompt\n{text}\n"
         f"\ntokens ({len(ids)}; the span in brackets)\n{' '.join(map(str, ids))}\n"
         f"{'|'.join(marked)}\n{answer}"
     )
@@ -112,7 +120,7 @@ def _find(run: RunDir, identifier: str) -> dict[str, Any]:
     except ValueError:
         prefix = b""
     text = identifier.lower()
-    frame = run.store().scan().with_columns(hex=pl.col("request_id").cast(pl.Binary).bin.encode("hex"))
+    frame = _labelled(run).with_columns(hex=pl.col("request_id").cast(pl.Binary).bin.encode("hex"))
     rows = frame.filter(pl.col("hex").str.starts_with(text)).head(2).collect() if prefix else pl.DataFrame()
     if rows.height != 1:
         raise InputError(
@@ -145,7 +153,8 @@ def _prompt(run: RunDir, inputs: Inputs, builder: PromptBuilder, row: dict[str, 
             "another one",
             "The tokenizer or the inputs of the run have changed since; run the study again to see where.",
         )
-    return builder.build([inputs.fields(role, condition, item)])[0]
+    cue = inputs.study.prompt.answer_cue if row["mode"] == "logprob" else None
+    return builder.build([inputs.fields(role, condition, item)], cue)[0]
 
 
 def read_profiles(path: Path) -> pl.DataFrame:

@@ -10,6 +10,7 @@ import numpy as np
 import pyarrow as pa
 
 from engine.errors import InputError
+from engine.identity import digest
 from engine.inputs import Inputs, load_inputs
 from engine.models import ModelSource, load_config, load_model, load_tokenizer, resolve_device, resolve_model
 from engine.plan import Plan, PlanIdentity
@@ -38,6 +39,12 @@ class Prepared:
     plan: Plan
     device: str
 
+    @property
+    def measured_on(self) -> str:
+        """What scales are measured on: they hold for this model, dtype, template and tokenizer only."""
+        identity = self.plan.identity
+        return digest(identity.model, identity.dtype.encode(), identity.prompt).hex()
+
     def make_worker(self) -> Worker:
         known = frozenset(condition.name for condition in self.inputs.conditions)
         return HookWorker(self.worker_config(), self.operations, known)
@@ -57,7 +64,7 @@ class Prepared:
 
     def build(self, fields: Sequence[PromptFields]) -> list[Prompt]:
         """Prompts of the study's scoring mode: with the answer cue behind them where it is scored."""
-        cue = self.study.prompt.answer_cue if self.study.scoring.mode == "logprob" else ""
+        cue = self.study.prompt.answer_cue if self.study.scoring.mode == "logprob" else None
         return self.builder.build(fields, cue)
 
     def canary(self) -> Prompt:
@@ -129,11 +136,7 @@ def _check_items(inputs: Inputs) -> None:
 
 def _check_lengths(prepared: Prepared, limit: int | None) -> None:
     """InputError when the longest prompts leave no room for an answer: now, not in hour six."""
-    inputs = prepared.inputs
-    roles = sorted(inputs.roles, key=lambda role: len(role.text))[-3:]
-    items = sorted(inputs.items, key=lambda item: len(item.question))[-3:]
-    conditions = [c for c in inputs.conditions if c.hint is not None] or list(inputs.conditions[:1])
-    fields = [inputs.fields(r, c, i) for r in roles for c in conditions for i in items]
+    fields = _longest(prepared)
     prompts = prepared.build(fields)
     longest = max(range(len(prompts)), key=lambda i: len(prompts[i].ids))
     length = len(prompts[longest].ids)
@@ -147,15 +150,32 @@ def _check_lengths(prepared: Prepared, limit: int | None) -> None:
         )
 
 
+def _longest(prepared: Prepared) -> list[PromptFields]:
+    """Of every unsteered condition, the fields with the longest texts by their tokens."""
+    inputs = prepared.inputs
+
+    def longest(texts: Sequence[str]) -> list[int]:
+        tokens = prepared.builder.tokenizer(texts, add_special_tokens=False)["input_ids"]
+        lengths = [len(ids) for ids in tokens]
+        return sorted(range(len(texts)), key=lengths.__getitem__)[-3:]
+
+    roles = [inputs.roles[i] for i in longest([f"{role.text} {role.name}" for role in inputs.roles])]
+    fields = []
+    for condition in (c for c in inputs.conditions if not c.is_steered):
+        texts = [f"{inputs.hint_text(condition, i)} {i.question} {i.value}" for i in inputs.items]
+        items = [inputs.items[i] for i in longest(texts)]
+        fields += [inputs.fields(role, condition, item) for role in roles for item in items]
+    return fields
+
+
 def _scales(prepared: Prepared, run: RunDir, measure: bool) -> Scales:
     """Recorded scales, with the residual norms that the study needs and the run does not hold yet."""
-    points = {
-        prepared.directions.hook_point(point)
-        for condition in prepared.inputs.conditions
-        for point in condition.operations
-        if point.unit == "residual_norm"
-    }
-    known = load_scales(run.features_file, run.scales_file)
+    operations = [point for condition in prepared.inputs.conditions for point in condition.operations]
+    # Finding the hook points loads the SAEs, whose digests are needed as well.
+    hook_points = {point: prepared.directions.hook_point(point) for point in operations}
+    points = {place for point, place in hook_points.items() if point.unit == "residual_norm"}
+    source = prepared.measured_on
+    known = load_scales(run.features_file, run.scales_file, source, prepared.directions.digests)
     missing = sorted((p for p in points if str(p) not in known.residual_norm), key=str)
     if not missing:
         return known
@@ -166,7 +186,7 @@ def _scales(prepared: Prepared, run: RunDir, measure: bool) -> Scales:
     batch_size = prepared.study.sampling.batch_size
     measured = measure_residual_norms(model, prompts, missing, batch_size)
     # Norms recorded before stay as they are: stored answers were steered with them.
-    save_norms({**known.residual_norm, **measured}, run.scales_file)
+    save_norms({**known.residual_norm, **measured}, run.scales_file, source)
     return replace(known, residual_norm={**known.residual_norm, **measured})
 
 

@@ -21,6 +21,7 @@ from cluster.preparation import Prepared, request_tables
 from cluster.progress import progress
 from engine.errors import InputError, RunError
 from engine.files import remove_leftovers, write_atomic
+from engine.hf_worker import device_name
 from engine.identity import DIGEST_SIZE
 from engine.plan import PLAN_SCHEMA, Plan, base_digest
 from engine.run_dir import RunDir
@@ -47,6 +48,7 @@ def sample(prepared: Prepared, run: RunDir, executor: Executor) -> Sampled:
     store.check()
     planned = install_plan(prepared, run)
     todo = pending(run)
+    refuse_other_worker(run, todo, device_name(prepared.device))
     answered = 0
     left = planned - todo.already
     tables = request_tables(prepared, todo.batches(), prepared.study.sampling.batch_size * TABLES_PER_BATCH)
@@ -224,10 +226,30 @@ class Pending:
 def pending(run: RunDir) -> Pending:
     """What the plan of `run` asks for and its store does not hold."""
     stored = run.store().ids()
-    planned = pl.scan_parquet(run.plan_file).select(pl.col("request_id").cast(pl.Binary)).unique()
+    planned = run.plan().select(pl.col("request_id").cast(pl.Binary)).unique()
     have = pl.DataFrame({"request_id": pl.Series(stored.cast(pa.binary()), dtype=pl.Binary)}).unique()
     already = have.lazy().join(planned, on="request_id", how="semi").select(pl.len())
     return Pending(run.plan_file, stored, int(already.collect(engine="streaming").item()))
+
+
+def refuse_other_worker(run: RunDir, todo: Pending, device: str) -> None:
+    """RunError, before anything is asked, when roles with answers from another device would get more here:
+    their contrasts would join the answers of two devices, which the stage effects refuses (DESIGN 3)."""
+    others = run.store().scan().filter(pl.col("device").cast(pl.String) != device)
+    used = others.select("request_id", pl.col("device").cast(pl.String)).collect(engine="streaming")
+    if used.is_empty():
+        return
+    plan = run.plan().select("request_id", pl.col("role").cast(pl.String))
+    asked = plan.join(used.lazy(), on="request_id").select("role").unique().collect(engine="streaming")
+    wanted = {role for batch in todo.batches() for role in batch["role"].unique().to_pylist()}
+    both = sorted(wanted & set(asked["role"]))
+    if both:
+        raise RunError(
+            f"run directory {run.path}",
+            f"answers of {device} only, for the {len(both):,} roles that get more",
+            f"answers of {used['device'][0]}",
+            "Continue there (model.device), or start a new run with another --out. Nothing was asked.",
+        )
 
 
 def disk_free(path: Path) -> int:

@@ -39,7 +39,7 @@ def score(run: RunDir) -> Scored:
     """Profiles, reliability, acquiescence and answer rates of all stored responses."""
     inputs = run.inputs()
     # The plan has an item for every row; that of a response may be another one with the same text.
-    plan = pl.scan_parquet(run.plan_file)
+    plan = run.plan()
     responses = run.store().scan().drop("role", "condition", "item_id", "repeat")
     scored = scores.item_scores(plan, responses, inputs.items_frame())
     result = Scored(
@@ -95,7 +95,11 @@ def read_scores(run: RunDir, name: str) -> pl.DataFrame:
         raise InputError(
             str(path), "the table of the stage score", "none", f"Run `axiograph score {run.path}`."
         )
-    return pl.read_parquet(path)
+    try:
+        return pl.read_parquet(path)
+    except (OSError, pl.exceptions.PolarsError) as error:
+        found = str(error).splitlines()[0]
+        raise RunError(str(path), "a complete table", found, f"Run `axiograph score {run.path}`.") from error
 
 
 def discover_graph(run: RunDir, study: Study, jobs: int) -> Discovery:
@@ -142,12 +146,14 @@ def run_graph(run: RunDir, graph_file: Path | None) -> tuple[CausalGraph, Path]:
 def compare_roles(run: RunDir, graph: CausalGraph) -> tuple[str, pl.DataFrame]:
     """The paper's contrast between roles on baseline profiles: (reference role, table of between_roles).
 
-    Every role is compared with "no role", or with the first role where that was not asked.
+    Every role is compared with "no role", or with the first role where that was not asked; where items are
+    split too, only the roles of its part, since the others were asked other items.
     """
-    table = read_scores(run, "profiles")
-    roles = [role.name for role in run.inputs().roles]
+    table, inputs = read_scores(run, "profiles"), run.inputs()
+    roles = [role.name for role in inputs.roles]
     reference = NO_ROLE.name if NO_ROLE.name in roles else roles[0]
-    found = between_roles(table, graph, reference=reference, condition=BASELINE, split=None)
+    split = inputs.role_split[reference] if inputs.study.split.items < 1 else None
+    found = between_roles(table, graph, reference=reference, condition=BASELINE, split=split)
     write_atomic(run.effects / "between_roles.parquet", found.write_parquet)
     return reference, found
 

@@ -11,9 +11,11 @@ from typing import Any
 import numpy as np
 import polars as pl
 
+from discovery.ancestors import ancestor_table
 from discovery.bootstrap import NULL_REPLICATES, BootstrapResult, Progress, Resample, bootstrap
 from discovery.export import edge_rows, load_graph, write_graph, write_parquet, write_text
 from discovery.graph import CausalGraph, EdgeKind, Endpoint
+from discovery.knowledge import Knowledge
 from discovery.matrix import ProfileMatrix, profile_matrix
 from discovery.pc import Engine, constant_columns, pc
 from engine.errors import InputError
@@ -34,22 +36,26 @@ _ARROW = {
 
 @dataclass(frozen=True)
 class Discovery:
-    """`graph`: PC on all roles. `consensus`: the pairs adjacent in at least `threshold` of the replicates.
+    """`graph`: PC on all roles. `consensus`: the pairs adjacent in at least `threshold` of the replicates;
+    `averaged`: those above a threshold that the frequencies give (discovery.averaging). `borderline`: tests
+    on all roles in which rounding decides (DESIGN 10).
     `excluded`: value → why it is in neither; a value that varies between roles but not within a replicate
     is in `bootstrap.constant`."""
 
     graph: CausalGraph
     consensus: CausalGraph
+    averaged: CausalGraph
     bootstrap: BootstrapResult
     excluded: dict[str, str]
     dropped_roles: tuple[str, ...]
     n_roles: int
     alpha: float
     threshold: float
+    borderline: int = 0
 
     def summary(self) -> str:
         """A text table of the edges of either graph, and what was left out."""
-        lines = [_counts_line(self), *_inflation_lines(self.bootstrap), ""]
+        lines = [_counts_line(self), *_inflation_lines(self.bootstrap), *_borderline_lines(self), ""]
         lines += _edge_lines(self)
         cycles = self.graph.cycles()
         lines += [f"directed cycle (reported, not resolved): {', '.join(cycle)}" for cycle in cycles]
@@ -65,17 +71,23 @@ class Discovery:
         return "\n".join(lines) + "\n"
 
     def save(self, directory: Path) -> list[Path]:
-        """Write both graphs (graph.*, consensus.*), edges.parquet, figures and discovery.json.
+        """Write the graphs (graph.*, consensus.*, averaged.*), edges.parquet, ancestors.parquet, figures,
+        replicates.npz and discovery.json.
 
-        The edge table is over all pairs; discovery.json holds settings, exclusions and counts. Returns
-        the paths. Raises RunError where the disk is full."""
+        The edge table is over all pairs, the ancestor table over all ordered pairs; replicates.npz holds
+        every replicate's graph (discovery.packed); discovery.json holds settings, exclusions and counts.
+        Returns the paths. Raises RunError where the disk is full."""
         from discovery.figure import draw_graph
 
         table = self.bootstrap.edge_table()
         paths = write_graph(self.graph, directory, "graph", table)
         paths += write_graph(self.consensus, directory, "consensus", table)
-        paths.append(directory / "edges.parquet")
-        write_parquet(table, paths[-1])
+        paths += write_graph(self.averaged, directory, "averaged", table)
+        paths += [directory / f"{stem}.parquet" for stem in ("edges", "ancestors")]
+        write_parquet(table, paths[-2])
+        write_parquet(ancestor_table(self.bootstrap.graphs), paths[-1])
+        paths.append(directory / "replicates.npz")
+        self.bootstrap.graphs.save(paths[-1])
         for stem, graph, title in (
             ("graph", self.graph, f"PC on {self.n_roles} roles, alpha {self.alpha:g}"),
             ("consensus", self.consensus, f"Pairs adjacent in {self.threshold:.0%} of replicates or more"),
@@ -94,6 +106,7 @@ class Discovery:
             "schema": "axiograph-discovery/1",
             "alpha": self.alpha,
             "threshold": self.threshold,
+            "data_driven_threshold": found.data_driven_threshold(),
             "resample": str(found.resample),
             "seed": found.seed,
             "n_roles": self.n_roles,
@@ -103,6 +116,7 @@ class Discovery:
             "excluded_values": self.excluded,
             "dropped_roles": list(self.dropped_roles),
             "constant_in_replicates": found.constant,
+            "borderline_tests": {"graph": self.borderline, "replicates": found.borderline},
             "cycles": [list(cycle) for cycle in self.graph.cycles()],
         }
 
@@ -120,19 +134,26 @@ def discover(
     progress: Progress | None = None,
     notify: Notify | None = None,
     engine: Engine = pc,
+    knowledge: Knowledge | None = None,
 ) -> Discovery:
     """Learn the graph of the values from `profiles`: the baseline's train roles, one row per role.
 
     Columns role (and condition, split, which are ignored) and one per value, null where missing: values
     null for more than 20 % of roles are excluded, then roles with a null; constant values are excluded.
     `progress` is called with (done, total) replicates; `notify` with a sentence where the work may take
-    longer than ten minutes. Raises InputError for profiles or settings that cannot be used, RunError
+    longer than ten minutes. `knowledge`: forbidden and required edges and tiers.
+
+    Raises InputError for profiles or settings that cannot be used, RunError
     where PC fails on all roles (collinear values are named)."""
     matrix = profile_matrix(profiles)
     _warn(matrix, replicates + 2 * null_replicates, n_jobs, engine, notify)
     if not 0 < threshold <= 1:
         raise InputError("threshold", "a share in (0, 1]", f"{threshold}", "0.5 is usual.")
-    whole = engine(matrix.data, matrix.values, alpha)
+    if knowledge is not None:
+        knowledge.check(matrix.values)
+        whole = engine(matrix.data, matrix.values, alpha, knowledge=knowledge)
+    else:
+        whole = engine(matrix.data, matrix.values, alpha)
     if len(whole.graph.names) < 2:
         raise InputError(
             "profiles",
@@ -154,10 +175,12 @@ def discover(
         null_replicates=null_replicates,
         progress=progress,
         engine=engine,
+        knowledge=None if knowledge is None else knowledge.within(whole.graph.names),
     )
     return Discovery(
         graph=whole.graph,
         consensus=found.consensus(threshold),
+        averaged=found.averaged_network(),
         bootstrap=found,
         excluded=dict.fromkeys(matrix.null_values, "null for more than 20 % of roles")
         | dict.fromkeys(whole.constant, "the same for every role"),
@@ -165,15 +188,16 @@ def discover(
         n_roles=len(matrix.data),
         alpha=alpha,
         threshold=threshold,
+        borderline=whole.borderline,
     )
 
 
 def estimated_seconds(n_values: int) -> float:
-    """What one run of causal-learn's PC takes on wide, well-correlated data, in seconds of one core.
+    """What one run of PC takes on wide, well-correlated data, in seconds of one core.
 
-    Fitted to 25, 50 and 100 values of 400 roles: 0.93, 10.8 and 149.5 s, a power of 3.7. Sparse graphs
-    are far faster; it is a warning, not a promise."""
-    return 0.93 * (n_values / 25) ** 3.66
+    From 25, 50, 100, 200 and 296 values of 400 roles: 0.13, 0.8, 6, 48 and 72 ms (benchmarks/results).
+    Sparse graphs are faster, many more roles slower; it is a warning, not a promise."""
+    return 0.05 * (n_values / 200) ** 2.85
 
 
 def _warn(matrix: ProfileMatrix, runs: int, n_jobs: int, engine: Engine, notify: Notify | None) -> None:
@@ -204,6 +228,14 @@ def _counts_line(found: Discovery) -> str:
         f"({b.resample.replace('_', ' ')}, {b.rows} rows), consensus at {found.threshold:g}: "
         f"{found.consensus.n_edges} edges"
     )
+
+
+def _borderline_lines(found: Discovery) -> list[str]:
+    """Said only where there are such tests: they are rare in data that is not nearly collinear."""
+    b = found.bootstrap
+    if not found.borderline and not b.borderline:
+        return []
+    return [f"tests that rounding decides: {found.borderline} in all roles, {b.borderline} in the replicates"]
 
 
 def _inflation_lines(found: BootstrapResult) -> list[str]:

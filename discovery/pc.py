@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from discovery.graph import CausalGraph
+from discovery.knowledge import Knowledge
 from engine.errors import InputError, RunError
 
 FloatArray = NDArray[np.float64]
@@ -34,39 +35,49 @@ class PCResult:
     borderline: int = 0
 
 
-Engine = Callable[[FloatArray, Sequence[str], float], PCResult]
-_Find = Callable[[FloatArray, FloatArray, Sequence[str], float], tuple[CausalGraph, int]]
+# (data, names, alpha), and `knowledge` by keyword where there is any.
+Engine = Callable[..., PCResult]
+_Find = Callable[[FloatArray, FloatArray, Sequence[str], float, Knowledge | None], tuple[CausalGraph, int]]
 
 
-def pc(data: FloatArray, names: Sequence[str], alpha: float = 0.05) -> PCResult:
+def pc(
+    data: FloatArray, names: Sequence[str], alpha: float = 0.05, knowledge: Knowledge | None = None
+) -> PCResult:
     """PC with Fisher-z tests: the graph of causal-learn's `pc(data, alpha)` with its defaults.
 
     `data`: [n_rows, n_values] scores, one row per role; `names`: n_values names; `alpha`: level of each
-    test. Stable skeleton, uc_rule 0, uc_priority 2. Constant columns are excluded first, since a test
+    test; `knowledge`: forbidden and required edges, tiers. Stable skeleton, uc_rule 0, uc_priority 2.
+    Constant columns are excluded first, since a test
     with one has no p-value and causal-learn then keeps every edge to it.
 
     Raises InputError for alpha outside (0, 1), fewer than five rows, missing or infinite scores, names
-    that do not fit; RunError for collinear columns, named.
+    that do not fit, knowledge of others; RunError for collinear columns, named.
     """
-    return _on_varying_columns(_kernel, data, names, alpha)
+    return _on_varying_columns(_kernel, data, names, alpha, knowledge)
 
 
-def pc_causal_learn(data: FloatArray, names: Sequence[str], alpha: float = 0.05) -> PCResult:
+def pc_causal_learn(
+    data: FloatArray, names: Sequence[str], alpha: float = 0.05, knowledge: Knowledge | None = None
+) -> PCResult:
     """The same by causal-learn itself, on the same columns and with the same errors; see `pc`."""
-    return _on_varying_columns(_causal_learn, data, names, alpha)
+    return _on_varying_columns(_causal_learn, data, names, alpha, knowledge)
 
 
-def _on_varying_columns(find: _Find, data: FloatArray, names: Sequence[str], alpha: float) -> PCResult:
+def _on_varying_columns(
+    find: _Find, data: FloatArray, names: Sequence[str], alpha: float, knowledge: Knowledge | None
+) -> PCResult:
     check_input(data, names, alpha)
+    if knowledge is not None:
+        knowledge.check(names)
     kept = ~constant_columns(data)
     constant = tuple(name for name, keep in zip(names, kept, strict=True) if not keep)
     varying = tuple(name for name, keep in zip(names, kept, strict=True) if keep)
     if len(varying) < 2:
         return PCResult(CausalGraph.empty(varying), constant)
     table = np.ascontiguousarray(data[:, kept], dtype=np.float64)
-    correlation = np.corrcoef(table.T)
+    correlation = np.asarray(np.corrcoef(table.T))
     check_collinearity(correlation, len(table), varying)
-    graph, borderline = find(table, correlation, varying, alpha)
+    graph, borderline = find(table, correlation, varying, alpha, knowledge)
     return PCResult(graph, constant, borderline)
 
 
@@ -133,13 +144,18 @@ def _clearly_of_full_rank(correlation: FloatArray) -> bool:
 
 
 def _kernel(
-    data: FloatArray, correlation: FloatArray, names: Sequence[str], alpha: float
+    data: FloatArray,
+    correlation: FloatArray,
+    names: Sequence[str],
+    alpha: float,
+    knowledge: Knowledge | None,
 ) -> tuple[CausalGraph, int]:
     from discovery.fisher import SingularError
     from discovery.kernel import cpdag
 
     try:
-        found = cpdag(correlation, len(data), alpha)
+        known = None if knowledge is None else knowledge.matrices(names)
+        found = cpdag(correlation, len(data), alpha, known)
     except SingularError as error:
         # A submatrix that is singular although the whole passed the check: with fewer rows than columns.
         raise _collinear([names[k] for k in error.columns]) from error
@@ -147,14 +163,19 @@ def _kernel(
 
 
 def _causal_learn(
-    data: FloatArray, correlation: FloatArray, names: Sequence[str], alpha: float
+    data: FloatArray,
+    correlation: FloatArray,
+    names: Sequence[str],
+    alpha: float,
+    knowledge: Knowledge | None,
 ) -> tuple[CausalGraph, int]:
     from causallearn.search.ConstraintBased.PC import pc as causal_learn_pc
 
+    theirs = {} if knowledge is None else {"background_knowledge": _for_causal_learn(knowledge, names)}
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # "more features than samples": what runs is checked above
-            found = causal_learn_pc(data, alpha, show_progress=False)
+            found = causal_learn_pc(data, alpha, show_progress=False, node_names=list(names), **theirs)
     except (ArithmeticError, ValueError) as error:
         # A submatrix that is singular although the whole passed the check: with fewer rows than columns.
         raise RunError(
@@ -164,6 +185,21 @@ def _causal_learn(
             "Leave out values that others determine, or ask more roles.",
         ) from error
     return CausalGraph.from_causal_learn(names, found.G.graph), 0
+
+
+def _for_causal_learn(knowledge: Knowledge, names: Sequence[str]) -> object:
+    """The same knowledge as causal-learn's class, which compares nodes by name."""
+    from causallearn.graph.GraphNode import GraphNode
+    from causallearn.utils.PCUtils.BackgroundKnowledge import BackgroundKnowledge
+
+    theirs = BackgroundKnowledge()
+    for a, b in knowledge.forbidden:
+        theirs.add_forbidden_by_node(GraphNode(a), GraphNode(b))
+    for a, b in knowledge.required:
+        theirs.add_required_by_node(GraphNode(a), GraphNode(b))
+    for name, tier in knowledge.tiers.items():
+        theirs.add_node_to_tier(GraphNode(name), tier)
+    return theirs
 
 
 def _collinear(names: Sequence[str]) -> RunError:

@@ -34,7 +34,7 @@ class HfWorker:
         self._scorer = LogprobScorer(self.model, self._generator.pad, config)
         self._about = {
             "backend": self.backend,
-            "device": _device_name(config.device),
+            "device": device_name(config.device),
             "dtype": config.source.dtype,
             "versions": versions(),
             "mode": config.scoring.mode,
@@ -170,7 +170,7 @@ class HfWorker:
         return results
 
 
-def _device_name(device: str) -> str:
+def device_name(device: str) -> str:
     """A name that two machines with the same hardware share."""
     import torch
 

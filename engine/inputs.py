@@ -174,8 +174,10 @@ def _roles(study: Study) -> tuple[tuple[Role, ...], dict[str, str]]:
         loaded = load_roles(file.path, file.text_field)
         roles += loaded
         fixed |= {role.name: file.split for role in loaded if file.split}
-    for generator in study.roles.generate:
+    for number, generator in enumerate(study.roles.generate, start=1):
         drawn = generate_roles(load_role_fields(generator.fields), generator.n, generator.seed)
+        if number > 1:  # every generator counts its roles from 1
+            drawn = [replace(role, name=f"{number}-{role.name}") for role in drawn]
         roles += drawn
         fixed |= {role.name: generator.split for role in drawn if generator.split}
     _refuse_duplicates(roles)

@@ -15,7 +15,13 @@ if TYPE_CHECKING:
     import torch
 
 # Tokenizer files are not among them: the prompt builder's digest covers what they do.
-_WEIGHT_PATTERNS = ("config.json", "*.safetensors", "*.safetensors.index.json", "generation_config.json")
+_WEIGHT_PATTERNS = (
+    "config.json",
+    "*.safetensors",
+    "*.safetensors.index.json",
+    "generation_config.json",
+    "adapter_config.json",
+)
 
 
 @dataclass(frozen=True)
@@ -82,11 +88,12 @@ def load_tokenizer(source: ModelSource) -> Any:
 
     try:
         return AutoTokenizer.from_pretrained(source.folder, trust_remote_code=source.trust_remote_code)
-    except (OSError, ValueError) as error:
+    except Exception as error:
+        # A damaged tokenizer.json raises whatever the damage meets: KeyError, TypeError, plain Exception.
         raise InputError(
             f"tokenizer of {source.name}",
             "files that AutoTokenizer loads",
-            " ".join(str(error).split())[:300],
+            " ".join(f"{type(error).__name__} {error}".split())[:300],
             "Save the tokenizer beside the model.",
         ) from error
 
@@ -98,7 +105,7 @@ def load_config(source: ModelSource) -> Any:
 
     try:
         config = AutoConfig.from_pretrained(source.folder, trust_remote_code=source.trust_remote_code)
-    except (OSError, ValueError, KeyError, StrictDataclassError) as error:
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, StrictDataclassError) as error:
         raise InputError(
             f"config.json of {source.name}",
             "a model that transformers knows",
@@ -157,8 +164,8 @@ def resolve_device(device: str) -> str:
     if device == "auto":
         return "cuda" if torch.cuda.is_available() else "cpu"
     try:
-        torch.empty(0, device=torch.device(device))
-    except (RuntimeError, AssertionError) as error:
+        torch.zeros(1, device=torch.device(device)).tolist()
+    except (RuntimeError, AssertionError, NotImplementedError) as error:
         raise InputError(
             "study, field model.device", "a device of this machine", f"{device} ({error})", "Use 'auto'."
         ) from error

@@ -67,13 +67,17 @@ class PromptBuilder:
 
     @property
     def digest(self) -> bytes:
-        """Over the template, the tokenizer and its chat template: what turns fields into ids."""
+        """Over the template, the tokenizer and its chat template, which turn fields into ids, and the token
+        that ends an answer."""
         backend = self.tokenizer.backend_tokenizer
         # Padding and truncation are state of the last call, not of the tokenizer.
         backend.no_padding()
         backend.no_truncation()
-        chat = str(self.tokenizer.chat_template) if self.template.chat else ""
-        return digest(self.template.digest, digest_text(backend.to_str(), chat))
+        # Chat templates write the special tokens by their names (bos_token, …).
+        named = repr(sorted(self.tokenizer.special_tokens_map.items()))
+        chat = [str(self.tokenizer.chat_template), named] if self.template.chat else []
+        texts = digest_text(backend.to_str(), str(self.tokenizer.eos_token), *chat)
+        return digest(self.template.digest, texts)
 
     def texts(self, fields: PromptFields) -> tuple[str, list[tuple[int, int]]]:
         """The prompt as text and the character ranges of the span in it."""
@@ -110,7 +114,7 @@ class PromptBuilder:
             ) from error
         return str(text)
 
-    def build(self, rows: Sequence[PromptFields], cue: str = "") -> list[Prompt]:
+    def build(self, rows: Sequence[PromptFields], cue: str | None = None) -> list[Prompt]:
         """Prompts of `rows`, tokenised together; InputError when a span does not decode to its text.
 
         With a `cue` each prompt is also tokenised with that text behind it, as one text: where the two
@@ -121,7 +125,7 @@ class PromptBuilder:
             return []
         ids, offsets = self._encode([text for text, _ in rendered])
         prompts = [self._prompt(*both, ids[i], offsets[i]) for i, both in enumerate(rendered)]
-        if not cue:
+        if cue is None:
             return prompts
         cued, _ = self._encode([text + cue for text, _ in rendered])
         return [self._with_cue(prompt, own) for prompt, own in zip(prompts, cued, strict=True)]

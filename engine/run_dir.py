@@ -10,6 +10,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import polars as pl
+import pyarrow as pa
+import pyarrow.parquet as pq
+
 from engine.errors import InputError, RunError
 from engine.files import write_json
 from engine.inputs import Inputs
@@ -63,6 +67,19 @@ class RunDir:
 
     def inputs(self) -> Inputs:
         return load_inputs_snapshot(self.inputs_file)
+
+    def plan(self) -> pl.LazyFrame:
+        """The rows of the plan (engine.plan.PLAN_SCHEMA); RunError when the file cannot be read."""
+        try:
+            pq.read_schema(self.plan_file)
+        except (OSError, pa.ArrowInvalid) as error:
+            raise RunError(
+                str(self.plan_file),
+                "the plan of the run",
+                f"'{str(error).splitlines()[0]}'",
+                "The responses beside it are intact: give the run command again, it writes the plan anew.",
+            ) from error
+        return pl.scan_parquet(self.plan_file)
 
     def manifest(self) -> dict[str, Any]:
         """The manifest; RunError when it cannot be read."""

@@ -67,5 +67,8 @@ def load_inputs_snapshot(path: Path) -> Inputs:
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         found = " ".join(str(error).split())[:200]
         raise RunError(
-            str(path), "the inputs of a run", f"'{found}'", "Give the run command again: it writes them anew."
+            str(path),
+            "the inputs of a run",
+            f"'{found}'",
+            "Move the file away and give the run command: it is written anew.",
         ) from error

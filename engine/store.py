@@ -85,7 +85,9 @@ class ResponseStore:
     def check(self) -> None:
         """Read the footer and the schema of every part; RunError names the first that is damaged."""
         for path in self.parts():
-            _check_part(path)
+            # Another process may be compacting: what it deleted is in a part that is complete already.
+            with suppress(FileNotFoundError):
+                _check_part(path)
 
     def ids(self) -> pa.ChunkedArray:
         """The ids of all stored rows, duplicates included."""
@@ -153,6 +155,8 @@ def _part_name(table: pa.Table) -> str:
 def _ids(path: Path) -> pa.ChunkedArray:
     try:
         return pq.read_table(path, columns=["request_id"])["request_id"]
+    except FileNotFoundError:
+        raise  # compacted away by another process: see ids()
     except (pa.ArrowInvalid, OSError) as error:
         raise _damaged(path, error) from error
 
@@ -171,6 +175,8 @@ def _damaged(path: Path, error: Exception) -> RunError:
 def _check_part(path: Path) -> None:
     try:
         schema = pq.read_schema(path)
+    except FileNotFoundError:
+        raise
     except (pa.ArrowInvalid, OSError) as error:
         raise _damaged(path, error) from error
     version = (schema.metadata or {}).get(b"axiograph.responses")

@@ -77,7 +77,7 @@ def load_template(spec: PromptSpec) -> Template:
 def _read(spec: PromptSpec, where: str) -> tuple[str, str]:
     try:
         if spec.path is not None:
-            return spec.path.name, spec.path.read_text(encoding="utf-8")
+            return spec.path.name, spec.path.read_text(encoding="utf-8-sig")
         name = "chat.yaml" if spec.template == "chat" else f"{spec.template}.j2"
         return name, (resources.files("engine") / "templates" / name).read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:

@@ -75,20 +75,54 @@ def feature_table(sae: Sae, stream: torch.Tensor) -> pl.DataFrame:
     ).sort("max_activation", "feature", descending=[True, False])
 
 
-def save_features(table: pl.DataFrame, path: Path) -> None:
-    write_atomic(path, table.write_parquet)
+def save_features(table: pl.DataFrame, path: Path, source: str, saes: Mapping[str, str]) -> None:
+    """Record FEATURE_SCHEMA rows with `source` (what was measured: model, dtype and prompt) and the digests
+    of their SAEs (by name), beside what was measured on others."""
+    digests = pl.col("sae").replace_strict(saes, return_dtype=pl.String)
+    recorded = table.with_columns(source=pl.lit(source), sae_digest=digests)
+    if path.is_file():
+        others = _features(path).join(recorded, on=["source", "sae", "sae_digest"], how="anti")
+        recorded = pl.concat([recorded, others])
+    write_atomic(path, recorded.write_parquet)
 
 
-def load_scales(features_file: Path, scales_file: Path) -> Scales:
-    """Scales as recorded in a run; a file that is not there leaves its part empty."""
+def load_scales(features_file: Path, scales_file: Path, source: str, saes: Mapping[str, str]) -> Scales:
+    """Scales recorded in a run for this `source` and these SAEs (digests by name), and for no other: a
+    model, template or SAE that changed behind its name has no scales yet."""
     largest: dict[tuple[str, int], float] = {}
-    norms: Mapping[str, float] = {}
     if features_file.is_file():
-        table = pl.read_parquet(features_file, columns=["sae", "feature", "max_activation"])
-        largest = {(sae, feature): value for sae, feature, value in table.iter_rows()}
-    if scales_file.is_file():
-        norms = json.loads(scales_file.read_text(encoding="utf-8"))["residual_norm"]
-    return Scales(largest, norms)
+        table = _features(features_file).filter(
+            pl.col("source") == source,
+            pl.col("sae_digest") == pl.col("sae").replace_strict(saes, default=None, return_dtype=pl.String),
+        )
+        rows = table.select("sae", "feature", "max_activation").iter_rows()
+        largest = {(sae, feature): value for sae, feature, value in rows}
+    return Scales(largest, _norms(scales_file).get(source, {}))
+
+
+def _features(path: Path) -> pl.DataFrame:
+    columns = [*FEATURE_SCHEMA, "source", "sae_digest"]
+    try:
+        return pl.read_parquet(path, columns=columns)
+    except (OSError, pl.exceptions.PolarsError) as error:
+        raise InputError(
+            str(path),
+            "features as `axiograph features` records them",
+            str(error).splitlines()[0],
+            "Move the file away and run `axiograph features` again.",
+        ) from error
+
+
+def _norms(path: Path) -> dict[str, dict[str, float]]:
+    """source → hook point → norm; empty without the file."""
+    if not path.is_file():
+        return {}
+    try:
+        return dict(json.loads(path.read_text(encoding="utf-8"))["residual_norm"])
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise InputError(
+            str(path), "residual norms as a run records them", f"'{error}'", "Restore the file."
+        ) from error
 
 
 def measure_residual_norms(
@@ -107,5 +141,6 @@ def measure_residual_norms(
     return norms
 
 
-def save_norms(norms: Mapping[str, float], path: Path) -> None:
-    write_json(path, {"residual_norm": dict(norms)})
+def save_norms(norms: Mapping[str, float], path: Path, source: str) -> None:
+    """Record all norms of `source`, beside what was measured on others."""
+    write_json(path, {"residual_norm": {**_norms(path), source: dict(norms)}})

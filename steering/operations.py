@@ -146,7 +146,8 @@ def _resolve(point: OperationPoint, directions: Directions, scales: Scales) -> O
 
     hook_point = directions.hook_point(point)
     v = directions.vector(point)
-    norm = float(v.norm())
+    # In float64, since float32 sums differ between machines in the last digit, and with it the identity.
+    norm = float(v.double().norm())
     if not bool(torch.isfinite(v).all()) or norm == 0:
         raise InputError(
             f"study, steering {point.label}",
@@ -154,7 +155,7 @@ def _resolve(point: OperationPoint, directions: Directions, scales: Scales) -> O
             "zeros only" if norm == 0 else "NaN or infinity",
             "Choose another feature or file.",
         )
-    unit_vector = v / norm
+    unit_vector = (v.double() / norm).float()
     scaled = _unit_vector(point, v, unit_vector, hook_point, directions, scales)
     if point.kind == "project_out":
         return Operation(point.kind, point.span, hook_point, None, unit_vector, 0.0)
@@ -166,7 +167,7 @@ def _resolve(point: OperationPoint, directions: Directions, scales: Scales) -> O
         )
     if point.kind == "add":
         return Operation(point.kind, point.span, hook_point, vector, None, 0.0)
-    target = point.strength * float(scaled.norm())
+    target = point.strength * float(scaled.double().norm().float())
     return Operation(point.kind, point.span, hook_point, None, unit_vector, target)
 
 

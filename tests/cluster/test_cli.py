@@ -2,9 +2,11 @@
 
 import errno
 import json
+import shutil
 import sys
 
 import polars as pl
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
@@ -304,3 +306,103 @@ def test_full_disk_loses_nothing(axiograph, study_assets, tmp_path, monkeypatch)
     assert code == 0, err
     assert "128 were there" in out
     assert stored(tmp_path / "run").join(kept, on="request_id", how="semi").equals(kept)
+
+
+def test_renaming_asks_nothing_and_show_uses_the_new_names(axiograph, study_assets, tmp_path):
+    people = tmp_path / "people.csv"
+    lines = [f"person {i},a person with trait {i}" for i in range(6)]
+    people.write_text("\n".join(["name,text", *lines]))
+
+    def study(first, second):
+        hints = [
+            {"value": "asked", "inclination": "inclined", "name": first},
+            {"value": "asked", "inclination": "disinclined", "name": second},
+        ]
+        roles = {"files": [{"path": str(people), "split": "train"}]}
+        return studies.write(tmp_path, study_assets, hints=hints, steering=[], roles=roles)
+
+    axiograph("run", study("A", "B"), "--jobs", "1")
+    before = stored(tmp_path / "run")
+    people.write_text(people.read_text().replace("person 3,", "Ada,"))
+    _, out, _ = axiograph("run", study("B", "A"), "--jobs", "1")
+    assert "nothing was asked" in out and stored(tmp_path / "run").equals(before)
+    for condition, word in (("hint A", "disinclined to Joy"), ("hint B", "inclined to Joy")):
+        arguments = ("--condition", condition, "--role", "Ada", "--limit", "1")
+        code, out, _ = axiograph("show", tmp_path / "run", *arguments)
+        assert code == 0 and condition in out.splitlines()[1] and "Ada" in out.splitlines()[1]
+        code, out, err = axiograph("show", tmp_path / "run", out.splitlines()[1].split()[0])
+        assert code == 0, err
+        assert f"strongly {word}" in out and "trait 3" in out
+        assert f"condition  {condition}" in out and "role       Ada" in out
+        assert "Thought:\nAnswer:\n" in out  # with the cue behind which it was scored
+    assert "No such response" in axiograph("show", tmp_path / "run", "--role", "person 3")[1]
+
+
+def test_level_out_of_range_is_one_paragraph(axiograph, finished, tmp_path):
+    table = tmp_path / "table.csv"
+    table.write_text("a,b\n1,2\n2,1\n")
+    for path in (finished / "run", table):
+        code, _, err = axiograph("discover", path, "--alpha", "7")
+        assert code == 2 and "--alpha: expected a level between 0 and 1, found 7" in err
+
+
+def test_recorded_features_stay_once_answers_are_steered_by_them(axiograph, finished, study_assets, tmp_path):
+    run = shutil.copytree(finished / "run", tmp_path / "run")
+    study = studies.write(tmp_path, study_assets)
+    assert axiograph("features", study)[0] == 0
+    before = (run / "features.parquet").read_bytes()
+    code, _, err = axiograph("features", study, "--prompts", "8")
+    assert code == 2 and "another --out" in err
+    assert (run / "features.parquet").read_bytes() == before
+
+
+def test_another_device_is_refused_before_anything_is_asked(axiograph, finished, study_assets, tmp_path):
+    run = shutil.copytree(finished / "run", tmp_path / "run")
+    (part,) = (run / "responses").glob("*.parquet")
+    table = pq.read_table(part)
+    place = table.schema.get_field_index("device")
+    elsewhere = pa.array(["cuda H200"] * len(table)).dictionary_encode()
+    pq.write_table(table.set_column(place, table.schema.field(place), elsewhere), part)
+    study = studies.write(tmp_path, study_assets)
+    code, out, err = axiograph("run", study, "--jobs", "1")
+    assert code == 0 and "nothing was asked" in out, err
+    more = studies.study(study_assets)
+    more["roles"]["generate"][0]["n"] = 30  # roles of their own may come from elsewhere
+    study.write_text(json.dumps(more))
+    code, out, err = axiograph("run", study, "--jobs", "1")
+    assert "840 were there" in out, err
+    more["hints"].append({"value": "Joy", "inclination": "disinclined"})
+    study.write_text(json.dumps(more))
+    code, out, err = axiograph("run", study, "--jobs", "1")
+    assert code == 1 and "cuda H200" in err and "25 roles" in err and not out
+
+
+@pytest.mark.parametrize(
+    ("file", "command", "remedy"),
+    [
+        ("plan.parquet", "status", ["run"]),
+        ("plan.parquet", "show", ["run"]),
+        ("plan.parquet", "score", ["run"]),
+        ("inputs.json", "status", ["move", "run"]),
+        ("scores/profiles.parquet", "discover", ["score"]),
+    ],
+)
+def test_damage_is_named_and_the_remedy_helps(
+    file, command, remedy, axiograph, finished, study_assets, tmp_path
+):
+    run = shutil.copytree(finished / "run", tmp_path / "run")
+    study = studies.write(tmp_path, study_assets)
+    damaged = run / file
+    damaged.write_bytes(damaged.read_bytes()[:100])
+    code, _, err = axiograph(command, run)
+    assert code == 1 and file in err and "Traceback" not in err
+    for word in remedy:
+        assert word in err.lower()
+        if word == "move":
+            damaged.rename(tmp_path / "away")
+        else:
+            axiograph(word, *((study, "--jobs", "1") if word == "run" else (run,)))
+    code, _, err = axiograph(command, run)
+    assert code == 0, err
+    if "score" not in file:
+        assert stored(run).equals(stored(finished / "run"))

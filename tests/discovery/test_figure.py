@@ -74,8 +74,9 @@ def test_names_keep_apart_on_the_page():
 
 
 def test_importing_discovery_does_not_import_heavy_libraries():
-    heavy = "torch transformers ray sae_lens causallearn matplotlib networkx statsmodels"
-    modules = "graph pc matrix bootstrap export figure effects paper replicate discover"
+    heavy = "torch transformers ray sae_lens causallearn matplotlib networkx statsmodels numba joblib"
+    modules = "graph pc matrix bootstrap packed ancestors averaging resample replicating export figure"
+    modules += " effects paper replicate discover"
     code = f"import sys\nfor m in {modules.split()}: __import__('discovery.' + m)\n"
     code += f"print([h for h in {heavy.split()} if h in sys.modules])"
     out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

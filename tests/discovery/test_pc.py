@@ -3,7 +3,7 @@ import polars as pl
 import pytest
 
 from discovery.graph import CausalGraph
-from discovery.pc import constant_columns, pc
+from discovery.pc import constant_columns, pc, pc_causal_learn
 from engine.errors import InputError, RunError
 from tests.discovery.sem import cpdag_of, exact_data, weights_of
 
@@ -116,7 +116,18 @@ def test_failure_inside_causal_learn_is_a_run_error(monkeypatch):
 
     monkeypatch.setattr(module, "pc", singular)
     with pytest.raises(RunError, match="matrix is singular"):
-        pc(RNG.normal(size=(20, 3)), "abc")
+        pc_causal_learn(RNG.normal(size=(20, 3)), "abc")
+
+
+@pytest.mark.parametrize("engine", [pc, pc_causal_learn])
+def test_singular_submatrix_with_fewer_rows_than_columns_is_named(engine):
+    # No pair is equal and the rank of 40 columns says nothing in 20 rows; but a, b and a + b are tested.
+    rng = np.random.default_rng(2)
+    a, b = np.zeros((2, 20))
+    a[:5], b[5:10] = 1, 1
+    data = np.c_[a, b, a + b, rng.normal(size=(20, 37))]
+    with pytest.raises(RunError, match="collinear"):
+        engine(data, [f"v{i}" for i in range(40)], alpha=0.5)
 
 
 @pytest.mark.parametrize(

@@ -50,6 +50,18 @@ def test_files_and_generators_may_name_their_split(tmp_path):
     assert sum(found.role_split[name] == "train" for name in made.ROLES) == 5
 
 
+def test_generators_number_their_roles_apart(tmp_path):
+    (tmp_path / "fields.yaml").write_text("Age: [young, old]\nMood: [calm, bold]\n")
+    (tmp_path / "jobs.yaml").write_text("Work: [baker, judge]\n")
+    one = {"fields": "fields.yaml", "n": 3, "split": "train"}
+    both = {"generate": [one, {"fields": "jobs.yaml", "n": 2, "split": "test"}]}
+    before = made.inputs(tmp_path, roles={"generate": [one]})
+    found = made.inputs(tmp_path, roles=both)
+    assert found.roles[: len(before.roles)] == before.roles  # the first keeps its names
+    assert [role.name for role in found.roles[-2:]] == ["2-role-0001", "2-role-0002"]
+    assert {found.role_split[role.name] for role in found.roles[-2:]} == {"test"}
+
+
 @pytest.mark.parametrize(
     ("more", "named"),
     [
@@ -67,7 +79,7 @@ def test_roles_may_not_repeat_across_files(tmp_path, more, named):
 def test_two_generators_of_the_same_roles_are_refused(tmp_path):
     (tmp_path / "fields.yaml").write_text("Age: [young, old]\nMood: [calm, bold]\n")
     generators = [{"fields": "fields.yaml", "n": 3, "seed": seed} for seed in (0, 1)]
-    assert "same name" in refusal(tmp_path, roles={"generate": generators})
+    assert "same text" in refusal(tmp_path, roles={"generate": generators})
 
 
 def test_values_are_selected_and_unknown_ones_answered_with_the_right_name(tmp_path):

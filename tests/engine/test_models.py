@@ -110,7 +110,7 @@ def test_unknown_architectures_and_damaged_configurations(folder):
     edit(folder, model_type="llama", hidden_size="wide")
     with pytest.raises(InputError, match=r"config\.json of .*hidden_size"):
         load_config(resolve(folder))
-    for text in ("{", "", "[1]", '"text"', "{}"):
+    for text in ("{", "", "[1]", "[]", '"text"', "{}"):
         (folder / "config.json").write_text(text)
         with pytest.raises(InputError, match=r"config\.json of .*a model that transformers knows"):
             load_config(resolve(folder))
@@ -123,9 +123,10 @@ def test_a_model_that_is_no_causal_language_model(folder):
 
 
 def test_a_missing_or_damaged_tokenizer(folder):
-    (folder / "tokenizer.json").write_text("{")
-    with pytest.raises(InputError, match="tokenizer of"):
-        load_tokenizer(resolve(folder))
+    for text in ("{", "{}", '{"added_tokens": []}', "[]"):
+        (folder / "tokenizer.json").write_text(text)
+        with pytest.raises(InputError, match="tokenizer of"):
+            load_tokenizer(resolve(folder))
     for file in folder.glob("tokenizer*"):
         file.unlink()
     with pytest.raises(InputError, match="tokenizer of"):
@@ -205,7 +206,7 @@ def test_a_hub_model_that_cannot_be_had(monkeypatch, tmp_path):
 def test_devices():
     assert resolve_device("cpu") == "cpu"
     assert resolve_device("auto") == ("cuda" if torch.cuda.is_available() else "cpu")
-    for device in ("nonsense", "cuda:97", ""):
+    for device in ("nonsense", "cuda:97", "", "meta"):
         with pytest.raises(InputError, match="a device of this machine"):
             resolve_device(device)
 

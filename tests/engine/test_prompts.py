@@ -327,8 +327,18 @@ def test_digest_changes_with_what_makes_the_ids():
     assert len(set(digests)) == len(digests)
     # The chat template counts only where it is used.
     assert digest("chat", change=other_chat) == digest("chat") == digest("bpe")
-    # A BOS that is known and never put makes no difference.
+    # A BOS that is known and never put makes no difference, unless a chat template may name it.
     assert digest("nobos") == digest("gpt2")
+
+    def other_bos(own):
+        own.bos_token = "<unk>"
+
+    def other_eos(own):
+        own.eos_token = "<unk>"
+
+    assert digest("gpt2", change=other_bos) == digest("gpt2")
+    assert digest("chat", chat=True, change=other_bos) != digest("chat", chat=True)
+    assert digest("chat", change=other_eos) != digest("chat")  # answers end elsewhere
 
 
 def test_digest_and_prompts_do_not_depend_on_earlier_calls():
@@ -353,3 +363,9 @@ def test_digest_survives_saving(tmp_path):
         first.save_pretrained(tmp_path / "again")
         second = PreTrainedTokenizerFast.from_pretrained(tmp_path / "again")
         assert PromptBuilder(template, first).digest == PromptBuilder(template, second).digest
+
+
+def test_an_empty_cue_leaves_the_prompt_as_it_is():
+    made = PromptBuilder(text_template("{{ question }}"), make_tokenizer("bpe"))
+    (plain,), (cued,) = made.build([FIELDS]), made.build([FIELDS], "")
+    assert plain.cued == () and cued.cued == cued.ids == plain.ids

@@ -126,3 +126,9 @@ def test_digest_covers_what_makes_the_prompt(tmp_path):
         load(tmp_path, messages.replace("ROLE", r), "m.yaml", chat=True).digest for r in ("user", "system")
     }
     assert len(digests) == 2
+
+
+def test_a_byte_order_mark_is_not_part_of_the_prompt(tmp_path):
+    plain = load(tmp_path, "{{ question }}").sources
+    (tmp_path / "mark.j2").write_bytes(b"\xef\xbb\xbf{{ question }}")
+    assert load_template(PromptSpec(path=tmp_path / "mark.j2")).sources == plain

@@ -111,12 +111,43 @@ def test_features_without_activation_stand_last_in_order(sae):
 
 def test_scales_are_recorded_and_read(sae, tmp_path):
     features, norms = tmp_path / "features.parquet", tmp_path / "scales.json"
-    assert load_scales(features, norms) == Scales({}, {})
+    digests = {sae.name: "aa"}
+    assert load_scales(features, norms, "model", digests) == Scales({}, {})
     table = feature_table(sae, torch.ones(1, tiny.WIDTH))
-    save_features(table, features)
-    save_norms({"resid_post.0": 12.5}, norms)
-    scales = load_scales(features, norms)
+    save_features(table, features, "model", digests)
+    save_norms({"resid_post.0": 12.5}, norms, "model")
+    scales = load_scales(features, norms, "model", digests)
     assert scales.residual_norm == {"resid_post.0": 12.5}
     five = table.filter(pl.col("feature") == 5)["max_activation"].item()
     assert scales.max_activation[sae.name, 5] == five
     assert len(scales.max_activation) == 16
+
+
+def test_scales_hold_for_what_they_were_measured_on_only(sae, tmp_path):
+    features, norms = tmp_path / "features.parquet", tmp_path / "scales.json"
+    sizes = (("a", 1.0), ("b", 2.0))
+    tables = {name: feature_table(sae, torch.full((1, tiny.WIDTH), size)) for name, size in sizes}
+    for name, table in tables.items():
+        save_features(table, features, name, {sae.name: "aa"})
+        save_norms({"resid_post.0": float(len(table))}, norms, name)
+    for name, table in tables.items():
+        largest = {(sae.name, row["feature"]): row["max_activation"] for row in table.iter_rows(named=True)}
+        assert load_scales(features, norms, name, {sae.name: "aa"}).max_activation == largest
+    assert tables["a"]["max_activation"].sum() != tables["b"]["max_activation"].sum()
+    assert load_scales(features, norms, "c", {sae.name: "aa"}) == Scales({}, {})
+    assert load_scales(features, norms, "a", {sae.name: "bb"}).max_activation == {}  # the SAE's file changed
+    save_features(tables["b"], features, "a", {sae.name: "aa"})  # measured again
+    again = load_scales(features, norms, "a", {sae.name: "aa"})
+    assert again.max_activation == load_scales(features, norms, "b", {sae.name: "aa"}).max_activation
+    assert pl.read_parquet(features).height == 2 * 16
+
+
+def test_damaged_records_are_named(tmp_path):
+    features, norms = tmp_path / "features.parquet", tmp_path / "scales.json"
+    features.write_bytes(b"PAR1")
+    with pytest.raises(InputError, match=r"features\.parquet"):
+        load_scales(features, norms, "a", {})
+    features.unlink()
+    norms.write_text("{")
+    with pytest.raises(InputError, match=r"scales\.json"):
+        load_scales(features, norms, "a", {})

@@ -1,0 +1,35 @@
+"""Stages on a run's artefacts: like is compared with like."""
+
+from __future__ import annotations
+
+import polars as pl
+import pytest
+
+from cluster import stages
+from discovery.graph import CausalGraph
+from engine.inputs import load_inputs
+from engine.run_dir import RunDir
+from engine.snapshot import save_inputs
+from engine.study import load_study
+from tests import studies
+
+
+@pytest.mark.parametrize(("share", "compared"), [(1.0, {"train", "test"}), (0.5, {"train"})])
+def test_roles_are_compared_on_the_same_items(study_assets, tmp_path, monkeypatch, share, compared):
+    inputs = load_inputs(load_study(studies.write(tmp_path, study_assets, split={"items": share})))
+    run = RunDir(tmp_path / "run")
+    save_inputs(inputs, run.inputs_file)
+    run.scores.mkdir()
+    roles = inputs.roles_frame().drop("text").with_columns(condition=pl.lit("baseline"), Joy=0.5, Order=0.25)
+    roles.write_parquet(run.scores / "profiles.parquet")
+    asked = []
+
+    def between(profiles, graph, *, reference, condition, split):
+        kept = profiles if split is None else profiles.filter(pl.col("split") == split)
+        assert reference in kept["role"].to_list()
+        asked.append(set(kept["split"]))
+        return kept
+
+    monkeypatch.setattr(stages, "between_roles", between)
+    reference, _ = stages.compare_roles(run, CausalGraph)
+    assert reference == "" and asked == [compared]
