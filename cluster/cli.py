@@ -55,8 +55,8 @@ def plan(
 ) -> None:
     """What would run: requests, tokens, disk, estimated hours. Stores nothing."""
     from cluster.estimate import estimate
-    from cluster.preparation import prepare
-    from cluster.printing import estimate_text
+    from cluster.preparation import prepare, study_notes
+    from cluster.printing import estimate_text, print_notes
     from cluster.sampling import disk_free
     from engine.run_dir import RunDir
     from engine.study import load_study
@@ -64,6 +64,7 @@ def plan(
     loaded = load_study(study)
     run = RunDir(out or loaded.out)
     prepared = prepare(loaded, run, measure=False)
+    print_notes(study_notes(prepared.inputs))
     print(estimate_text(estimate(prepared, calibrate), disk_free(run.path), run.path))
 
 
@@ -71,8 +72,8 @@ def plan(
 def run(study: StudyFile, out: Out = None, jobs: Jobs = CORES) -> None:
     """Sample (continues where it stopped), score, discover, test effects."""
     from cluster.executor import InProcessExecutor
-    from cluster.preparation import prepare
-    from cluster.printing import sampled_text
+    from cluster.preparation import prepare, study_notes
+    from cluster.printing import print_notes, sampled_text
     from cluster.sampling import sample
     from engine.run_dir import create_run
     from engine.study import load_study
@@ -81,6 +82,7 @@ def run(study: StudyFile, out: Out = None, jobs: Jobs = CORES) -> None:
     directory = create_run(out or loaded.out)
     with directory.locked():
         prepared = prepare(loaded, directory)
+        print_notes(study_notes(prepared.inputs))
         try:
             sampled = sample(prepared, directory, InProcessExecutor(prepared.make_worker))
         except KeyboardInterrupt:
@@ -92,8 +94,8 @@ def run(study: StudyFile, out: Out = None, jobs: Jobs = CORES) -> None:
             ) from None
         print(sampled_text(sampled), flush=True)
         _score(directory.path)
-        if _discover(directory.path, jobs):
-            _effects(directory.path, None)
+        _discover(directory.path, jobs)
+        _effects(directory.path, None)
     print(f"\nEverything is in {directory.path}")
 
 
@@ -226,8 +228,7 @@ def _score(path: Path) -> None:
     check_scored(run)
 
 
-def _discover(path: Path, jobs: int, **changed: float) -> bool:
-    """Whether there was a graph to find; a study of one value or role has none, and says so."""
+def _discover(path: Path, jobs: int, **changed: float) -> None:
     from cluster.stages import discover_graph
     from engine.run_dir import open_run
 
@@ -236,7 +237,6 @@ def _discover(path: Path, jobs: int, **changed: float) -> bool:
     settings = _settings(study.discovery, changed)
     found = discover_graph(run, study.model_copy(update={"discovery": settings}), jobs)
     print(f"\n{found.summary()}", flush=True)
-    return True
 
 
 def _settings(base: DiscoverySpec, changed: dict[str, float]) -> DiscoverySpec:

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
+from discovery.pc import MIN_ROWS
 from engine.errors import InputError
 from engine.identity import digest
 from engine.inputs import Inputs, load_inputs
@@ -17,6 +18,7 @@ from engine.plan import Plan, PlanIdentity
 from engine.prompts import Prompt, PromptBuilder, PromptFields
 from engine.run_dir import RunDir
 from engine.spellings import spelling_ids
+from engine.split import TRAIN
 from engine.study import Study
 from engine.worker import REQUEST_SCHEMA, Worker, WorkerConfig, answer_room
 from steering.hook_worker import HookWorker, check_spans
@@ -97,6 +99,25 @@ def prepare(study: Study, run: RunDir, measure: bool = True) -> Prepared:
     check_spans(operations, study.scoring.mode, prepared.directions.n_layers)
     identity = replace(prepared.plan.identity, steering=steering_digests(operations))
     return replace(prepared, operations=operations, plan=Plan(prepared.inputs, identity))
+
+
+def study_notes(inputs: Inputs) -> list[str]:
+    """What a study cannot lead to, said before the night and not after it."""
+    study, notes = inputs.study, []
+    train = sum(part == TRAIN for part in inputs.role_split.values())
+    drawn = (train + 1) // 2 if study.discovery.resample == "half_of_roles" else train
+    if drawn < MIN_ROWS or len(inputs.values) < 2:
+        notes.append(
+            f"{train} training roles and {len(inputs.values)} values are too few for a graph (at least "
+            f"{MIN_ROWS} roles in a replicate, 2 values): answers are stored, then discovery stops."
+        )
+    steered = any(condition.is_steered for condition in inputs.conditions)
+    if steered and study.effects.roles != "all" and study.steer_roles not in ("all", study.effects.roles):
+        notes.append(
+            f"steered conditions are asked of the {study.steer_roles} roles and effects are tested on the "
+            f"{study.effects.roles} roles: no effect of steering will be tested."
+        )
+    return notes
 
 
 def prepare_unsteered(study: Study, run: RunDir) -> Prepared:

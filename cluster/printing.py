@@ -31,6 +31,11 @@ def table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     return "\n".join(lines)
 
 
+def print_notes(notes: Sequence[str]) -> None:
+    for note in notes:
+        print(f"Note: {note}", flush=True)
+
+
 def percent(value: float | None) -> str:
     return "-" if value is None else f"{100 * value:.1f} %"
 
@@ -132,7 +137,10 @@ def roles_text(reference: str, found: pl.DataFrame) -> str:
         mean = percent(float(known.mean())) if len(known) else "-"  # type: ignore[arg-type]
         rows.append([f"{relation} by the graph", f"{len(known)} of {group.height}", mean])
     header = [f"roles against {shown(reference)}: where a value differs, others", "values", "differ too"]
-    return table(header, rows) + "\n(any difference counts here, as in the paper: no test)"
+    note = (
+        "(any difference counts here, as in the paper: no test; where a share of the items is drawn per role,"
+    )
+    return f"{table(header, rows)}\n{note}\ndifferences between roles are also differences between items)"
 
 
 def _more(height: int) -> str:

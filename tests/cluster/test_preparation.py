@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from cluster.preparation import prepare
+from cluster.preparation import prepare, study_notes
 from engine.errors import InputError
 from engine.run_dir import RunDir
 from engine.study import load_study
@@ -45,3 +45,21 @@ def test_no_cue_is_a_cue(study_assets, tmp_path):
     fields = inputs.fields(inputs.roles[0], inputs.conditions[0], inputs.items[0])
     (prompt,) = made.build([fields])
     assert prompt.cued == prompt.ids
+
+
+def test_notes_say_before_the_night_what_a_study_cannot_lead_to(study_assets, tmp_path):
+    def notes(**changes):
+        study = load_study(studies.write(tmp_path, study_assets, **changes))
+        return study_notes(prepare(study, RunDir(tmp_path / "run")).inputs)
+
+    assert notes() == []
+    few = {"generate": [{"fields": str(study_assets / "fields.yaml"), "n": 9}]}
+    # 7 of the 9 roles and "no role" train: half of these 8 are 4 rows a replicate.
+    (note,) = notes(roles=few)
+    assert "8 training roles and 3 values are too few for a graph" in note
+    assert notes(roles=few, discovery={"resample": "roles_with_replacement"}) == []
+    (note,) = notes(values=["Joy"])
+    assert "25" not in note and "1 values" in note
+    (note,) = notes(steer_roles="train")
+    assert "no effect of steering will be tested" in note
+    assert notes(steer_roles="train", effects={"roles": "all"}) == []
