@@ -10,6 +10,7 @@ import numpy as np
 import pyarrow as pa
 
 from discovery.pc import MIN_ROWS
+from discovery.resample import parse_resample, rows_in_replicate
 from engine.errors import InputError
 from engine.identity import digest
 from engine.inputs import Inputs, load_inputs
@@ -105,8 +106,7 @@ def study_notes(inputs: Inputs) -> list[str]:
     """What a study cannot lead to, said before the night and not after it."""
     study, notes = inputs.study, []
     train = sum(part == TRAIN for part in inputs.role_split.values())
-    drawn = (train + 1) // 2 if study.discovery.resample == "half_of_roles" else train
-    if drawn < MIN_ROWS or len(inputs.values) < 2:
+    if not _enough_rows(train, study) or len(inputs.values) < 2:
         notes.append(
             f"{train} training roles and {len(inputs.values)} values are too few for a graph (at least "
             f"{MIN_ROWS} roles in a replicate, 2 values): answers are stored, then discovery stops."
@@ -118,6 +118,15 @@ def study_notes(inputs: Inputs) -> list[str]:
             f"{study.effects.roles} roles: no effect of steering will be tested."
         )
     return notes
+
+
+def _enough_rows(train: int, study: Study) -> bool:
+    """Whether a replicate of `train` roles is large enough, by the rule that the bootstrap itself has."""
+    try:
+        rows_in_replicate(train, parse_resample(study.discovery.resample))
+    except InputError:
+        return False
+    return True
 
 
 def prepare_unsteered(study: Study, run: RunDir) -> Prepared:

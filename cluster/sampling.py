@@ -22,7 +22,6 @@ from cluster.progress import progress
 from engine.errors import InputError, RunError
 from engine.files import remove_leftovers, write_atomic
 from engine.hf_worker import device_name
-from engine.identity import DIGEST_SIZE
 from engine.plan import PLAN_SCHEMA, Plan, base_digest
 from engine.run_dir import RunDir
 from engine.snapshot import save_inputs, study_as_json
@@ -208,11 +207,10 @@ class Pending:
     def batches(self) -> Iterator[pa.RecordBatch]:
         """In plan order. Equal ids stand in one role × condition, so the last batch is all to remember."""
         recent: set[bytes] = set()
-        stored = pa.chunked_array(self.stored.chunks, type=pa.binary(DIGEST_SIZE))
         with pq.ParquetFile(self.plan_file, read_dictionary=list(PLAN_SCHEMA.names[1:4])) as file:
             for batch in file.iter_batches(batch_size=65_536):
                 ids = batch["request_id"].to_pylist()
-                done = pc.is_in(batch["request_id"], value_set=stored).to_pylist()
+                done = pc.is_in(batch["request_id"], value_set=self.stored).to_pylist()
                 seen, keep = set(recent), []
                 for request_id, is_done in zip(ids, done, strict=True):
                     keep.append(not is_done and request_id not in seen)

@@ -42,12 +42,13 @@ def score(run: RunDir) -> Scored:
     plan = run.plan()
     responses = run.store().scan().drop("role", "condition", "item_id", "repeat")
     scored = scores.item_scores(plan, responses, inputs.items_frame())
+    shared = shared_texts(inputs.items)
     result = Scored(
         profiles=scores.profiles(scored, drop_shared=inputs.study.scoring.drop_shared_items),
         rates=_in_plan_order(scores.answer_rates(plan, responses), inputs),
         reliability=scores.reliability(scored),
         constant_items=scores.constant_items(scored),
-        shared=len(shared_texts(inputs.items)),
+        shared=len(shared),
         one_way_keyed=one_way_keyed(inputs.items),
     )
     tables = {
@@ -61,7 +62,7 @@ def score(run: RunDir) -> Scored:
     for name, table in tables.items():
         write_atomic(run.scores / f"{name}.parquet", table.write_parquet)
     _write_provenance(run, plan)
-    listed = {text: [f"{i.item_id} ({i.value})" for i in items] for text, items in shared_texts(inputs.items)}
+    listed = {text: [f"{i.item_id} ({i.value})" for i in items] for text, items in shared}
     write_json(
         run.scores / "questionnaire.json", {"shared_texts": listed, "one_way_keyed": result.one_way_keyed}
     )
