@@ -5,11 +5,12 @@ from __future__ import annotations
 import os
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
 from engine.errors import AxiographError, InputError, RunError
+from engine.study import Algorithm
 
 if TYPE_CHECKING:
     from engine.study import DiscoverySpec
@@ -29,6 +30,7 @@ Out = Annotated[
     Path | None, typer.Option("--out", help="Directory of the run, instead of the study's 'out'.")
 ]
 Jobs = Annotated[int, typer.Option("--jobs", min=1, help="Processes for the bootstrap. [default: all cores]")]
+Resampling = Literal["half_of_roles", "roles_with_replacement", "rows_with_replacement"]
 CORES = os.cpu_count() or 1
 
 
@@ -43,6 +45,57 @@ def main() -> None:
         # The reader of our output went away (head, less): nothing to say to nobody.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(0)
+
+
+@app.command()
+def demo(
+    roles: Annotated[
+        int | None, typer.Option("--roles", help="Training roles. [default: 160, or 400 in mode logprob]")
+    ] = None,
+    strengths: Annotated[
+        str, typer.Option("--strengths", help="Strengths at which every value is steered.")
+    ] = "-2,2",
+    mode: Annotated[
+        Literal["generate", "logprob"], typer.Option(help="How answers are scored.")
+    ] = "generate",
+    out: Annotated[Path, typer.Option("--out", help="Directory of the run.")] = Path("runs/demo"),
+    jobs: Jobs = CORES,
+) -> None:
+    """The built-in respondent, end to end, with the known truth beside what is found. No network, minutes."""
+    from cluster.demo import DemoSettings
+    from cluster.demo import demo as show_it
+    from cluster.demo_text import demo_intro, demo_text
+    from discovery.planted import Planted
+
+    settings = DemoSettings(mode=mode, roles=roles, strengths=_strengths(strengths))
+    settings.check()
+    print(demo_intro(Planted.load()), flush=True)
+    print(f"\n{demo_text(show_it(settings, out, jobs))}")
+
+
+@app.command()
+def calibrate(
+    study: StudyFile,
+    graphs: Annotated[
+        int | None, typer.Option("--graphs", min=2, help="Planted graphs. [default: by the number of values]")
+    ] = None,
+    seed: Annotated[int, typer.Option("--seed", min=0, help="Seed of the planted graphs and answers.")] = 0,
+    out: Annotated[
+        Path | None,
+        typer.Option("--out", help="Where the result goes. [default: calibration in the study's out]"),
+    ] = None,
+    jobs: Jobs = CORES,
+) -> None:
+    """What a study of this size can find, by planted graphs with the built-in respondent's measured noise."""
+    from cluster.calibrate import calibrate_study
+    from cluster.calibration_text import calibration_text
+    from engine.study import load_study
+
+    loaded = load_study(study)
+    folder = out or loaded.out / "calibration"
+    found = calibrate_study(loaded, folder, graphs=graphs, seed=seed, jobs=jobs)
+    print(calibration_text(found))
+    print(f"\nNumbers, tables and the figure are in {folder}")
 
 
 @app.command()
@@ -64,7 +117,7 @@ def plan(
     loaded = load_study(study)
     run = RunDir(out or loaded.out)
     prepared = prepare(loaded, run, measure=False)
-    print_notes(study_notes(prepared.inputs))
+    print_notes([*study_notes(prepared.inputs), *prepared.notes()])
     print(estimate_text(estimate(prepared, calibrate), disk_free(run.path), run.path))
 
 
@@ -82,7 +135,7 @@ def run(study: StudyFile, out: Out = None, jobs: Jobs = CORES) -> None:
     directory = create_run(out or loaded.out)
     with directory.locked():
         prepared = prepare(loaded, directory)
-        print_notes(study_notes(prepared.inputs))
+        print_notes([*study_notes(prepared.inputs), *prepared.notes()])
         try:
             sampled = sample(prepared, directory, InProcessExecutor(prepared.make_worker))
         except KeyboardInterrupt:
@@ -111,13 +164,35 @@ def discover(
         Path, typer.Argument(metavar="DIR|TABLE", help="A run, or a CSV or Parquet table of profiles.")
     ],
     out: Annotated[Path | None, typer.Option("--out", help="Where the graph of a TABLE goes.")] = None,
+    algorithm: Annotated[Algorithm | None, typer.Option(help="Of causal-learn, but for pc.")] = None,
     alpha: Annotated[float | None, typer.Option(help="Level of the independence tests.")] = None,
     replicates: Annotated[int | None, typer.Option(min=1, help="Resampled graphs.")] = None,
-    seed: Annotated[int | None, typer.Option(help="Seed of the resampling.")] = None,
+    resample: Annotated[Resampling | None, typer.Option(help="How a replicate is drawn.")] = None,
+    seed: Annotated[int | None, typer.Option(min=0, help="Seed of the resampling.")] = None,
+    rows: Annotated[
+        Literal["baseline", "pooled"] | None,
+        typer.Option(help="Baseline profiles, or those of all conditions with steering and hints as nodes."),
+    ] = None,
+    missing: Annotated[
+        Literal["listwise", "pairwise"] | None, typer.Option(help="What to do with missing scores.")
+    ] = None,
+    correction: Annotated[
+        Literal["none", "items", "repeats"] | None,
+        typer.Option(help="Correct for measurement error, by the reliability of items or repeats."),
+    ] = None,
     jobs: Jobs = CORES,
 ) -> None:
-    """The value graph with a frequency for every edge, from the baseline profiles of the training roles."""
-    overrides = {"alpha": alpha, "replicates": replicates, "seed": seed}
+    """The value graph with a frequency for every edge, from the baseline profiles of the training roles.
+
+    What is not given here is as in the study."""
+    overrides: dict[str, float | str | None] = {"alpha": alpha, "replicates": replicates, "seed": seed}
+    overrides |= {
+        "algorithm": algorithm,
+        "resample": resample,
+        "rows": rows,
+        "missing": missing,
+        "correction": correction,
+    }
     changed = {name: value for name, value in overrides.items() if value is not None}
     if path.is_file():
         _discover_table(path, out or path.with_name(f"{path.stem}-graph"), changed, jobs)
@@ -204,6 +279,54 @@ def replicate(
         raise typer.Exit(1)
 
 
+@app.command()
+def compare(
+    a: Annotated[str, typer.Argument(metavar="A", help="A run, or a graph: JSON, GraphML, CSV.")],
+    b: Annotated[str, typer.Argument(metavar="B", help="The reference, of the same kinds.")],
+    out: Annotated[Path | None, typer.Option("--out", help="Where tables and figures go.")] = None,
+    graph: Annotated[
+        Literal["graph", "consensus", "averaged"] | None, typer.Option(help="Which graph of a run.")
+    ] = None,
+    threshold: Annotated[
+        float | None, typer.Option(help="Of a run, the pairs in this share of its replicates or more.")
+    ] = None,
+    names: Annotated[str | None, typer.Option(help="What to call the two: NAME,NAME.")] = None,
+    complete: Annotated[
+        bool, typer.Option("--complete", help="Values that a list of edges does not name have no edge in it.")
+    ] = False,
+    reduced: Annotated[
+        bool, typer.Option("--reduced", help="In the figure, leave out edges that longer paths imply.")
+    ] = False,
+) -> None:
+    """Two graphs compared over the values they share: of two runs, or of a run and a reference graph."""
+    from cluster.comparing import compare_paths
+    from cluster.comparison_text import comparison_text
+    from discovery.stored import GraphChoice
+
+    choice = None if graph is None else GraphChoice(graph)
+    found = compare_paths(a, b, choice=choice, threshold=threshold, names=_two(names), complete=complete)
+    print(comparison_text(found))
+    if out is not None:
+        found.save(out, reduced=reduced)
+        print(f"\nTables and figures are in {out}")
+
+
+def _two(text: str | None) -> tuple[str, str] | None:
+    if text is None:
+        return None
+    parts = [part.strip() for part in text.split(",")]
+    if len(parts) != 2 or not all(parts) or parts[0] == parts[1]:
+        raise InputError("--names", "two names like Gemma,Llama", f"'{text}'", "Separate by one comma.")
+    return parts[0], parts[1]
+
+
+def _strengths(text: str) -> tuple[float, ...]:
+    try:
+        return tuple(float(part) for part in text.split(","))
+    except ValueError:
+        raise InputError("--strengths", "numbers like -2,2", f"'{text}'", "Separate by commas.") from None
+
+
 def _numbers(text: str | None) -> list[int] | None:
     if text is None:
         return None
@@ -228,7 +351,7 @@ def _score(path: Path) -> None:
     check_scored(run)
 
 
-def _discover(path: Path, jobs: int, **changed: float) -> None:
+def _discover(path: Path, jobs: int, **changed: float | str) -> None:
     from cluster.stages import discover_graph
     from engine.run_dir import open_run
 
@@ -239,16 +362,21 @@ def _discover(path: Path, jobs: int, **changed: float) -> None:
     print(f"\n{found.summary()}", flush=True)
 
 
-def _settings(base: DiscoverySpec, changed: dict[str, float]) -> DiscoverySpec:
-    """`base` with the options of the command line; of these only alpha can be out of its range here."""
+def _settings(base: DiscoverySpec, changed: dict[str, float | str]) -> DiscoverySpec:
+    """`base` with the options of the command line."""
+    from pydantic import ValidationError
+
     try:
         return base.model_validate(base.model_dump() | changed)
-    except ValueError as error:
-        found = str(changed.get("alpha"))
-        raise InputError("--alpha", "a level between 0 and 1", found, "0.05 is usual.") from error
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = f"--{first['loc'][0]}" if first["loc"] else "options of discover"
+        expected = first["msg"].removeprefix("Value error, ").removeprefix("Input should be ")
+        given = first["input"] if first["loc"] else ", ".join(f"--{k} {v}" for k, v in changed.items())
+        raise InputError(where, expected, f"{given}", "Correct the option or the study.") from error
 
 
-def _discover_table(path: Path, out: Path, changed: dict[str, float], jobs: int) -> None:
+def _discover_table(path: Path, out: Path, changed: dict[str, float | str], jobs: int) -> None:
     from cluster.inspection import read_profiles
     from cluster.stages import discover_profiles
     from engine.study import DiscoverySpec
@@ -258,7 +386,7 @@ def _discover_table(path: Path, out: Path, changed: dict[str, float], jobs: int)
 
 
 def _effects(path: Path, graph_file: Path | None) -> None:
-    from cluster.printing import effects_text, roles_text
+    from cluster.effects_text import effects_text, roles_text
     from cluster.stages import compare_roles, find_effects, has_contrasts, run_graph
     from engine.run_dir import open_run
 

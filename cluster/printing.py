@@ -12,7 +12,6 @@ from cluster.inspection import Status
 from cluster.progress import duration
 from cluster.sampling import Sampled
 from cluster.stages import Scored
-from discovery.effects import Effects
 from engine.roles import shown
 
 SHOWN_ROWS = 40
@@ -64,7 +63,7 @@ def scored_text(result: Scored) -> str:
         for row in result.reliability.iter_rows(named=True)
     ]
     parts = [
-        table(["condition", "answers", *states], rates) + _more(result.rates.height),
+        table(["condition", "answers", *states], rates) + more(result.rates.height),
         table(["value", "alpha", "items", "roles", ""], alphas),
     ]
     notes = []
@@ -80,70 +79,8 @@ def scored_text(result: Scored) -> str:
     return "\n\n".join([*parts, *(["\n".join(notes)] if notes else [])])
 
 
-def effects_text(found: Effects) -> str:
-    """Changed values per condition, and what the graph says of the values that changed with them."""
-    changed = found.changes.filter(pl.col("changed"))
-    tested = found.changes.filter(pl.col("p").is_not_null()).height
-    lines = [
-        f"{changed.height} of {tested} condition × value contrasts changed (paired over "
-        f"{found.split or 'all'} roles, "
-        f"false discovery rate {found.level:g}, {found.replicates:,} resamples)."
-    ]
-    if found.changes["few_pairs"].any():
-        lines.append("Some contrasts have fewer than 6 roles: their intervals are not to be trusted.")
-    if not changed.is_empty():
-        lines += ["", _changes(changed), "", _responses(found.responses)]
-    if found.cycles:
-        lines.append(f"Directed cycles in the graph: {'; '.join(', '.join(c) for c in found.cycles)}.")
-    return "\n".join(lines)
-
-
-def _changes(changed: pl.DataFrame) -> str:
-    rows = [
-        [
-            f"{row['condition']}: {row['value']}",
-            f"{row['mean_difference']:+.3f}",
-            f"[{row['adjusted_low']:+.3f}, {row['adjusted_high']:+.3f}]",
-            f"{row['p_adjusted']:.4f}",
-            str(row["pairs"]),
-        ]
-        for row in changed.head(SHOWN_ROWS).iter_rows(named=True)
-    ]
-    header = ["changed value", "difference", "interval", "p (BH)", "roles"]
-    return table(header, rows) + _more(changed.height)
-
-
-def _responses(responses: pl.DataFrame) -> str:
-    """Shares of other values that changed too, pooled over all changed values, by relation."""
-    pooled = responses.group_by("relation", maintain_order=True).agg(
-        pl.col("n").sum(), pl.col("changed").sum()
-    )
-    rows = [
-        [
-            f"{row['relation']} by the graph",
-            f"{row['changed']} of {row['n']}" if row["n"] else "no such value",
-            percent(row["changed"] / row["n"]) if row["n"] else "-",
-        ]
-        for row in pooled.iter_rows(named=True)
-    ]
-    return table(["when a value changed, others", "changed too", "share"], rows)
-
-
-def roles_text(reference: str, found: pl.DataFrame) -> str:
-    """Between roles: how often other values differ where one does, by relation, averaged over values."""
-    rows = []
-    for (relation,), group in found.group_by("relation", maintain_order=True):
-        known = group["share"].drop_nulls()
-        mean = percent(float(known.mean())) if len(known) else "-"  # type: ignore[arg-type]
-        rows.append([f"{relation} by the graph", f"{len(known)} of {group.height}", mean])
-    header = [f"roles against {shown(reference)}: where a value differs, others", "values", "differ too"]
-    note = (
-        "(any difference counts here, as in the paper: no test; where a share of the items is drawn per role,"
-    )
-    return f"{table(header, rows)}\n{note}\ndifferences between roles are also differences between items)"
-
-
-def _more(height: int) -> str:
+def more(height: int) -> str:
+    """What stands below a table of the first SHOWN_ROWS of `height` rows."""
     return "" if height <= SHOWN_ROWS else f"\n… and {height - SHOWN_ROWS} more (in the Parquet files)"
 
 
@@ -194,7 +131,7 @@ def status_text(found: Status) -> str:
         f"{found.stored:,} of {found.planned:,} requests answered ({percent(found.stored / found.planned)}), "
         f"in {found.parts} parts{duplicates}; last started {found.updated}\n\n"
         + table(["condition", "answered", "planned", ""], rows)
-        + _more(found.conditions.height)
+        + more(found.conditions.height)
     )
 
 

@@ -7,11 +7,17 @@ from pathlib import Path
 
 import polars as pl
 
+from cluster.indicators import indicator_table
 from cluster.progress import progress
+from cluster.tested_graph import check_fresh, replicates_of, value_graph
+from discovery.algorithms import AlgorithmSettings
 from discovery.bootstrap import NULL_REPLICATES
-from discovery.discover import Discovery, discover, load_graph
-from discovery.effects import Effects, between_roles, effects
+from discovery.contrast import between_roles
+from discovery.discover import Discovery, discover
+from discovery.effects import Effects, effects
 from discovery.graph import CausalGraph
+from discovery.knowledge import Knowledge
+from discovery.parts import Part
 from engine import scores
 from engine.conditions import BASELINE
 from engine.errors import InputError, RunError
@@ -37,11 +43,8 @@ class Scored:
 
 def score(run: RunDir) -> Scored:
     """Profiles, reliability, acquiescence and answer rates of all stored responses."""
-    inputs = run.inputs()
-    # The plan has an item for every row; that of a response may be another one with the same text.
-    plan = run.plan()
-    responses = run.store().scan().drop("role", "condition", "item_id", "repeat")
-    scored = scores.item_scores(plan, responses, inputs.items_frame())
+    inputs, plan, responses = run.inputs(), run.plan(), _responses(run)
+    scored = _item_scores(run)
     shared = shared_texts(inputs.items)
     result = Scored(
         profiles=scores.profiles(scored, drop_shared=inputs.study.scoring.drop_shared_items),
@@ -67,6 +70,15 @@ def score(run: RunDir) -> Scored:
         run.scores / "questionnaire.json", {"shared_texts": listed, "one_way_keyed": result.one_way_keyed}
     )
     return result
+
+
+def _responses(run: RunDir) -> pl.LazyFrame:
+    # The plan has an item for every row; that of a response may be another one with the same text.
+    return run.store().scan().drop("role", "condition", "item_id", "repeat")
+
+
+def _item_scores(run: RunDir) -> pl.LazyFrame:
+    return scores.item_scores(run.plan(), _responses(run), run.inputs().items_frame())
 
 
 def _in_plan_order(rates: pl.DataFrame, inputs: Inputs) -> pl.DataFrame:
@@ -104,14 +116,57 @@ def read_scores(run: RunDir, name: str) -> pl.DataFrame:
 
 
 def discover_graph(run: RunDir, study: Study, jobs: int) -> Discovery:
-    """The value graph from the training roles' baseline profiles, one row per role (DESIGN 11)."""
-    table = read_scores(run, "profiles")
-    train = table.filter((pl.col("condition") == BASELINE) & (pl.col("split") == "train"))
-    return discover_profiles(train, study.discovery, run.graph, jobs)
+    """The value graph from the training roles' baseline profiles, one row per role, or, on request, from
+    those of all conditions with steering and hints as nodes (DESIGN 11)."""
+    settings = study.discovery
+    kept = pl.col("split") == "train"
+    if settings.rows == "baseline":
+        kept &= pl.col("condition") == BASELINE
+    train = read_scores(run, "profiles").filter(kept)
+    indicators = None
+    if settings.rows == "pooled":
+        if not (train["condition"] != BASELINE).any():
+            raise InputError(
+                f"run directory {run.path}",
+                "steered or hinted answers of training roles, to pool them with the baseline",
+                "none",
+                "Give the study steering with 'steer_roles: all' (or 'train'), or hints, and run it again.",
+            )
+        asked = set(train["condition"])
+        indicators = indicator_table([c for c in run.inputs().conditions if c.name in asked])
+    parts = None
+    if settings.correction != "none":
+        part = _PART[settings.correction]
+        scored = _item_scores(run).filter(kept)
+        parts = scores.part_scores(scored, part, drop_shared=study.scoring.drop_shared_items)
+    return discover_profiles(train, settings, run.graph, jobs, indicators=indicators, parts=parts)
 
 
-def discover_profiles(profiles: pl.DataFrame, settings: DiscoverySpec, out: Path, jobs: int) -> Discovery:
-    """The graph of any table of profiles, one row per role, saved in `out`."""
+_PART: dict[str, Part] = {"items": "item", "repeats": "repeat"}
+
+
+def discover_profiles(
+    profiles: pl.DataFrame,
+    settings: DiscoverySpec,
+    out: Path,
+    jobs: int,
+    *,
+    indicators: pl.DataFrame | None = None,
+    parts: pl.DataFrame | None = None,
+) -> Discovery:
+    """The graph of any table of profiles, one row per role, saved in `out`.
+
+    `indicators` and `parts` as in discovery.discover: what settings `rows: pooled` and `correction` need."""
+    needed = {"rows: pooled": settings.rows == "pooled" and indicators is None}
+    needed["correction"] = settings.correction != "none" and parts is None
+    for name, missing in needed.items():
+        if missing:
+            raise InputError(
+                f"discovery setting {name}",
+                "a run directory",
+                "a table of profiles, which knows neither conditions nor items",
+                "Give the directory of the run.",
+            )
     with progress("discovery", settings.replicates + NULL_REPLICATES, "replicates") as advance:
         done = 0
 
@@ -128,6 +183,13 @@ def discover_profiles(profiles: pl.DataFrame, settings: DiscoverySpec, out: Path
             seed=settings.seed,
             n_jobs=jobs,
             threshold=settings.threshold,
+            algorithm=settings.algorithm,
+            settings=AlgorithmSettings(**settings.settings.model_dump()),
+            knowledge=_knowledge(settings),
+            pairwise=settings.missing == "pairwise",
+            indicators=indicators,
+            parts=parts,
+            part=_PART.get(settings.correction, "item"),
             progress=report,
             notify=lambda line: print(line, flush=True),
         )
@@ -135,13 +197,21 @@ def discover_profiles(profiles: pl.DataFrame, settings: DiscoverySpec, out: Path
     return found
 
 
+def _knowledge(settings: DiscoverySpec) -> Knowledge | None:
+    given = settings.knowledge
+    found = Knowledge(frozenset(given.forbidden), frozenset(given.required), given.tiers)
+    return None if found == Knowledge() else found
+
+
 def run_graph(run: RunDir, graph_file: Path | None) -> tuple[CausalGraph, Path]:
-    """The graph of `graph_file` (graph.json), or the run's own, and where it is."""
+    """The graph of `graph_file` (graph.json), or the run's own, and where it is. InputError where the run's
+    own was made from other profiles than it has now."""
     path = graph_file or run.graph / "graph.json"
     if not path.is_file():
         remedy = f"Run `axiograph discover {run.path}` first, or give --graph."
         raise InputError(f"graph {path}", "a graph written by axiograph", "none", remedy)
-    return load_graph(path), path
+    check_fresh(run, path, read_scores(run, "profiles"))
+    return value_graph(path), path
 
 
 def compare_roles(run: RunDir, graph: CausalGraph) -> tuple[str, pl.DataFrame]:
@@ -154,7 +224,17 @@ def compare_roles(run: RunDir, graph: CausalGraph) -> tuple[str, pl.DataFrame]:
     roles = [role.name for role in inputs.roles]
     reference = NO_ROLE.name if NO_ROLE.name in roles else roles[0]
     split = inputs.role_split[reference] if inputs.study.split.items < 1 else None
-    found = between_roles(table, graph, reference=reference, condition=BASELINE, split=split)
+    settings = inputs.study.effects
+    found = between_roles(
+        table,
+        graph,
+        reference=reference,
+        condition=BASELINE,
+        split=split,
+        level=settings.level,
+        resamples=settings.resamples,
+        seed=settings.seed,
+    )
     write_atomic(run.effects / "between_roles.parquet", found.write_parquet)
     return reference, found
 
@@ -166,13 +246,17 @@ def find_effects(run: RunDir, study: Study, graph: CausalGraph, path: Path) -> E
         read_scores(run, "profiles"),
         read_scores(run, "provenance"),
         graph,
+        replicates=replicates_of(path),
         split=None if settings.roles == "all" else settings.roles,
         baseline=BASELINE,
         level=settings.level,
+        interval_resamples=settings.resamples,
+        control=settings.control,
+        control_graphs=settings.control_graphs,
         seed=settings.seed,
     )
-    for name, table in (("changes", found.changes), ("responses", found.responses), ("pairs", found.pairs)):
-        write_atomic(run.effects / f"{name}.parquet", table.write_parquet)
+    for name in ("changes", "relations", "responses", "pooled", "contrasts"):
+        write_atomic(run.effects / f"{name}.parquet", getattr(found, name).write_parquet)
     write_json(
         run.effects / "effects.json",
         {
@@ -180,7 +264,12 @@ def find_effects(run: RunDir, study: Study, graph: CausalGraph, path: Path) -> E
             "baseline": found.baseline,
             "roles": settings.roles,
             "level": found.level,
-            "resamples": found.replicates,
+            "resamples": found.resamples,
+            "interval_resamples": found.interval_resamples,
+            "graph_replicates": found.graph_replicates,
+            "control": str(found.control),
+            "control_graphs": found.control_graphs,
+            "seed": settings.seed,
             "smallest_p": found.smallest_p,
             "not_in_graph": list(found.not_in_graph),
             "cycles": [list(cycle) for cycle in found.cycles],

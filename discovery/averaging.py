@@ -1,8 +1,38 @@
-"""Which edges of many replicates to keep: a threshold that the frequencies themselves give."""
+"""Which edges of many replicates to keep, and which way they point."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
+import numpy as np
+
+from discovery.circle_counts import CircleCounts, pag_majority
+from discovery.graph import BoolArray, CausalGraph, Endpoint, GraphKind
 from discovery.pc import FloatArray
+from discovery.wilson import CountArray
+
+
+def majority_graph(
+    names: Sequence[str],
+    kept: BoolArray,
+    adjacent: CountArray,
+    forward: CountArray,
+    bidirected: CountArray,
+    circles: CircleCounts | None = None,
+) -> CausalGraph:
+    """The graph of the pairs `kept` [n, n] that some replicate joins: a PAG where there are `circles`.
+
+    CPDAGs: a pair is → (or ←, ↔) where more than half of the replicates that join it say so; otherwise it is
+    undirected: the data do not settle its direction. PAGs: see `pag_majority`. The counts [n, n] are those of
+    BootstrapResult."""
+    if circles is not None:
+        marks = pag_majority(kept, adjacent, forward, bidirected, circles)
+        return CausalGraph(tuple(names), marks, GraphKind.PAG)
+    kept = kept & (adjacent > 0)
+    marks = np.where(kept, Endpoint.TAIL, Endpoint.NONE).astype(np.uint8)
+    marks[kept & (2 * forward > adjacent)] = Endpoint.ARROW
+    marks[kept & (2 * bidirected > adjacent)] = Endpoint.ARROW
+    return CausalGraph(tuple(names), marks)
 
 
 def data_driven_threshold(frequencies: FloatArray) -> float:

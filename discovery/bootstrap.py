@@ -14,29 +14,29 @@ from dataclasses import dataclass, field
 import numpy as np
 import polars as pl
 
-from discovery.averaging import data_driven_threshold
-from discovery.graph import BoolArray, CausalGraph, Endpoint
+from discovery.averaging import data_driven_threshold, majority_graph
+from discovery.circle_counts import CircleCounts
+from discovery.correction import Correction
+from discovery.graph import BoolArray, CausalGraph, Endpoint, GraphKind
 from discovery.knowledge import Knowledge
 from discovery.packed import PackedGraphs
-from discovery.pc import Engine, FloatArray, check_input, pc
+from discovery.pc import Engine, FloatArray, pc
 from discovery.replicating import NullEdges, Progress, Replicates, Work, in_order
-from discovery.resample import Resample, child_rng, draw_rows, parse_resample, rows_in_replicate
+from discovery.resample import IntArray, Resample, parse_resample
 from discovery.wilson import CountArray, share, wilson
 from engine.errors import InputError
 
 __all__ = [
     "BootstrapResult",
+    "Correction",
     "Inflation",
     "Progress",
     "Resample",
     "bootstrap",
-    "child_rng",
-    "draw_rows",
     "wilson",
 ]
 
 NULL_REPLICATES = 20
-MASSES = ("adjacent", "forward", "backward", "undirected", "bidirected", "absent")
 
 
 @dataclass(frozen=True)
@@ -61,9 +61,12 @@ class BootstrapResult:
 
     `forward` [n, n]: replicates with i → j; `undirected`, `bidirected` [n, n], symmetric; `together`
     [n, n]: replicates in which neither column was constant, which is what frequencies are taken over;
+    `circles`: those of edges with a circle, None where the graphs are no PAGs;
     `constant`: value → replicates in which it was constant; `failed`: reason → replicates. A failed
     replicate says nothing about any edge and is in no count. `graphs`: every replicate's graph, packed;
-    `borderline`: tests of the replicates in which rounding decides (DESIGN 10)."""
+    `borderline`: tests of the replicates in which rounding decides (DESIGN 10). `rows`: what the tests of a
+    replicate count as independent, its roles. `projected`: replicates whose corrected correlations had to be
+    made positive definite."""
 
     names: tuple[str, ...]
     resample: Resample
@@ -82,14 +85,24 @@ class BootstrapResult:
     failed: dict[str, int] = field(default_factory=dict)
     inflation: Inflation | None = None
     borderline: int = 0
+    projected: int = 0
+    circles: CircleCounts | None = None
+
+    @property
+    def kind(self) -> GraphKind:
+        """What the graphs of the replicates are."""
+        return self.graphs.kind
 
     def adjacent(self) -> CountArray:
         """[n, n], symmetric: replicates in which any edge joins i and j."""
-        return self.forward + self.forward.T + self.undirected + self.bidirected
+        without = self.forward + self.forward.T + self.undirected + self.bidirected
+        return without if self.circles is None else without + self.circles.adjacent()
 
     def edge_table(self) -> pl.DataFrame:
         """One row a pair a, b (a before b in column order): `replicates` it is counted over, and the
-        frequencies of `adjacent`, `forward` (a → b), `backward`, `undirected`, `bidirected`, `absent`.
+        frequencies of `adjacent`, `forward` (a → b), `backward`, `undirected`, `bidirected`, `absent`; of
+        PAGs also `circle_forward` (a o→ b), `circle_backward`, `circle_circle`, `circle_tail` (a o– b) and
+        `tail_circle`.
 
         `*_mc_low`, `*_mc_high`: 95 % Wilson interval of the Monte-Carlo error, that is of what infinitely
         many replicates of this same data would give; no statement about the truth of an edge. Null where
@@ -103,14 +116,16 @@ class BootstrapResult:
             "backward": self.forward[j, i],
             "undirected": self.undirected[i, j],
             "bidirected": self.bidirected[i, j],
-            "absent": total - adjacent,
         }
+        if self.circles is not None:
+            counts |= self.circles.by_mass(i, j)
+        counts["absent"] = total - adjacent
         columns: dict[str, object] = {
             "a": [self.names[k] for k in i],
             "b": [self.names[k] for k in j],
             "replicates": total,
         }
-        for name in MASSES:
+        for name in counts:
             low, high = wilson(counts[name], total)
             columns |= {name: share(counts[name], total), f"{name}_mc_low": low, f"{name}_mc_high": high}
         schema = dict.fromkeys(columns, pl.Float64) | {"a": pl.String, "b": pl.String, "replicates": pl.Int64}
@@ -123,8 +138,8 @@ class BootstrapResult:
     def consensus(self, threshold: float = 0.5) -> CausalGraph:
         """The graph of the pairs adjacent in at least `threshold` of their replicates.
 
-        A pair is → (or ←, ↔) where more than half of the replicates that join it say so; otherwise it
-        is undirected: the data do not settle its direction. InputError for a threshold outside (0, 1]."""
+        Its marks are those of most of the replicates that join it (`majority_graph`). InputError for a
+        threshold outside (0, 1]."""
         if not 0 < threshold <= 1:
             raise InputError("threshold", "a share in (0, 1]", f"{threshold}", "0.5 is usual.")
         return self._averaged(self.adjacent() >= threshold * self.together)
@@ -139,12 +154,7 @@ class BootstrapResult:
         return self._averaged(np.nan_to_num(self.frequencies()) > self.data_driven_threshold())
 
     def _averaged(self, kept: BoolArray) -> CausalGraph:
-        adjacent = self.adjacent()
-        kept = kept & (adjacent > 0)
-        marks = np.where(kept, Endpoint.TAIL, Endpoint.NONE).astype(np.uint8)
-        marks[kept & (2 * self.forward > adjacent)] = Endpoint.ARROW
-        marks[kept & (2 * self.bidirected > adjacent)] = Endpoint.ARROW
-        return CausalGraph(self.names, marks)
+        return majority_graph(self.names, kept, self.adjacent(), self.forward, self.bidirected, self.circles)
 
 
 def bootstrap(
@@ -161,19 +171,26 @@ def bootstrap(
     progress: Progress | None = None,
     engine: Engine = pc,
     knowledge: Knowledge | None = None,
+    groups: IntArray | None = None,
+    indicators: Sequence[str] = (),
+    correction: Correction | None = None,
 ) -> BootstrapResult:
-    """Run PC on `replicates` resamples of the rows of `data` [n_roles, n_values].
+    """Run PC on `replicates` resamples of the roles of `data` [n_rows, n_values].
 
-    `full`: the graph of all roles, for the inflation. Replicate r draws from child seed r, so the result
-    is the same for any `n_jobs` and replicate r is the same whatever `replicates` is. `progress` is
-    called with (done, total). `null_replicates`: runs of the permuted null, two graphs each. `knowledge`:
-    forbidden and required edges and tiers, for an engine that takes them.
+    `full`: the graph of all roles, for the inflation; the replicates are of its kind. Replicate r draws from
+    child stream r, so the result is the same for any `n_jobs` and replicate r is the same whatever
+    `replicates` is. `progress` is called with (done, total). `null_replicates`: runs of the permuted null,
+    two graphs each. `knowledge`: forbidden and required edges and tiers, for an engine that takes them.
+
+    `groups` [n_rows]: the role of each row, 0 … n_roles − 1; None for one row a role. Roles are drawn with
+    all their rows, and every test counts the roles drawn, never the rows (DESIGN 11): the engine gets that
+    number as `n`. `indicators`: names of columns that say under which condition a row was taken; the null
+    leaves them (discovery.permuted). `correction`: corrects the correlations of every replicate, which the
+    engine gets as `correlation`.
 
     Raises InputError for settings or data that PC cannot work with; a replicate that fails is counted.
     """
     resample = parse_resample(resample)
-    check_input(data, names, alpha)
-    rows = rows_in_replicate(len(data), resample)
     if replicates < 1 or null_replicates < 0 or seed < 0:
         found = f"{replicates}, {null_replicates} and {seed}"
         raise InputError(
@@ -183,16 +200,19 @@ def bootstrap(
             "Correct the discovery settings.",
         )
     data = np.ascontiguousarray(data, dtype=np.float64)
-    work = Work(data, tuple(names), alpha, resample, seed, engine, knowledge)
-    tally, graphs = _replicates(work, replicates, n_jobs, progress, replicates + null_replicates)
+    work = Work(
+        data, tuple(names), alpha, resample, seed, engine, knowledge, groups, tuple(indicators), correction
+    )
+    work.check()
+    tally, graphs = _replicates(work, replicates, n_jobs, progress, replicates + null_replicates, full.kind)
     null = _null(work, null_replicates, n_jobs, progress, replicates)
     return BootstrapResult(
         names=tuple(names),
         resample=resample,
         seed=seed,
         alpha=alpha,
-        n_roles=len(data),
-        rows=rows,
+        n_roles=work.units.n_roles,
+        rows=work.n,
         replicates=replicates,
         used=tally.used,
         forward=tally.forward,
@@ -211,6 +231,8 @@ def bootstrap(
             failed=null.failed,
         ),
         borderline=tally.borderline,
+        projected=tally.projected,
+        circles=tally.circles,
     )
 
 
@@ -223,17 +245,21 @@ class _Tally:
     bidirected: CountArray
     together: CountArray
     constant: CountArray
+    circles: CircleCounts | None
     used: int = 0
     borderline: int = 0
+    projected: int = 0
     failed: Counter[str] = field(default_factory=Counter)
 
     @classmethod
-    def zero(cls, n: int) -> _Tally:
+    def zero(cls, n: int, kind: GraphKind) -> _Tally:
         a, b, c, d = np.zeros((4, n, n), np.int64)
-        return cls(forward=a, undirected=b, bidirected=c, together=d, constant=np.zeros(n, np.int64))
+        circles = CircleCounts.zero(n) if kind is GraphKind.PAG else None
+        return cls(a, b, c, d, constant=np.zeros(n, np.int64), circles=circles)
 
     def adjacent(self) -> CountArray:
-        return self.forward + self.forward.T + self.undirected + self.bidirected
+        without = self.forward + self.forward.T + self.undirected + self.bidirected
+        return without if self.circles is None else without + self.circles.adjacent()
 
     def add(self, made: Replicates) -> None:
         arrow, tail = made.marks == Endpoint.ARROW, made.marks == Endpoint.TAIL
@@ -241,25 +267,28 @@ class _Tally:
         self.forward += (arrow & tail.transpose(back)).sum(axis=0)
         self.undirected += (tail & tail.transpose(back)).sum(axis=0)
         self.bidirected += (arrow & arrow.transpose(back)).sum(axis=0)
+        if self.circles is not None:
+            self.circles.add(made.marks)
         present = made.present.astype(np.float64)
         both = np.rint(present.T @ present).astype(np.int64)
         self.together += both - np.diag(np.diag(both))
         self.constant += (made.used[:, None] & ~made.present).sum(axis=0)
         self.used += int(made.used.sum())
         self.borderline += made.borderline
+        self.projected += made.projected
         self.failed.update(reason for reason in made.failed if reason is not None)
 
 
 def _replicates(
-    work: Work, count: int, n_jobs: int, progress: Progress | None, total: int
+    work: Work, count: int, n_jobs: int, progress: Progress | None, total: int, kind: GraphKind
 ) -> tuple[_Tally, PackedGraphs]:
-    tally = _Tally.zero(len(work.names))
+    tally = _Tally.zero(len(work.names), kind)
     packed = []
     for made in in_order(
         work.make, work.chunks(count), n_jobs, work.in_threads, _reporter(progress, 0, total)
     ):
         tally.add(made)
-        packed.append(PackedGraphs.pack(work.names, made.marks, made.present, made.used))
+        packed.append(PackedGraphs.pack(work.names, made.marks, made.present, made.used, kind))
     return tally, PackedGraphs.join(work.names, packed)
 
 

@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 
 import numba
 import numpy as np
-from numba import njit, types
+from numba import njit
 from numpy.typing import NDArray
 
 FloatArray = NDArray[np.float64]
@@ -18,16 +18,12 @@ ByteArray = NDArray[np.uint8]
 BoolArray = NDArray[np.bool_]
 IndexArray = NDArray[np.int64]
 EntryArray = NDArray[np.int32]
+NodeArray = NDArray[np.uint32]  # unsigned: numba would ask each time whether a place counts from the end
 WordArray = NDArray[np.uint64]
 
-# Argument types of numba: numbers, and arrays in row order of one, two or three dimensions.
-INT, PAIR = types.int64, types.UniTuple(types.float64, 2)
-INTS = types.int64[::1]
-FLOATS2, FLOATS3 = types.float64[:, ::1], types.float64[:, :, ::1]
-BYTES2, WORDS2, ENTRIES2 = types.uint8[:, ::1], types.uint64[:, ::1], types.int32[:, ::1]
 Function = TypeVar("Function", bound=Callable[..., Any])
 
-_SOURCES = ("compiled", "walk", "skeleton", "orientation", "weighted", "descendants")
+_SOURCES = ("compiled", "philox", "lanes", "walk", "skeleton", "orientation", "weighted", "descendants")
 
 
 def jit(function: Function) -> Function:
@@ -44,36 +40,20 @@ def jit_inner(function: Function) -> Function:
     return _compiled(function, {"_nrt": False})
 
 
-def jit_first(*argument_types: Any) -> Callable[[Function], Function]:
-    """As `jit_inner`, but compiled (or read from disk) at once, for these argument types.
-
-    numba optimises a function again inside every compiled function that calls it, which makes well-vectorised
-    loops slower, here by half. Of several versions the one that was loaded first is called."""
-
-    def compiled(function: Function) -> Function:
-        return _compiled(function, {"_nrt": False}, (argument_types,))
-
-    return compiled
-
-
 def inlined(function: Function) -> Function:
-    """The same, put into its caller where it is called."""
-    return _compiled(function, {"_nrt": False, "inline": "always"})
+    """The same, put into its caller where it is called: handing over ten arrays costs as much as a short
+    loop."""
+    return _compiled(function, {"_nrt": False, "forceinline": True})
 
 
-def summing(function: Function) -> Function:
-    """The same where sums may be made in any order, which lets them be made in a vector register."""
-    return _compiled(function, {"_nrt": False, "fastmath": {"contract", "reassoc"}})
-
-
-def _compiled(function: Function, extra: dict[str, Any], signature: tuple[Any, ...] = ()) -> Function:
+def _compiled(function: Function, extra: dict[str, Any]) -> Function:
     options: dict[str, Any] = {"nogil": True, "fastmath": {"contract"}, "error_model": "numpy"} | extra
     default = numba.config.CACHE_DIR
     numba.config.CACHE_DIR = str(_CACHE)
     try:
-        return njit(*signature, cache=True, **options)(function)
+        return njit(cache=True, **options)(function)
     except (RuntimeError, OSError):
-        return njit(*signature, **options)(function)
+        return njit(**options)(function)
     finally:
         numba.config.CACHE_DIR = default
 
@@ -94,3 +74,12 @@ def _cache_folder() -> Path:
 
 
 _CACHE = _cache_folder()
+_LINE = 8  # doubles in a cache line
+
+
+@jit
+def aligned(size: int) -> FloatArray:
+    """Room for `size` doubles that begins with a cache line: a load across two of them costs twice."""
+    room = np.empty(size + _LINE)
+    start = -(room.ctypes.data // 8) % _LINE
+    return room[start : start + size]

@@ -29,16 +29,35 @@ def count_descendants(marks: ByteArray, definite: IndexArray, possible: IndexArr
 
 
 @jit
+def find_descendants(marks: ByteArray, definite: ByteArray, possible: ByteArray) -> None:
+    """Set definite[r, i, j] and possible[r, i, j] to 1 where j is one of i in graph r of marks [R, n, n]."""
+    n = marks.shape[1]
+    words = (n + 63) // 64
+    directed = np.empty((n, words), np.uint64)
+    partly = np.empty((n, words), np.uint64)
+    for r in range(len(marks)):
+        _edges(marks[r], directed, partly)
+        _close(directed)
+        _close(partly)
+        for i in range(n):
+            for j in range(n):
+                certain = i != j and _has(directed, i, j) and not _has(directed, j, i)
+                definite[r, i, j] = certain
+                possible[r, i, j] = i != j and _has(partly, i, j) and not certain
+
+
+@jit
 def _edges(marks: ByteArray, directed: WordArray, partly: WordArray) -> None:
-    """Bit j of row i: i → j; i → j or i — j (the mark at i is a tail, 1)."""
+    """Bit j of row i: i → j; any edge without an arrowhead at i (a tail, 1, or a circle, 3, is there)."""
     directed[:] = 0
     partly[:] = 0
     for i in range(len(marks)):
         for j in range(len(marks)):
-            if marks[j, i] == 1:
+            at_i = marks[j, i]
+            if at_i == 1 or at_i == 3:
                 bit = np.uint64(1) << np.uint64(j & 63)
                 partly[i, j >> 6] |= bit
-                if marks[i, j] == 2:
+                if at_i == 1 and marks[i, j] == 2:
                     directed[i, j >> 6] |= bit
 
 

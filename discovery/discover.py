@@ -4,34 +4,44 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import polars as pl
 
+from discovery.algorithms import Algorithm, AlgorithmSettings, remarks
+from discovery.algorithms import algorithm as find_algorithm
 from discovery.ancestors import ancestor_table
 from discovery.bootstrap import NULL_REPLICATES, BootstrapResult, Progress, Resample, bootstrap
-from discovery.export import edge_rows, load_graph, write_graph, write_parquet, write_text
-from discovery.graph import CausalGraph, EdgeKind, Endpoint
-from discovery.knowledge import Knowledge
+from discovery.disattenuation import MIN_RELIABILITY, Disattenuation
+from discovery.export import load_graph, write_graph, write_parquet, write_text
+from discovery.graph import CausalGraph
+from discovery.knowledge import Knowledge, with_design
 from discovery.matrix import ProfileMatrix, profile_matrix
-from discovery.pc import Engine, constant_columns, pc
+from discovery.pairwise import Pairwise
+from discovery.parts import Part, disattenuation
+from discovery.pc import Engine, PCResult, constant_columns
+from discovery.provenance import profiles_digest
 from engine.errors import InputError
 
-__all__ = ["Discovery", "discover", "estimated_seconds", "load_graph"]
+__all__ = ["Discovery", "discover", "load_graph"]
 
 Notify = Callable[[str], None]
 
 _SLOW_SECONDS = 600
-_ARROW = {
-    EdgeKind.NONE: "",
-    EdgeKind.FORWARD: "→",
-    EdgeKind.BACKWARD: "←",
-    EdgeKind.UNDIRECTED: "—",
-    EdgeKind.BIDIRECTED: "↔",
-}
+
+
+@dataclass(frozen=True)
+class CorrectionUse:
+    """What was corrected in the graph of all roles: `projected`: the matrix was not positive definite and was
+    made so; `tested_roles`: what tests counted as independent; `reliability`: value → Cronbach's alpha, None
+    where it is undefined or too low (empty for pairwise correlations, which correct no error)."""
+
+    projected: bool
+    tested_roles: int
+    reliability: dict[str, float | None]
 
 
 @dataclass(frozen=True)
@@ -40,7 +50,7 @@ class Discovery:
     `averaged`: those above a threshold that the frequencies give (discovery.averaging). `borderline`: tests
     on all roles in which rounding decides (DESIGN 10).
     `excluded`: value → why it is in neither; a value that varies between roles but not within a replicate
-    is in `bootstrap.constant`."""
+    is in `bootstrap.constant`. `indicators`: the nodes that are steering or hints (pooled rows)."""
 
     graph: CausalGraph
     consensus: CausalGraph
@@ -49,26 +59,30 @@ class Discovery:
     excluded: dict[str, str]
     dropped_roles: tuple[str, ...]
     n_roles: int
+    n_rows: int
     alpha: float
     threshold: float
     borderline: int = 0
+    indicators: tuple[str, ...] = ()
+    pairwise: bool = False
+    correction: CorrectionUse | None = None
+    profiles: str = ""
+    """The digest of the profiles it was made from (discovery.provenance.profiles_digest)."""
+    algorithm: str = "pc"
+    settings: AlgorithmSettings = field(default_factory=AlgorithmSettings)
+    remarks: tuple[str, ...] = ()
+
+    @property
+    def method(self) -> str:
+        """The algorithm and what decides about an edge in it, for titles."""
+        chosen = find_algorithm(self.algorithm)
+        return f"{chosen.title}, {chosen.level(self.alpha, self.settings)}"
 
     def summary(self) -> str:
         """A text table of the edges of either graph, and what was left out."""
-        lines = [_counts_line(self), *_inflation_lines(self.bootstrap), *_borderline_lines(self), ""]
-        lines += _edge_lines(self)
-        cycles = self.graph.cycles()
-        lines += [f"directed cycle (reported, not resolved): {', '.join(cycle)}" for cycle in cycles]
-        if self.dropped_roles:
-            lines.append(f"roles left out for missing scores: {_listed(self.dropped_roles)}")
-        for reason in sorted(set(self.excluded.values())):
-            names = [name for name, why in self.excluded.items() if why == reason]
-            lines.append(f"values left out ({len(names)}), {reason}: {_listed(names)}")
-        failed = self.bootstrap.failed
-        lines += [f"replicates failed ({count}): {reason}" for reason, count in failed.items()]
-        some = {name: k for name, k in self.bootstrap.constant.items() if name not in self.excluded}
-        lines += [f"constant in {count} replicates: {name}" for name, count in some.items()]
-        return "\n".join(lines) + "\n"
+        from discovery.summary import summary
+
+        return summary(self)
 
     def save(self, directory: Path) -> list[Path]:
         """Write the graphs (graph.*, consensus.*, averaged.*), edges.parquet, ancestors.parquet, figures,
@@ -89,7 +103,7 @@ class Discovery:
         paths.append(directory / "replicates.npz")
         self.bootstrap.graphs.save(paths[-1])
         for stem, graph, title in (
-            ("graph", self.graph, f"PC on {self.n_roles} roles, alpha {self.alpha:g}"),
+            ("graph", self.graph, f"{self.method}, {self.n_roles} roles"),
             ("consensus", self.consensus, f"Pairs adjacent in {self.threshold:.0%} of replicates or more"),
         ):
             for suffix in ("png", "svg"):
@@ -104,12 +118,22 @@ class Discovery:
         found = self.bootstrap
         return {
             "schema": "axiograph-discovery/1",
+            "profiles": self.profiles,
+            "algorithm": self.algorithm,
+            "settings": asdict(self.settings),
+            "remarks": list(self.remarks),
             "alpha": self.alpha,
             "threshold": self.threshold,
             "data_driven_threshold": found.data_driven_threshold(),
             "resample": str(found.resample),
             "seed": found.seed,
             "n_roles": self.n_roles,
+            "n_rows": self.n_rows,
+            "indicators": list(self.indicators),
+            "missing_scores": "pairwise" if self.pairwise else "listwise",
+            "correction": None
+            if self.correction is None
+            else asdict(self.correction) | {"projected_replicates": found.projected},
             "rows_per_replicate": found.rows,
             "replicates": {"asked": found.replicates, "used": found.used, "failed": found.failed},
             "inflation": None if found.inflation is None else asdict(found.inflation),
@@ -133,38 +157,54 @@ def discover(
     null_replicates: int = NULL_REPLICATES,
     progress: Progress | None = None,
     notify: Notify | None = None,
-    engine: Engine = pc,
+    algorithm: str = "pc",
+    settings: AlgorithmSettings | None = None,
     knowledge: Knowledge | None = None,
+    pairwise: bool = False,
+    indicators: pl.DataFrame | None = None,
+    parts: pl.DataFrame | None = None,
+    part: Part = "item",
 ) -> Discovery:
     """Learn the graph of the values from `profiles`: the baseline's train roles, one row per role.
 
     Columns role (and condition, split, which are ignored) and one per value, null where missing: values
-    null for more than 20 % of roles are excluded, then roles with a null; constant values are excluded.
+    null for more than 20 % of roles are excluded, then roles with a null (or, if `pairwise`, those without
+    any score; correlations are then over the roles that have both); constant values are excluded.
     `progress` is called with (done, total) replicates; `notify` with a sentence where the work may take
-    longer than ten minutes. `knowledge`: forbidden and required edges and tiers.
+    longer than ten minutes. `algorithm`, `settings`: of discovery.algorithms. `knowledge`: forbidden and
+    required edges and tiers, for an algorithm that takes them.
+
+    `indicators`: pooled rows, one per role and condition (DESIGN 11): column condition and a column per
+    steering or hint, a node that nothing causes. Every test still counts the roles, not the rows.
+    `parts`: the items or repeats (`part`) whose mean a score is, of engine.scores.part_scores: correlations
+    are corrected for measurement error (discovery.disattenuation), in a replicate by its own reliability.
 
     Raises InputError for profiles or settings that cannot be used, RunError
     where PC fails on all roles (collinear values are named)."""
-    matrix = profile_matrix(profiles)
-    _warn(matrix, replicates + 2 * null_replicates, n_jobs, engine, notify)
+    matrix = profile_matrix(profiles, pairwise=pairwise, indicators=indicators)
+    settings = AlgorithmSettings() if settings is None else settings
+    chosen = find_algorithm(algorithm)
+    engine = chosen.engine(settings)
+    _warn(matrix, replicates + 2 * null_replicates, n_jobs, chosen, notify)
     if not 0 < threshold <= 1:
         raise InputError("threshold", "a share in (0, 1]", f"{threshold}", "0.5 is usual.")
     if knowledge is not None:
-        knowledge.check(matrix.values)
-        whole = engine(matrix.data, matrix.values, alpha, knowledge=knowledge)
-    else:
-        whole = engine(matrix.data, matrix.values, alpha)
-    if len(whole.graph.names) < 2:
+        knowledge.check([*matrix.values, *matrix.null_values])
+        knowledge = knowledge.within(matrix.values)
+    known = with_design(knowledge, matrix.values, matrix.indicators)
+    correction = _correction(matrix, parts, part)
+    whole, used = _whole(matrix, engine, alpha, known, correction)
+    if sum(name in matrix.values for name in whole.graph.names) < 2:
         raise InputError(
             "profiles",
             "two values that vary between roles",
             f"{len(whole.graph.names)} of {len(matrix.values)}",
             "Ask more roles, or items that they answer differently.",
         )
-    # Values constant over all roles are constant in every replicate: leave them out at once.
-    columns = [matrix.values.index(name) for name in whole.graph.names]
+    # What is in no graph of all roles is in none of a replicate: leave it out at once.
+    columns = [matrix.names.index(name) for name in whole.graph.names]
     found = bootstrap(
-        matrix.data[:, columns],
+        np.ascontiguousarray(matrix.data[:, columns]),
         whole.graph.names,
         full=whole.graph,
         alpha=alpha,
@@ -175,41 +215,99 @@ def discover(
         null_replicates=null_replicates,
         progress=progress,
         engine=engine,
-        knowledge=None if knowledge is None else knowledge.within(whole.graph.names),
+        knowledge=None if known is None else known.within(whole.graph.names),
+        groups=matrix.groups,
+        indicators=[name for name in matrix.indicators if name in whole.graph.names],
+        correction=None if correction is None else correction.within(columns),
     )
     return Discovery(
         graph=whole.graph,
         consensus=found.consensus(threshold),
         averaged=found.averaged_network(),
         bootstrap=found,
-        excluded=dict.fromkeys(matrix.null_values, "null for more than 20 % of roles")
-        | dict.fromkeys(whole.constant, "the same for every role"),
+        excluded=_excluded(matrix, whole, used),
         dropped_roles=matrix.dropped_roles,
-        n_roles=len(matrix.data),
+        n_roles=matrix.n_roles,
+        n_rows=len(matrix.data),
         alpha=alpha,
         threshold=threshold,
         borderline=whole.borderline,
+        indicators=matrix.indicators,
+        pairwise=pairwise,
+        correction=used,
+        algorithm=algorithm,
+        settings=settings,
+        remarks=tuple(remarks(algorithm, settings, matrix.data)),
+        profiles=profiles_digest(profiles),
     )
 
 
-def estimated_seconds(n_values: int) -> float:
-    """What one run of PC takes on wide, well-correlated data, in seconds of one core.
+def _correction(
+    matrix: ProfileMatrix, parts: pl.DataFrame | None, part: Part
+) -> Disattenuation | Pairwise | None:
+    if matrix.known is not None and parts is not None:
+        raise InputError(
+            "discovery",
+            "listwise handling of missing scores beside a correction for measurement error",
+            "pairwise handling",
+            "Choose one of the two: the reliability of a score is that of complete rows.",
+        )
+    if matrix.known is not None:
+        return Pairwise(matrix.data, matrix.known)
+    return None if parts is None else disattenuation(matrix, parts, part)
 
-    From 25, 50, 100, 200 and 296 values of 400 roles: 0.13, 0.8, 6, 48 and 72 ms (benchmarks/results).
-    Sparse graphs are faster, many more roles slower; it is a warning, not a promise."""
-    return 0.05 * (n_values / 200) ** 2.85
+
+def _whole(
+    matrix: ProfileMatrix,
+    engine: Engine,
+    alpha: float,
+    knowledge: Knowledge | None,
+    correction: Disattenuation | Pairwise | None,
+) -> tuple[PCResult, CorrectionUse | None]:
+    """The graph of all roles, and what was corrected for it."""
+    given: dict[str, Any] = {} if knowledge is None else {"knowledge": knowledge}
+    if matrix.groups is not None:
+        given["n"] = matrix.n_roles
+    if correction is None:
+        return engine(matrix.data, matrix.names, alpha, **given), None
+    everyone = np.arange(len(matrix.data))
+    corrected = correction.correlation(everyone)
+    given |= {"n": corrected.rows(matrix.n_roles), "correlation": corrected.matrix}
+    reliability = {}
+    if isinstance(correction, Disattenuation):
+        found = correction.reliability(everyone)[: len(matrix.values)]
+        reliability = {
+            name: None if np.isnan(rho) else float(rho)
+            for name, rho in zip(matrix.values, found, strict=True)
+        }
+    used = CorrectionUse(corrected.projected, given["n"], reliability)
+    return engine(matrix.data, matrix.names, alpha, **given), used
 
 
-def _warn(matrix: ProfileMatrix, runs: int, n_jobs: int, engine: Engine, notify: Notify | None) -> None:
-    if notify is None or engine is not pc:
+def _excluded(matrix: ProfileMatrix, whole: PCResult, used: CorrectionUse | None) -> dict[str, str]:
+    constant = constant_columns(matrix.data)
+    varying = {name for name, same in zip(matrix.names, constant, strict=True) if not same}
+    where = "for every role" if matrix.groups is None else "in every row"
+    reasons = {
+        name: f"reliability undefined or below {MIN_RELIABILITY:g}"
+        if used is not None and name in varying and name in used.reliability
+        else f"the same {where}"
+        for name in whole.constant
+    }
+    return dict.fromkeys(matrix.null_values, "null for more than 20 % of roles") | reasons
+
+
+def _warn(matrix: ProfileMatrix, runs: int, n_jobs: int, algorithm: Algorithm, notify: Notify | None) -> None:
+    """Say so before hours of work."""
+    if notify is None:
         return
     varying = int((~constant_columns(matrix.data)).sum())
-    one = estimated_seconds(varying)
+    one = algorithm.seconds(varying, len(matrix.data))
     total = one * (1 + runs / max(1, n_jobs))
     if total > _SLOW_SECONDS:
         notify(
-            f"PC on {varying} values: up to {_duration(one)} a run where many values are related, "
-            f"up to {_duration(total)} for {runs + 1} runs. Fewer values or replicates make it shorter."
+            f"{algorithm.title} on {varying} values: up to {_duration(one)} a run where many values are "
+            f"related, up to {_duration(total)} for {runs + 1} runs. Fewer values or replicates are faster."
         )
 
 
@@ -218,71 +316,3 @@ def _duration(seconds: float) -> str:
         if seconds >= 2 * size:
             return f"{seconds / size:.0f} {unit}"
     return f"{seconds:.0f} seconds"
-
-
-def _counts_line(found: Discovery) -> str:
-    b = found.bootstrap
-    return (
-        f"{found.n_roles} roles, {len(found.graph.names)} values, alpha {found.alpha:g}: "
-        f"{found.graph.n_edges} edges; {b.used} of {b.replicates} replicates used "
-        f"({b.resample.replace('_', ' ')}, {b.rows} rows), consensus at {found.threshold:g}: "
-        f"{found.consensus.n_edges} edges"
-    )
-
-
-def _borderline_lines(found: Discovery) -> list[str]:
-    """Said only where there are such tests: they are rare in data that is not nearly collinear."""
-    b = found.bootstrap
-    if not found.borderline and not b.borderline:
-        return []
-    return [f"tests that rounding decides: {found.borderline} in all roles, {b.borderline} in the replicates"]
-
-
-def _inflation_lines(found: BootstrapResult) -> list[str]:
-    inflation = found.inflation
-    if inflation is None:
-        return []
-    line = f"edges: {inflation.full} in all roles, {_mean(inflation.replicates)} a replicate"
-    if inflation.runs:
-        line += (
-            f"; columns permuted ({inflation.runs} runs): {_mean(inflation.null_full)} in all roles, "
-            f"{_mean(inflation.null_replicates)} a replicate"
-        )
-    return [line]
-
-
-def _edge_lines(found: Discovery) -> list[str]:
-    """The pairs joined in either graph, the most frequent first, with the edge of each graph."""
-    table = found.bootstrap.edge_table()
-    joined = found.graph.adjacency() | found.consensus.adjacency()
-    either = CausalGraph(found.graph.names, np.where(joined, Endpoint.TAIL, Endpoint.NONE))
-    rows = sorted(edge_rows(either, table), key=lambda row: -(row["adjacent"] or 0))
-    if not rows:
-        return ["no edge in either graph"]
-    width = max(len(f"{row['source']} · {row['target']}") for row in rows)
-    bounds = {(a, b): f"{_mean(low)}–{_mean(high)}" for a, b, low, high in _bounds(table)}
-    lines = [f"{'pair a · b':<{width}}  graph  agreed  adjacent   a→b   a←b   a—b  95 % Monte-Carlo"]
-    for row in rows:
-        a, b = row["source"], row["target"]
-        shares = "".join(f"{_mean(row[name]):>6}" for name in ("forward", "backward", "undirected"))
-        lines.append(
-            f"{f'{a} · {b}':<{width}}  {_mark(found.graph, a, b):^5}  {_mark(found.consensus, a, b):^6}"
-            f"  {_mean(row['adjacent']):>8}{shares}  {bounds[a, b]}"
-        )
-    return lines
-
-
-def _bounds(table: pl.DataFrame) -> list[tuple[str, str, float | None, float | None]]:
-    return list(table.select("a", "b", "adjacent_mc_low", "adjacent_mc_high").iter_rows())
-
-
-def _mark(graph: CausalGraph, a: str, b: str) -> str:
-    return _ARROW[graph.edge_kind(graph.names.index(a), graph.names.index(b))]
-
-
-def _mean(value: float | None) -> str:
-    return "-" if value is None else f"{value:.2f}"
-
-
-def _listed(names: tuple[str, ...] | list[str]) -> str:
-    return ", ".join(name or "(no role)" for name in names)

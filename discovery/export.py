@@ -8,21 +8,40 @@ from typing import Any
 
 import polars as pl
 
-from discovery.graph import CausalGraph, EdgeKind
+from discovery.graph import CausalGraph, EdgeKind, GraphKind
 from engine.errors import InputError
 from engine.files import atomic_path
 
 SCHEMA = "axiograph-graph/1"
-_FREQUENCIES = ("adjacent", "forward", "backward", "undirected", "bidirected", "absent")
+_MASS = {
+    EdgeKind.FORWARD: "forward",
+    EdgeKind.BACKWARD: "backward",
+    EdgeKind.UNDIRECTED: "undirected",
+    EdgeKind.BIDIRECTED: "bidirected",
+    EdgeKind.CIRCLE_FORWARD: "circle_forward",
+    EdgeKind.CIRCLE_BACKWARD: "circle_backward",
+    EdgeKind.CIRCLE_CIRCLE: "circle_circle",
+    EdgeKind.CIRCLE_TAIL: "circle_tail",
+    EdgeKind.TAIL_CIRCLE: "tail_circle",
+}
+_FREQUENCIES = ("adjacent", *_MASS.values(), "absent")  # those with a circle only where there are PAGs
+_TURNED = {"forward": "backward", "circle_forward": "circle_backward", "circle_tail": "tail_circle"}
+_TURNED |= {there: here for here, there in _TURNED.items()}
 _DOT = {
     EdgeKind.FORWARD: "dir=forward",
     EdgeKind.UNDIRECTED: "dir=none",
     EdgeKind.BIDIRECTED: "dir=both",
+    EdgeKind.CIRCLE_FORWARD: "dir=both, arrowtail=odot",
+    EdgeKind.CIRCLE_CIRCLE: "dir=both, arrowtail=odot, arrowhead=odot",
+    EdgeKind.CIRCLE_TAIL: "dir=back, arrowtail=odot",
 }
 _LATEX_ARROW = {
     EdgeKind.FORWARD: r"$\rightarrow$",
     EdgeKind.UNDIRECTED: "---",
     EdgeKind.BIDIRECTED: r"$\leftrightarrow$",
+    EdgeKind.CIRCLE_FORWARD: r"$\circ\!\!\rightarrow$",
+    EdgeKind.CIRCLE_CIRCLE: r"$\circ\!\!{-}\!\!\circ$",
+    EdgeKind.CIRCLE_TAIL: r"$\circ\!\!{-}$",
 }
 _LATEX_ESCAPES = {c: "\\" + c for c in "&%$#_{}"} | {
     "~": r"\textasciitilde{}",
@@ -56,19 +75,15 @@ def edge_rows(graph: CausalGraph, frequencies: pl.DataFrame | None = None) -> li
     `forward` is source → target; where the edge points against column order, the pair is turned round."""
     known = {}
     if frequencies is not None:
+        kept = ["replicates", *(name for name in _FREQUENCIES if name in frequencies.columns)]
         for row in frequencies.iter_rows(named=True):
-            known[row["a"], row["b"]] = {name: row[name] for name in ("replicates", *_FREQUENCIES)}
+            known[row["a"], row["b"]] = {name: row[name] for name in kept}
             known[row["b"], row["a"]] = _turned(known[row["a"], row["b"]])
     rows = []
-    for kind, pairs in (
-        (EdgeKind.FORWARD, graph.directed_edges()),
-        (EdgeKind.UNDIRECTED, graph.undirected_edges()),
-        (EdgeKind.BIDIRECTED, graph.bidirected_edges()),
-    ):
-        for i, j in pairs:
-            source, target = graph.names[i], graph.names[j]
-            head = {"source": source, "target": target, "kind": str(kind)}
-            rows.append(head | known.get((source, target), {}))
+    for i, kind, j in graph.edges():
+        source, target = graph.names[i], graph.names[j]
+        head = {"source": source, "target": target, "kind": str(kind)}
+        rows.append(head | known.get((source, target), {}))
     return rows
 
 
@@ -84,18 +99,24 @@ def with_kinds(frequencies: pl.DataFrame, graph: CausalGraph) -> pl.DataFrame:
 
 
 def to_json(graph: CausalGraph, frequencies: pl.DataFrame | None = None) -> str:
-    """JSON with a schema name, the values in order and the edges."""
-    document = {"schema": SCHEMA, "values": list(graph.names), "edges": edge_rows(graph, frequencies)}
+    """JSON with a schema name, the kind of graph, the values in order and the edges."""
+    document = {
+        "schema": SCHEMA,
+        "kind": str(graph.kind),
+        "values": list(graph.names),
+        "edges": edge_rows(graph, frequencies),
+    }
     return json.dumps(document, indent=1, ensure_ascii=False, allow_nan=False) + "\n"
 
 
 def load_graph(path: Path) -> CausalGraph:
-    """Read a graph that `to_json` wrote. Raises InputError for a file that is not one."""
+    """Read a graph that `to_json` wrote; one that names no kind is a CPDAG. Raises InputError for a file that
+    is not one."""
     try:
         document = json.loads(path.read_text(encoding="utf-8"))
         if document["schema"] != SCHEMA:
             raise InputError(str(path), f"schema {SCHEMA!r}", f"{document['schema']!r}", "Discover again.")
-        return _from_rows(document["values"], document["edges"])
+        return _from_rows(document["values"], document["edges"], document.get("kind"))
     except OSError as error:
         raise InputError(
             str(path), "a graph file", f"{error.strerror}", "Give the path of a graph.json."
@@ -113,7 +134,7 @@ def write_graphml(graph: CausalGraph, path: Path, frequencies: pl.DataFrame | No
     says what they are."""
     import networkx as nx
 
-    out: Any = nx.DiGraph(schema=SCHEMA)
+    out: Any = nx.DiGraph(schema=SCHEMA, kind=str(graph.kind))
     index = {name: i for i, name in enumerate(graph.names)}
     for name, i in index.items():
         out.add_node(f"v{i}", label=name)
@@ -135,7 +156,7 @@ def read_graphml(path: Path) -> CausalGraph:
             {"source": labels[a], "target": labels[b], "kind": kind}
             for a, b, kind in found.edges(data="kind")
         ]
-        return _from_rows(list(labels.values()), rows)
+        return _from_rows(list(labels.values()), rows, found.graph.get("kind"))
     except OSError as error:
         raise InputError(str(path), "a GraphML file", f"{error.strerror}", "Check the path.") from error
     except (KeyError, ValueError, SyntaxError, nx.NetworkXException) as error:
@@ -146,7 +167,7 @@ def read_graphml(path: Path) -> CausalGraph:
 
 def to_dot(graph: CausalGraph, frequencies: pl.DataFrame | None = None) -> str:
     """Graphviz DOT; edge labels are the adjacency frequencies, in percent."""
-    lines = ["digraph values {", "  node [shape=box];"]
+    lines = [f"// {graph.kind}", "digraph values {", "  node [shape=box];"]
     lines += [f"  {_quoted(name)};" for name in graph.names]
     for row in edge_rows(graph, frequencies):
         style = _DOT[EdgeKind(row["kind"])]
@@ -158,17 +179,13 @@ def to_dot(graph: CausalGraph, frequencies: pl.DataFrame | None = None) -> str:
 
 def to_latex(graph: CausalGraph, frequencies: pl.DataFrame | None = None) -> str:
     """A LaTeX tabular (booktabs) with a row per edge; frequencies that are not known are left empty."""
+    unsettled = EdgeKind.CIRCLE_CIRCLE if graph.kind is GraphKind.PAG else EdgeKind.UNDIRECTED
     lines = [r"\begin{tabular}{llllll}", r"\toprule"]
-    lines += [r"value & & value & adjacent & as drawn & undirected \\", r"\midrule"]
+    lines += [rf"value & & value & adjacent & as drawn & {_LATEX_ARROW[unsettled]} \\", r"\midrule"]
     for row in edge_rows(graph, frequencies):
         kind = EdgeKind(row["kind"])
-        drawn = {
-            EdgeKind.FORWARD: "forward",
-            EdgeKind.UNDIRECTED: "undirected",
-            EdgeKind.BIDIRECTED: "bidirected",
-        }
         cells = [_latex(row["source"]), _LATEX_ARROW[kind], _latex(row["target"])]
-        cells += [_number(row.get(name)) for name in ("adjacent", drawn[kind], "undirected")]
+        cells += [_number(row.get(name)) for name in ("adjacent", _MASS[kind], _MASS[unsettled])]
         lines.append(" & ".join(cells) + r" \\")
     return "\n".join([*lines, r"\bottomrule", r"\end{tabular}"]) + "\n"
 
@@ -185,17 +202,14 @@ def write_parquet(table: pl.DataFrame, path: Path) -> None:
         table.write_parquet(temporary)
 
 
-def _from_rows(names: list[str], rows: list[dict[str, Any]]) -> CausalGraph:
-    by_kind: dict[EdgeKind, list[tuple[str, str]]] = {kind: [] for kind in EdgeKind}
-    for row in rows:
-        by_kind[EdgeKind(row["kind"])].append((row["source"], row["target"]))
-    return CausalGraph.from_edges(
-        names, by_kind[EdgeKind.FORWARD], by_kind[EdgeKind.UNDIRECTED], by_kind[EdgeKind.BIDIRECTED]
-    )
+def _from_rows(names: list[str], rows: list[dict[str, Any]], kind: str | None) -> CausalGraph:
+    kinds = [EdgeKind(row["kind"]) for row in rows]
+    edges = [(row["source"], edge, row["target"]) for row, edge in zip(rows, kinds, strict=True)]
+    return CausalGraph.from_kinds(names, edges, GraphKind.CPDAG if kind is None else GraphKind(kind))
 
 
 def _turned(row: dict[str, Any]) -> dict[str, Any]:
-    return row | {"forward": row["backward"], "backward": row["forward"]}
+    return {name: row[_TURNED.get(name, name)] for name in row}
 
 
 def _quoted(name: str) -> str:

@@ -1,63 +1,42 @@
-"""Causal graphs between values: the endpoint marks, the one adjacency convention, and paths.
+"""Causal graphs between values: the one adjacency convention, edges, and paths.
 
 The convention, defined here and nowhere else: `marks[i, j]` is the mark at node j's end of the edge
 between i and j. So i → j is `marks[i, j] == ARROW, marks[j, i] == TAIL`; i — j has TAIL at both ends,
-i ↔ j ARROW at both, and no edge is NONE at both. (causal-learn's `G.graph[i, j]` is the mark at i: the
-transpose.)
+i ↔ j ARROW at both, i o→ j ARROW in `marks[i, j]` and CIRCLE in `marks[j, i]`, and no edge is NONE at both.
+(causal-learn's `G.graph[i, j]` is the mark at i: the transpose.)
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from enum import IntEnum, StrEnum
 
 import numpy as np
 from numpy.typing import NDArray
 
+from discovery.marks import READ_FORWARD, EdgeKind, Endpoint, GraphKind
 from engine.errors import InputError
+
+__all__ = ["BoolArray", "CausalGraph", "EdgeKind", "Endpoint", "GraphKind", "reachability", "shd"]
 
 BoolArray = NDArray[np.bool_]
 
 
-class Endpoint(IntEnum):
-    """The mark at one end of an edge."""
-
-    NONE = 0
-    TAIL = 1
-    ARROW = 2
-
-
-class EdgeKind(StrEnum):
-    """What joins i and j, read from i to j."""
-
-    NONE = "none"
-    FORWARD = "-->"
-    BACKWARD = "<--"
-    UNDIRECTED = "---"
-    BIDIRECTED = "<->"
-
-
-_KIND = {
-    (Endpoint.NONE, Endpoint.NONE): EdgeKind.NONE,
-    (Endpoint.TAIL, Endpoint.ARROW): EdgeKind.FORWARD,
-    (Endpoint.ARROW, Endpoint.TAIL): EdgeKind.BACKWARD,
-    (Endpoint.TAIL, Endpoint.TAIL): EdgeKind.UNDIRECTED,
-    (Endpoint.ARROW, Endpoint.ARROW): EdgeKind.BIDIRECTED,
-}
-_CAUSAL_LEARN = {0: Endpoint.NONE, -1: Endpoint.TAIL, 1: Endpoint.ARROW}
+_CAUSAL_LEARN = {0: Endpoint.NONE, -1: Endpoint.TAIL, 1: Endpoint.ARROW, 2: Endpoint.CIRCLE}
 
 
 @dataclass(frozen=True, eq=False)
 class CausalGraph:
-    """A graph over named values: directed, undirected and bidirected edges, at most one a pair.
+    """A graph over named values, at most one edge a pair.
 
     `names`: n distinct names. `marks`: [n, n] uint8 of `Endpoint`, see the module's convention; made
-    read-only. Raises InputError where names repeat or the marks are not a graph.
+    read-only. `kind`: what the marks say; only a PAG has circles, and nothing turns one kind into the other.
+    Raises InputError where names repeat or the marks are not a graph.
     """
 
     names: tuple[str, ...]
     marks: NDArray[np.uint8]
+    kind: GraphKind = GraphKind.CPDAG
 
     def __post_init__(self) -> None:
         marks = np.array(self.marks, dtype=np.uint8)
@@ -67,7 +46,9 @@ class CausalGraph:
         if marks.shape != (n, n):
             raise _not_a_graph(f"marks of shape ({n}, {n})", f"{marks.shape}")
         if marks.max(initial=0) > max(Endpoint) or np.any(np.diag(marks)):
-            raise _not_a_graph("marks NONE, TAIL or ARROW and none on the diagonal", "others")
+            raise _not_a_graph("marks of Endpoint and none on the diagonal", "others")
+        if self.kind is not GraphKind.PAG and np.any(marks == Endpoint.CIRCLE):
+            raise _not_a_graph("tails and arrowheads in a CPDAG", "circles, which only a PAG has")
         if np.any((marks == Endpoint.NONE) != (marks.T == Endpoint.NONE)):
             raise _not_a_graph("a mark at both ends of every edge", "an edge with one end")
         marks.setflags(write=False)
@@ -76,15 +57,16 @@ class CausalGraph:
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, CausalGraph):
             return NotImplemented
-        return self.names == other.names and bool(np.array_equal(self.marks, other.marks))
+        same = self.kind is other.kind and self.names == other.names
+        return same and bool(np.array_equal(self.marks, other.marks))
 
     def __hash__(self) -> int:
-        return hash((self.names, self.marks.tobytes()))
+        return hash((self.kind, self.names, self.marks.tobytes()))
 
     @classmethod
-    def empty(cls, names: Sequence[str]) -> CausalGraph:
+    def empty(cls, names: Sequence[str], kind: GraphKind = GraphKind.CPDAG) -> CausalGraph:
         """A graph without edges."""
-        return cls(tuple(names), np.zeros((len(names), len(names)), np.uint8))
+        return cls(tuple(names), np.zeros((len(names), len(names)), np.uint8), kind)
 
     @classmethod
     def from_edges(
@@ -110,17 +92,33 @@ class CausalGraph:
         return cls(tuple(names), marks)
 
     @classmethod
-    def from_causal_learn(cls, names: Sequence[str], matrix: NDArray[np.integer]) -> CausalGraph:
-        """From causal-learn's `G.graph` [n, n]: −1 tail, 1 arrow, 0 none, where [i, j] is the mark at i.
+    def from_kinds(
+        cls,
+        names: Sequence[str],
+        edges: Iterable[tuple[str, EdgeKind | str, str]],
+        kind: GraphKind = GraphKind.CPDAG,
+    ) -> CausalGraph:
+        """A graph from triples such as ("a", "o->", "b"). Raises InputError for a name not in `names`, a
+        self-loop, a pair with two kinds of edge; ValueError for a kind that is none."""
+        index = {name: i for i, name in enumerate(names)}
+        marks = np.zeros((len(names), len(names)), np.uint8)
+        for a, edge, b in edges:
+            _draw(marks, [_pair(index, a, b)], *EdgeKind(edge).ends, names)
+        return cls(tuple(names), marks, kind)
 
-        Raises InputError for other marks (circles of a PAG, double edges)."""
+    @classmethod
+    def from_causal_learn(
+        cls, names: Sequence[str], matrix: NDArray[np.integer], kind: GraphKind = GraphKind.CPDAG
+    ) -> CausalGraph:
+        """From causal-learn's `G.graph` [n, n]: −1 tail, 1 arrow, 2 circle, 0 none, where [i, j] is the mark
+        at i. Raises InputError for other marks (double edges), and for circles in a CPDAG."""
         marks = np.zeros(np.shape(matrix), np.uint8)
         unknown = set(np.unique(matrix).tolist()) - set(_CAUSAL_LEARN)
         if unknown:
-            raise _not_a_graph("causal-learn marks −1, 0 and 1", f"{sorted(unknown)}")
+            raise _not_a_graph("causal-learn marks −1, 0, 1 and 2", f"{sorted(unknown)}")
         for code, mark in _CAUSAL_LEARN.items():
             marks[code == np.asarray(matrix).T] = mark
-        return cls(tuple(names), marks)
+        return cls(tuple(names), marks, kind)
 
     def to_causal_learn(self) -> NDArray[np.int64]:
         """The matrix [n, n] in causal-learn's convention, see `from_causal_learn`."""
@@ -131,19 +129,35 @@ class CausalGraph:
 
     def edge_kind(self, i: int, j: int) -> EdgeKind:
         """The edge between nodes i and j, read from i to j."""
-        return _KIND[Endpoint(self.marks[j, i]), Endpoint(self.marks[i, j])]
+        return EdgeKind.of(self.marks[j, i], self.marks[i, j])
+
+    def edges(self) -> list[tuple[int, EdgeKind, int]]:
+        """(i, kind, j) for every edge once: as →, —, ↔, o→, o–o, o– in this order; i < j where it reads the
+        same from both ends."""
+        found = []
+        for kind in READ_FORWARD:
+            mask = self.mask(kind)
+            symmetric = kind.ends[0] is kind.ends[1]
+            found += [(i, kind, j) for i, j in _pairs(np.triu(mask) if symmetric else mask)]
+        return found
+
+    def mask(self, kind: EdgeKind) -> BoolArray:
+        """[n, n]: entry [i, j] is true where an edge of this kind joins i and j, read from i to j."""
+        at_i, at_j = kind.ends
+        arrives, leaves = self.marks == at_j, self.marks == at_i
+        return arrives & leaves.T
 
     def directed_mask(self) -> BoolArray:
         """[n, n]: entry [i, j] is true where i → j."""
-        return (self.marks == Endpoint.ARROW) & (self.marks.T == Endpoint.TAIL)
+        return self.mask(EdgeKind.FORWARD)
 
     def undirected_mask(self) -> BoolArray:
         """[n, n], symmetric: true where i — j."""
-        return (self.marks == Endpoint.TAIL) & (self.marks.T == Endpoint.TAIL)
+        return self.mask(EdgeKind.UNDIRECTED)
 
     def bidirected_mask(self) -> BoolArray:
         """[n, n], symmetric: true where i ↔ j."""
-        return (self.marks == Endpoint.ARROW) & (self.marks.T == Endpoint.ARROW)
+        return self.mask(EdgeKind.BIDIRECTED)
 
     def directed_edges(self) -> list[tuple[int, int]]:
         """(i, j) for every i → j, in row order."""
@@ -191,7 +205,8 @@ class CausalGraph:
 
         Possibly directed: no edge of the path has an arrowhead towards i (Zhang 2008, JMLR 9, p. 1440);
         a bidirected edge has one at both ends and is on no such path. Definite descendants are left out."""
-        reach = reachability(self.directed_mask() | self.undirected_mask())
+        at_start = self.marks.T
+        reach = reachability((at_start == Endpoint.TAIL) | (at_start == Endpoint.CIRCLE))
         np.fill_diagonal(reach, False)
         return reach & ~self.definite_descendants()
 
@@ -210,14 +225,21 @@ class CausalGraph:
                 "Compare graphs of the same values.",
             )
         order = [self.names.index(name) for name in names]
-        return CausalGraph(tuple(names), self.marks[np.ix_(order, order)])
+        return CausalGraph(tuple(names), self.marks[np.ix_(order, order)], self.kind)
 
 
 def shd(a: CausalGraph, b: CausalGraph) -> int:
     """Structural Hamming distance: the number of pairs whose edge differs in presence or in a mark.
 
-    Each pair counts once (Tsamardinos et al. 2006, Machine Learning 65). The graphs must name the same
-    values, in any order; otherwise InputError."""
+    Each pair counts once (Tsamardinos et al. 2006, Machine Learning 65). The graphs must be of one kind and
+    name the same values, in any order; otherwise InputError."""
+    if a.kind is not b.kind:
+        raise InputError(
+            "graphs",
+            "two of the same kind",
+            f"a {a.kind} and a {b.kind}",
+            "Their marks mean different things: compare graphs of one algorithm.",
+        )
     differs = a.marks != b.reordered(a.names).marks
     return int(np.triu(differs | differs.T).sum())
 

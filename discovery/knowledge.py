@@ -68,6 +68,21 @@ class Knowledge:
         return _pairs(self.forbidden, names) | (tiers[:, None] > tiers[None, :])
 
 
+def with_design(
+    knowledge: Knowledge | None, values: Sequence[str], indicators: Sequence[str]
+) -> Knowledge | None:
+    """`knowledge` of the values, and that nothing causes an indicator (DESIGN 11): indicators are of tier 0,
+    values of tier 1 and above, and two indicators are never adjacent, since the design sets both."""
+    if not indicators:
+        return knowledge
+    given = knowledge or Knowledge()
+    lowest = min(given.tiers.values(), default=0)
+    tiers = {name: given.tiers[name] - lowest + 1 for name in values if name in given.tiers}
+    into = {(value, name) for value in values for name in indicators}
+    among = {(a, b) for a in indicators for b in indicators if a != b}
+    return Knowledge(given.forbidden | into | among, given.required, tiers | dict.fromkeys(indicators, 0))
+
+
 def no_knowledge(n: int) -> tuple[ByteArray, ByteArray, ByteArray]:
     """The matrices of `Knowledge()`."""
     a, b, c = np.zeros((3, n, n), np.uint8)

@@ -1,12 +1,14 @@
-"""The matrix that discovery works on: roles × values without gaps, and what was left out to get it."""
+"""The matrix that discovery works on: one row a role (or role and condition), and what it leaves out."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 import polars as pl
+from numpy.typing import NDArray
 
+from discovery.graph import BoolArray
 from discovery.pc import FloatArray
 from engine.errors import InputError
 
@@ -16,32 +18,63 @@ MAX_NULL_SHARE = 0.2
 
 @dataclass(frozen=True)
 class ProfileMatrix:
-    """`data` [n_roles, n_values] without nulls, and the values and roles that were excluded for nulls."""
+    """`data` [n_rows, n_columns] without gaps, the role of each row, and what was excluded for nulls.
+
+    The columns are `values`, then `indicators` (pooled rows only). `groups` [n_rows]: the number of the role
+    of each row, in the order in which roles appear; None where every row is a role of its own. `known`
+    [n_rows, n_columns]: false where a null was filled with the column's mean, which only pairwise handling
+    does; None where nothing was filled."""
 
     data: FloatArray
     roles: tuple[str, ...]
     values: tuple[str, ...]
     null_values: dict[str, float]
-    """Value → share of roles without a score, for the values excluded for it."""
+    """Value → share of rows without a score, for the values excluded for it."""
     dropped_roles: tuple[str, ...]
-    """Roles without a score on one of the remaining values."""
+    """Roles with a row that was dropped: for a null (listwise), or for not holding any score (pairwise)."""
+    indicators: tuple[str, ...] = ()
+    groups: NDArray[np.int64] | None = None
+    known: BoolArray | None = None
+    conditions: tuple[str, ...] = field(default=())
+    """The condition of each row, pooled rows only."""
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The names of all columns."""
+        return self.values + self.indicators
+
+    @property
+    def n_roles(self) -> int:
+        """How many roles there are, whatever their rows."""
+        return len(set(self.roles))
 
 
-def profile_matrix(profiles: pl.DataFrame, max_null_share: float = MAX_NULL_SHARE) -> ProfileMatrix:
-    """Profiles, one row per role, as a complete matrix.
+def profile_matrix(
+    profiles: pl.DataFrame,
+    max_null_share: float = MAX_NULL_SHARE,
+    *,
+    pairwise: bool = False,
+    indicators: pl.DataFrame | None = None,
+) -> ProfileMatrix:
+    """Profiles as a complete matrix: one row per role, or per role and condition with `indicators`.
 
-    The rule: a value that is null for more than `max_null_share` of the roles is excluded first; then
-    every role with a null left is dropped (listwise deletion). Both are named in the result.
+    The rule: a value that is null in more than `max_null_share` of the rows is excluded first; then every
+    row with a null left is dropped (listwise deletion), or, if `pairwise`, every row without a score, and
+    the gaps are filled and marked in `known`. What is excluded is named in the result.
+    `indicators`: column `condition`, one row a condition, and a numeric column per indicator, which is joined
+    to the rows of that condition.
 
-    Raises InputError for a missing `role` column, a role with two rows, no value column, a value column
-    that is not numeric, an infinite or NaN score, and where no role is left.
+    Raises InputError for a missing `role` column, two rows of a role (and condition), no value column, a
+    value column that is not numeric, an infinite or NaN score, an indicator with the name of a value, a
+    condition without indicators, and where no row is left.
     """
     names = value_columns(profiles)
-    _check_roles(profiles)
+    _check_rows(profiles, ("role",) if indicators is None else ("role", "condition"))
     shares = {name: profiles[name].null_count() / max(1, profiles.height) for name in names}
     null_values = {name: share for name, share in shares.items() if share > max_null_share}
     kept = [name for name in names if name not in null_values]
-    complete = profiles.drop_nulls(kept) if kept else profiles.clear()
+    there = pl.any_horizontal if pairwise else pl.all_horizontal
+    complete = profiles.filter(there(pl.col(kept).is_not_null())) if kept else profiles.clear()
     if complete.is_empty():
         raise InputError(
             "profiles",
@@ -49,14 +82,20 @@ def profile_matrix(profiles: pl.DataFrame, max_null_share: float = MAX_NULL_SHAR
             f"none of {profiles.height} (values left out as mostly null: {len(null_values)} of {len(names)})",
             "Look at the refusal and unparsed rates of the run.",
         )
-    remaining = set(complete["role"])
-    data = np.ascontiguousarray(complete.select(kept).cast(pl.Float64).to_numpy(), dtype=np.float64)
+    scores = complete.select(kept).cast(pl.Float64)
+    design = None if indicators is None else _design(complete, indicators, names)
+    filled = scores.select(pl.all().fill_null(pl.all().mean()))
+    columns = filled if design is None else pl.concat([filled, design], how="horizontal")
     return ProfileMatrix(
-        data=data,
+        data=np.ascontiguousarray(columns.to_numpy(), dtype=np.float64),
         roles=tuple(complete["role"]),
         values=tuple(kept),
         null_values=null_values,
-        dropped_roles=tuple(role for role in profiles["role"] if role not in remaining),
+        dropped_roles=_dropped(profiles, complete),
+        indicators=() if design is None else tuple(design.columns),
+        groups=None if design is None else _numbers(complete["role"]),
+        known=_known(scores, 0 if design is None else design.width) if pairwise else None,
+        conditions=() if design is None else tuple(complete["condition"].cast(pl.String)),
     )
 
 
@@ -81,12 +120,56 @@ def value_columns(profiles: pl.DataFrame) -> list[str]:
     return names
 
 
-def _check_roles(profiles: pl.DataFrame) -> None:
-    repeated = profiles["role"].value_counts().filter(pl.col("count") > 1).sort("role")
+def _check_rows(profiles: pl.DataFrame, key: tuple[str, ...]) -> None:
+    missing = [name for name in key if name not in profiles.columns]
+    if missing:
+        raise InputError("profiles", f"a column {missing[0]!r}", "none", "Pass the profiles table of a run.")
+    repeated = profiles.group_by(key).len().filter(pl.col("len") > 1).sort(key)
     if repeated.height:
         raise InputError(
             "profiles",
-            "one row per role",
-            f"{repeated.height} roles with several, for example {repeated['role'][0]!r}",
-            "Pass the rows of one condition only.",
+            f"one row per {' and '.join(key)}",
+            f"{repeated.height} with several, for example {', '.join(map(repr, repeated.row(0)[:-1]))}",
+            "Pass the rows of one condition only." if key == ("role",) else "Score the run again.",
         )
+
+
+def _design(rows: pl.DataFrame, indicators: pl.DataFrame, values: list[str]) -> pl.DataFrame:
+    """The indicator columns of each row."""
+    names = [name for name in indicators.columns if name != "condition"]
+    twice = sorted(set(names) & set(values))
+    if twice:
+        raise InputError(
+            "indicators of the conditions",
+            "names that no value has",
+            f"{twice[0]!r}",
+            "Name the steering or the hint differently.",
+        )
+    conditions = rows.select(pl.col("condition").cast(pl.String))
+    joined = conditions.join(indicators, on="condition", how="left", maintain_order="left").select(names)
+    unknown = conditions.filter(joined.select(pl.any_horizontal(pl.all().is_null())).to_series())
+    if unknown.height:
+        raise InputError(
+            "indicators of the conditions",
+            "every condition of the profiles",
+            f"none for {unknown.item(0, 0)!r}",
+            "Pass the profiles and the conditions of one study.",
+        )
+    return joined.cast(pl.Float64)
+
+
+def _known(scores: pl.DataFrame, indicators: int) -> BoolArray | None:
+    """Where a score was given; None where all were."""
+    known = scores.select(pl.all().is_not_null()).to_numpy()
+    return None if known.all() else np.hstack([known, np.ones((len(known), indicators), dtype=bool)])
+
+
+def _numbers(roles: pl.Series) -> NDArray[np.int64]:
+    order = {role: k for k, role in enumerate(roles.unique(maintain_order=True))}
+    return np.array([order[role] for role in roles], dtype=np.int64)
+
+
+def _dropped(profiles: pl.DataFrame, complete: pl.DataFrame) -> tuple[str, ...]:
+    key = [name for name in ("role", "condition") if name in profiles.columns]
+    dropped = profiles.join(complete, on=key, how="anti", maintain_order="left")
+    return tuple(dropped["role"].unique(maintain_order=True))

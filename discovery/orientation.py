@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from discovery.compiled import ByteArray, WordArray, jit
+from discovery.compiled import ByteArray, NodeArray, WordArray, inlined, jit
 from discovery.skeleton import in_sepset
 
 NONE, TAIL, ARROW = 0, 1, 2
@@ -26,26 +26,50 @@ def orient(
 ) -> None:
     """Fill marks [n, n] uint8 from the skeleton and the unions of separating sets (skeleton.search) and from
     what is known: banned, drawn [n, n], see knowledge.Knowledge.matrices."""
+    near = _neighbours(adjacent)
     ancestor = np.empty((len(adjacent), len(adjacent)), np.uint8)
     _known(adjacent, drawn, marks, ancestor)
     initial = marks.copy()
-    last_rebuild = _colliders(initial, sepset, banned, marks, ancestor, -1)
-    marks[:] = initial
-    _colliders(initial, sepset, banned, marks, ancestor, last_rebuild)
-    initial[:] = marks
+    arrows = np.empty((8 * len(adjacent), 2), np.uint32)
+    count, again = _colliders(initial, near, sepset, banned, marks, arrows)
+    if count > len(arrows):
+        arrows = np.empty((count, 2), np.uint32)
+        _copy(initial, marks)
+        _colliders(initial, near, sepset, banned, marks, arrows)
+    _close(arrows, count, again, initial, marks, ancestor)
+    _copy(marks, initial)
     changed = True
     while changed:
-        changed = _rule1(marks, initial, banned, ancestor)
-        changed |= _rule2(marks, initial, banned, ancestor)
-        changed |= _rule3(marks, initial, banned, ancestor)
+        changed = _rule1(marks, initial, near, banned, ancestor)
+        changed |= _rule2(marks, initial, near, banned, ancestor)
+        changed |= _rule3(marks, initial, near, banned, ancestor)
 
 
 @jit
+def _neighbours(adjacent: ByteArray) -> NodeArray:
+    """[n, 2 + largest degree]: how many neighbours each node has, then which, ascending."""
+    n, most = len(adjacent), 0
+    for i in range(n):
+        degree = 0
+        for j in range(n):
+            degree += adjacent[i, j] != NONE
+        most = max(most, degree)
+    near = np.empty((n, 2 + most), np.uint32)
+    for i in range(n):
+        degree = 0
+        for j in range(n):
+            near[i, 1 + degree] = j
+            degree += adjacent[i, j] != NONE
+        near[i, 0] = degree
+    return near
+
+
+@inlined
 def _known(adjacent: ByteArray, drawn: ByteArray, marks: ByteArray, ancestor: ByteArray) -> None:
     """All edges, undirected but for those that knowledge draws."""
-    marks[:] = adjacent
-    _forget(ancestor)
+    _copy(adjacent, marks)
     n = len(adjacent)
+    _forget(ancestor)
     for i in range(n):
         for j in range(i + 1, n):
             if adjacent[i, j] != NONE and drawn[i, j]:
@@ -56,41 +80,41 @@ def _known(adjacent: ByteArray, drawn: ByteArray, marks: ByteArray, ancestor: By
                 _extend(ancestor, j, i)
 
 
-@jit
+@inlined
 def _directed(marks: ByteArray, i: int, j: int) -> bool:
     return marks[i, j] == ARROW and marks[j, i] == TAIL
 
 
-@jit
+@inlined
 def _undirected(marks: ByteArray, i: int, j: int) -> bool:
     return marks[i, j] == TAIL and marks[j, i] == TAIL
 
 
-@jit
+@inlined
 def _colliders(
     initial: ByteArray,
+    near: NodeArray,
     sepset: WordArray,
     banned: ByteArray,
     marks: ByteArray,
-    ancestor: ByteArray,
-    last_rebuild: int,
-) -> int:
+    arrows: NodeArray,
+) -> tuple[int, int]:
     """x → y ← z for every unshielded triple, y in none of the separating sets of x and z, unless an arrow is
     banned or y → x or y → z stands already. Ascending in y, then x, then z; as in the rules below, ends of
     edges that are tails at first (`initial`, without knowledge all) come before those with an arrowhead.
 
-    Arrows drawn before the one of number `last_rebuild` leave no trace in `ancestor` but for the graph at
-    that moment; with −1, `ancestor` is left alone. Returns the number of the last arrow that is drawn again
-    (0 where none is)."""
-    n = len(initial)
-    drawn, rebuilt = 0, 0
+    `arrows`: each arrow (start, end) in the order in which they are drawn, some of them again. Returns how
+    many there are, also where there is no room for all, and which was the last that stood already (or −1)."""
+    count, again = 0, -1
     for mark in (TAIL, ARROW):
-        for y in range(n):
-            for x in range(n):
+        for y in range(len(initial)):
+            for p in range(1, 1 + near[y, 0]):
+                x = near[y, p]
                 if initial[x, y] != mark or banned[x, y]:
                     continue
                 for second in (TAIL, ARROW):
-                    for z in range(x + 1, n):
+                    for q in range(p + 1, 1 + near[y, 0]):
+                        z = near[y, q]
                         if (
                             initial[y, z] != second
                             or banned[z, y]
@@ -98,42 +122,61 @@ def _colliders(
                         ):
                             continue
                         for start in (x, z):
-                            drawn += 1
-                            if _directed(marks, start, y):
-                                rebuilt = drawn
-                            _draw(marks, ancestor, start, y, drawn, last_rebuild)
-    return rebuilt
+                            again = count if _directed(marks, start, y) else again
+                            _draw(marks, start, y)
+                            if count < len(arrows):
+                                arrows[count, 0] = start
+                                arrows[count, 1] = y
+                            count += 1
+    return count, again
 
 
-@jit
+@inlined
 def _collide(initial: ByteArray, sepset: WordArray, marks: ByteArray, x: int, y: int, z: int) -> bool:
-    if initial[x, z] != NONE or in_sepset(sepset, x, z, y):
-        return False
-    return not _directed(marks, y, x) and not _directed(marks, y, z)
+    unshielded = (initial[x, z] == NONE) & (not in_sepset(sepset, x, z, y))
+    return unshielded & (not _directed(marks, y, x)) & (not _directed(marks, y, z))
 
 
-@jit
-def _draw(
-    marks: ByteArray, ancestor: ByteArray, start: int, end: int, number: int, last_rebuild: int
+@inlined
+def _close(
+    arrows: NodeArray, count: int, again: int, initial: ByteArray, marks: ByteArray, ancestor: ByteArray
 ) -> None:
-    if number == last_rebuild:
-        marks[start, end] = NONE
-        marks[end, start] = NONE
+    """Bring `ancestor` to where causal-learn has it after the colliders: arrows before the last one that is
+    drawn `again` leave no trace but the graph at that moment, without it, from which the closure is made
+    anew."""
+    if again >= 0:
+        _copy(initial, marks)
+        for k in range(again):
+            _draw(marks, arrows[k, 0], arrows[k, 1])
+        marks[arrows[again, 0], arrows[again, 1]] = NONE
+        marks[arrows[again, 1], arrows[again, 0]] = NONE
         _rebuild(marks, ancestor)
+    for k in range(max(0, again), count):
+        _draw(marks, arrows[k, 0], arrows[k, 1])
+        _extend(ancestor, arrows[k, 0], arrows[k, 1])
+
+
+@inlined
+def _draw(marks: ByteArray, start: int, end: int) -> None:
     marks[start, end] = ARROW
     marks[end, start] = TAIL
-    if 0 <= last_rebuild <= number:
-        _extend(ancestor, start, end)
 
 
-@jit
+@inlined
+def _copy(source: ByteArray, target: ByteArray) -> None:
+    for i in range(len(source)):
+        for j in range(len(source)):
+            target[i, j] = source[i, j]
+
+
+@inlined
 def _forget(ancestor: ByteArray) -> None:
-    ancestor[:] = 0
     for i in range(len(ancestor)):
-        ancestor[i, i] = 1
+        for j in range(len(ancestor)):
+            ancestor[i, j] = i == j
 
 
-@jit
+@inlined
 def _rebuild(marks: ByteArray, ancestor: ByteArray) -> None:
     _forget(ancestor)
     n = len(marks)
@@ -145,18 +188,19 @@ def _rebuild(marks: ByteArray, ancestor: ByteArray) -> None:
                 _extend(ancestor, j, i)
 
 
-@jit
+@inlined
 def _extend(ancestor: ByteArray, i: int, j: int) -> None:
-    """Put i → j into the closure, as GeneralGraph.adjust_dpath: the order of the steps matters."""
+    """Put i → j into the closure, as GeneralGraph.adjust_dpath: what is before i is before j, and i before
+    what j is before. There a step of one loop follows a step of the other, but none changes what another
+    reads."""
     ancestor[j, i] = 1
     for k in range(len(ancestor)):
-        if ancestor[i, k] == 1:
-            ancestor[j, k] = 1
-        if ancestor[k, j] == 1:
-            ancestor[k, i] = 1
+        ancestor[j, k] |= ancestor[i, k]
+    for k in range(len(ancestor)):
+        ancestor[k, i] |= ancestor[k, j]
 
 
-@jit
+@inlined
 def _arrow(marks: ByteArray, banned: ByteArray, ancestor: ByteArray, i: int, j: int) -> bool:
     """Turn i — j into i → j unless that is banned or j is known as an ancestor of i."""
     if banned[i, j] or ancestor[i, j] == 1:
@@ -166,67 +210,77 @@ def _arrow(marks: ByteArray, banned: ByteArray, ancestor: ByteArray, i: int, j: 
     return True
 
 
-@jit
-def _rule1(marks: ByteArray, initial: ByteArray, banned: ByteArray, ancestor: ByteArray) -> bool:
+@inlined
+def _rule1(
+    marks: ByteArray, initial: ByteArray, near: NodeArray, banned: ByteArray, ancestor: ByteArray
+) -> bool:
     """i → j — k, i and k not adjacent: j → k.
 
     causal-learn goes through pairs (i, j) with a tail at j before those with an arrowhead there, as the
     marks were before the first rule (`initial`); within each by j, then i."""
-    n = len(marks)
     changed = False
     for mark in (TAIL, ARROW):
-        for j in range(n):
-            for i in range(n):
+        for j in range(len(marks)):
+            for p in range(1, 1 + near[j, 0]):
+                i = near[j, p]
                 if initial[i, j] != mark or not _directed(marks, i, j):
                     continue
-                for k in range(n):
+                for q in range(1, 1 + near[j, 0]):
+                    k = near[j, q]
                     if k != i and marks[i, k] == NONE and _undirected(marks, j, k):
                         changed |= _arrow(marks, banned, ancestor, j, k)
     return changed
 
 
-@jit
-def _rule2(marks: ByteArray, initial: ByteArray, banned: ByteArray, ancestor: ByteArray) -> bool:
+@inlined
+def _rule2(
+    marks: ByteArray, initial: ByteArray, near: NodeArray, banned: ByteArray, ancestor: ByteArray
+) -> bool:
     """i → j → k, i — k: i → k."""
-    n = len(marks)
     changed = False
     for mark in (TAIL, ARROW):
-        for j in range(n):
-            for i in range(n):
+        for j in range(len(marks)):
+            for p in range(1, 1 + near[j, 0]):
+                i = near[j, p]
                 if initial[i, j] != mark or not _directed(marks, i, j):
                     continue
                 for second in (TAIL, ARROW):
-                    for k in range(n):
+                    for q in range(1, 1 + near[j, 0]):
+                        k = near[j, q]
                         if initial[j, k] == second and _undirected(marks, i, k) and _directed(marks, j, k):
                             changed |= _arrow(marks, banned, ancestor, i, k)
     return changed
 
 
-@jit
-def _rule3(marks: ByteArray, initial: ByteArray, banned: ByteArray, ancestor: ByteArray) -> bool:
+@inlined
+def _rule3(
+    marks: ByteArray, initial: ByteArray, near: NodeArray, banned: ByteArray, ancestor: ByteArray
+) -> bool:
     """i — j → end, i — k → end, i — end, j < k not adjacent: i → end."""
-    n = len(marks)
     changed = False
-    for j in range(n):
-        for i in range(n):
+    for j in range(len(marks)):
+        for p in range(1, 1 + near[j, 0]):
+            i = near[j, p]
             if not _undirected(marks, i, j):
                 continue
             for second in (TAIL, ARROW):
-                for end in range(n):
+                for q in range(1, 1 + near[j, 0]):
+                    end = near[j, q]
                     if (
                         initial[j, end] != second
                         or not _directed(marks, j, end)
                         or not _undirected(marks, i, end)
                     ):
                         continue
-                    if _has_partner(marks, i, j, end):
+                    if _has_partner(marks, near, i, j, end):
                         changed |= _arrow(marks, banned, ancestor, i, end)
     return changed
 
 
-@jit
-def _has_partner(marks: ByteArray, i: int, j: int, end: int) -> bool:
-    for k in range(j + 1, len(marks)):
-        if marks[j, k] == NONE and _undirected(marks, i, k) and _directed(marks, k, end):
+@inlined
+def _has_partner(marks: ByteArray, near: NodeArray, i: int, j: int, end: int) -> bool:
+    for p in range(1, 1 + near[end, 0]):
+        k = near[end, p]
+        if k > j and marks[j, k] == NONE and _undirected(marks, i, k) and _directed(marks, k, end):
             return True
     return False

@@ -1,15 +1,17 @@
-"""The graphs of all replicates, three bits a pair: what is asked later needs no second run."""
+"""The graphs of all replicates, three or four bits a pair: what is asked later needs no second run."""
 
 from __future__ import annotations
 
+import zipfile
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from discovery.graph import BoolArray, CausalGraph, Endpoint
+from discovery.graph import BoolArray, CausalGraph, Endpoint, GraphKind
 from engine.errors import InputError
 from engine.files import atomic_path
 
@@ -19,10 +21,11 @@ _CHUNK_CELLS = 8_000_000  # marks unpacked at once
 
 @dataclass(frozen=True, eq=False)
 class PackedGraphs:
-    """R graphs over n names, in the order of the replicates.
+    """R graphs of one kind over n names, in the order of the replicates.
 
-    `edges` [R, bytes]: for the pairs i < j in row order the bits adjacent, arrowhead at j, arrowhead at i,
-    each for all pairs, most significant bit first. `present` [R, bytes]: a bit for every name, zero where
+    `edges` [R, bytes]: bits of the pairs i < j in row order, each bit for all pairs, most significant first.
+    CPDAGs: adjacent, arrowhead at j, arrowhead at i. PAGs: the mark at j as two bits, low then high, and that
+    at i. `present` [R, bytes]: a bit for every name, zero where
     the value was constant in the replicate. `used` [R]: false where PC failed; such a replicate has no
     bits."""
 
@@ -30,6 +33,7 @@ class PackedGraphs:
     edges: ByteArray
     present: ByteArray
     used: BoolArray
+    kind: GraphKind = GraphKind.CPDAG
 
     def __len__(self) -> int:
         return len(self.used)
@@ -41,35 +45,52 @@ class PackedGraphs:
 
     @classmethod
     def pack(
-        cls, names: Sequence[str], marks: ByteArray, present: BoolArray, used: BoolArray
+        cls,
+        names: Sequence[str],
+        marks: ByteArray,
+        present: BoolArray,
+        used: BoolArray,
+        kind: GraphKind = GraphKind.CPDAG,
     ) -> PackedGraphs:
-        """From marks [R, n, n] of discovery.graph, present [R, n] and used [R]."""
+        """From marks [R, n, n] of discovery.graph, present [R, n] and used [R]. InputError for circles in
+        a CPDAG."""
         i, j = np.triu_indices(len(names), k=1)
         to_j, to_i = marks[:, i, j], marks[:, j, i]
-        planes = (to_j != Endpoint.NONE, to_j == Endpoint.ARROW, to_i == Endpoint.ARROW)
-        return cls(
-            tuple(names), np.packbits(np.hstack(planes), axis=1), np.packbits(present, axis=1), used.copy()
-        )
+        planes: tuple[NDArray[Any], ...]
+        if kind is GraphKind.PAG:
+            planes = (to_j & 1, to_j >> 1, to_i & 1, to_i >> 1)
+        elif np.any(to_j == Endpoint.CIRCLE) or np.any(to_i == Endpoint.CIRCLE):
+            raise InputError("graphs of replicates", "CPDAGs", "circles, as in a PAG", "Say their kind.")
+        else:
+            planes = (to_j != Endpoint.NONE, to_j == Endpoint.ARROW, to_i == Endpoint.ARROW)
+        edges = np.packbits(np.hstack(planes), axis=1)
+        return cls(tuple(names), edges, np.packbits(present, axis=1), used.copy(), kind)
 
     @classmethod
     def join(cls, names: Sequence[str], parts: Sequence[PackedGraphs]) -> PackedGraphs:
-        """The replicates of all parts, in order."""
+        """The replicates of all parts, in order. ValueError where they are of different kinds."""
         if not parts:
             n = len(names)
             return cls.pack(names, np.zeros((0, n, n), np.uint8), np.zeros((0, n), bool), np.zeros(0, bool))
+        (kind,) = {part.kind for part in parts}
         arrays = ((p.edges, p.present, p.used) for p in parts)
         edges, present, used = (np.concatenate(array) for array in zip(*arrays, strict=True))
-        return cls(tuple(names), edges, present, used)
+        return cls(tuple(names), edges, present, used, kind)
 
     def marks(self, start: int = 0, stop: int | None = None) -> ByteArray:
         """[stop − start, n, n] marks; zero throughout for a replicate that failed."""
         n, pairs = len(self.names), len(self.names) * (len(self.names) - 1) // 2
-        bits = np.unpackbits(self.edges[start:stop], axis=1, count=3 * pairs)
-        adjacent, to_j, to_i = bits[:, :pairs], bits[:, pairs : 2 * pairs], bits[:, 2 * pairs :]
+        planes = _planes(self.kind)
+        bits = np.unpackbits(self.edges[start:stop], axis=1, count=planes * pairs)
+        plane = [bits[:, k * pairs : (k + 1) * pairs] for k in range(planes)]
         marks = np.zeros((len(bits), n, n), np.uint8)
         i, j = np.triu_indices(n, k=1)
-        marks[:, i, j] = adjacent + to_j
-        marks[:, j, i] = adjacent + to_i
+        if self.kind is GraphKind.PAG:
+            marks[:, i, j] = plane[0] + 2 * plane[1]
+            marks[:, j, i] = plane[2] + 2 * plane[3]
+        else:
+            marks[:, i, j] = plane[0] + plane[1]
+            marks[:, j, i] = plane[0] + plane[2]
         return marks
 
     def presence(self, start: int = 0, stop: int | None = None) -> BoolArray:
@@ -89,23 +110,44 @@ class PackedGraphs:
             return None
         kept = np.flatnonzero(self.presence(replicate, replicate + 1)[0])
         marks = self.marks(replicate, replicate + 1)[0]
-        return CausalGraph(tuple(self.names[k] for k in kept), marks[np.ix_(kept, kept)])
+        return CausalGraph(tuple(self.names[k] for k in kept), marks[np.ix_(kept, kept)], self.kind)
 
     def save(self, path: Path) -> None:
         """Write a NumPy archive (.npz, no pickle). Raises RunError where the disk is full."""
         with atomic_path(path) as temporary, temporary.open("wb") as file:
             np.savez_compressed(
-                file, names=np.array(self.names), edges=self.edges, present=self.present, used=self.used
+                file,
+                names=np.array(self.names),
+                edges=self.edges,
+                present=self.present,
+                used=self.used,
+                kind=np.array(str(self.kind)),
             )
 
     @classmethod
     def load(cls, path: Path) -> PackedGraphs:
-        """Read what `save` wrote; InputError where the file is not such an archive."""
+        """Read what `save` wrote; InputError where the file is not such an archive. Archives from before
+        there were PAGs name no kind: they hold CPDAGs."""
         try:
             with np.load(path, allow_pickle=False) as archive:
                 names = tuple(str(name) for name in archive["names"])
-                return cls(names, archive["edges"], archive["present"], archive["used"])
-        except (OSError, ValueError, KeyError, EOFError) as error:
+                kind = GraphKind(str(archive["kind"])) if "kind" in archive else GraphKind.CPDAG
+                found = cls(names, archive["edges"], archive["present"], archive["used"], kind)
+                found._check()
+                return found
+        except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
             raise InputError(
                 str(path), "graphs of replicates (.npz)", f"{error}", "Run the discovery again."
             ) from error
+
+    def _check(self) -> None:
+        """ValueError where the arrays do not fit the names and the kind."""
+        n, replicates = len(self.names), len(self.used)
+        expected = (replicates, -(-_planes(self.kind) * n * (n - 1) // 2 // 8)), (replicates, -(-n // 8))
+        if (self.edges.shape, self.present.shape) != expected:
+            raise ValueError(f"arrays of {expected} expected, {self.edges.shape}, {self.present.shape} found")
+
+
+def _planes(kind: GraphKind) -> int:
+    """Bits a pair."""
+    return 4 if kind is GraphKind.PAG else 3

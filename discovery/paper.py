@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 
-from discovery.effects import response_shares, sign_counts
+from discovery.contrast import response_shares, sign_counts
 from discovery.graph import BoolArray, CausalGraph, reachability
 from discovery.pc import FloatArray, pc
 from engine.errors import InputError

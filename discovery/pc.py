@@ -2,6 +2,9 @@
 
 Whatever runs PC has the type `Engine`. `pc` is the compiled kernel (discovery.kernel); `pc_causal_learn` is
 causal-learn's, thousands of times slower, and the reference that the kernel must equal (DESIGN 10).
+
+A test counts `n` rows as independent, fewer than the rows of `data` where several belong to one role (DESIGN
+11), and may be given a `correlation` matrix in place of that of `data` (discovery.disattenuation).
 """
 
 from __future__ import annotations
@@ -35,53 +38,146 @@ class PCResult:
     borderline: int = 0
 
 
-# (data, names, alpha), and `knowledge` by keyword where there is any.
+# (data, names, alpha), and by keyword, where there is one, `knowledge`, `n` and `correlation`: see `pc`.
 Engine = Callable[..., PCResult]
-_Find = Callable[[FloatArray, FloatArray, Sequence[str], float, Knowledge | None], tuple[CausalGraph, int]]
+
+
+@dataclass(frozen=True)
+class Question:
+    """What PC is asked about the columns that vary: `table` [rows, k], `correlation` [k, k], `names`, the `n`
+    rows that count as independent, `alpha`, `knowledge`. `plain`: the correlation is that of the n rows."""
+
+    table: FloatArray
+    correlation: FloatArray
+    names: tuple[str, ...]
+    n: int
+    alpha: float
+    knowledge: Knowledge | None
+    plain: bool
 
 
 def pc(
-    data: FloatArray, names: Sequence[str], alpha: float = 0.05, knowledge: Knowledge | None = None
+    data: FloatArray,
+    names: Sequence[str],
+    alpha: float = 0.05,
+    knowledge: Knowledge | None = None,
+    *,
+    n: int | None = None,
+    correlation: FloatArray | None = None,
 ) -> PCResult:
     """PC with Fisher-z tests: the graph of causal-learn's `pc(data, alpha)` with its defaults.
 
     `data`: [n_rows, n_values] scores, one row per role; `names`: n_values names; `alpha`: level of each
     test; `knowledge`: forbidden and required edges, tiers. Stable skeleton, uc_rule 0, uc_priority 2.
-    Constant columns are excluded first, since a test
-    with one has no p-value and causal-learn then keeps every edge to it.
+    `n`: how many rows count as independent in a test, n_rows by default; `correlation` [n_values, n_values]:
+    used in place of that of the data; NaN on its diagonal excludes a column as a constant one is.
+    Constant columns are excluded first, since a test with one has no p-value and causal-learn then keeps
+    every edge to it.
 
     Raises InputError for alpha outside (0, 1), fewer than five rows, missing or infinite scores, names
-    that do not fit, knowledge of others; RunError for collinear columns, named.
+    that do not fit, knowledge of others, a correlation matrix that is none; RunError for collinear
+    columns, named.
     """
-    return _on_varying_columns(_kernel, data, names, alpha, knowledge)
+    return on_varying_columns(_kernel, data, names, alpha, knowledge, n, correlation)
 
 
 def pc_causal_learn(
-    data: FloatArray, names: Sequence[str], alpha: float = 0.05, knowledge: Knowledge | None = None
+    data: FloatArray,
+    names: Sequence[str],
+    alpha: float = 0.05,
+    knowledge: Knowledge | None = None,
+    *,
+    n: int | None = None,
+    correlation: FloatArray | None = None,
 ) -> PCResult:
     """The same by causal-learn itself, on the same columns and with the same errors; see `pc`."""
-    return _on_varying_columns(_causal_learn, data, names, alpha, knowledge)
+    return on_varying_columns(_causal_learn, data, names, alpha, knowledge, n, correlation)
 
 
-def _on_varying_columns(
-    find: _Find, data: FloatArray, names: Sequence[str], alpha: float, knowledge: Knowledge | None
+def on_varying_columns(
+    find: Callable[[Question], tuple[CausalGraph, int]],
+    data: FloatArray,
+    names: Sequence[str],
+    alpha: float,
+    knowledge: Knowledge | None,
+    n: int | None,
+    correlation: FloatArray | None,
 ) -> PCResult:
-    check_input(data, names, alpha)
+    """What `find` (graph, borderline tests) says of the columns that vary, once all is checked; see `pc`."""
+    check_input(data, names, alpha, n)
     if knowledge is not None:
         knowledge.check(names)
+    given = None if correlation is None else _given_correlation(correlation, names)
     kept = ~constant_columns(data)
+    if given is not None:
+        kept &= ~np.isnan(np.diag(given))
     constant = tuple(name for name, keep in zip(names, kept, strict=True) if not keep)
     varying = tuple(name for name, keep in zip(names, kept, strict=True) if keep)
     if len(varying) < 2:
         return PCResult(CausalGraph.empty(varying), constant)
     table = np.ascontiguousarray(data[:, kept], dtype=np.float64)
-    correlation = np.asarray(np.corrcoef(table.T))
-    check_collinearity(correlation, len(table), varying)
-    graph, borderline = find(table, correlation, varying, alpha, knowledge)
+    rows = len(table) if n is None else n
+    matrix = np.asarray(np.corrcoef(table.T)) if given is None else given[np.ix_(kept, kept)]
+    check_collinearity(matrix, len(table), varying)
+    plain = given is None and rows == len(table)
+    graph, borderline = find(Question(table, matrix, varying, rows, alpha, knowledge, plain))
     return PCResult(graph, constant, borderline)
 
 
-def check_input(data: FloatArray, names: Sequence[str], alpha: float) -> None:
+def surrogate(correlation: FloatArray, n: int) -> FloatArray:
+    """[n, k] made-up rows whose sample correlation is `correlation` [k, k], exactly but for rounding.
+
+    For algorithms that take rows yet look at nothing but their correlations and their number. The same rows
+    every time. Raises RunError where n ≤ k or the matrix is not positive definite: no such rows exist, or the
+    tests on them would be singular."""
+    k = len(correlation)
+    if n <= k:
+        raise RunError(
+            "surrogate rows",
+            f"more rows than the {k} values",
+            f"{n}",
+            "Ask more roles, or use algorithm pc, which works from the correlations alone.",
+        )
+    noise = np.random.default_rng(0).standard_normal((n, k))
+    basis, _ = np.linalg.qr(noise - noise.mean(axis=0))
+    try:
+        root = np.linalg.cholesky(correlation)
+    except np.linalg.LinAlgError as error:
+        raise RunError(
+            "correlation matrix",
+            "a positive definite one",
+            "one that is not",
+            "Leave out values that others determine, or ask more roles.",
+        ) from error
+    return np.ascontiguousarray(basis @ root.T) * np.sqrt(n - 1)
+
+
+def _given_correlation(correlation: FloatArray, names: Sequence[str]) -> FloatArray:
+    matrix = np.asarray(correlation, dtype=np.float64)
+    if matrix.shape != (len(names), len(names)):
+        raise InputError(
+            "correlation matrix",
+            f"shape ({len(names)}, {len(names)})",
+            f"{matrix.shape}",
+            "Pass one row and column a value.",
+        )
+    there = ~np.isnan(np.diag(matrix))
+    gaps = np.isnan(matrix) & np.outer(there, there)
+    if gaps.any():
+        i, j = np.argwhere(gaps)[0]
+        raise RunError(
+            "correlation matrix",
+            "a correlation for every two values",
+            f"none for {names[i]} and {names[j]}",
+            "Leave out one of them, or ask more roles.",
+        )
+    known = matrix[np.ix_(there, there)]
+    if not np.allclose(known, known.T, rtol=0, atol=_TOLERANCE) or np.any(np.abs(known) > 1 + _TOLERANCE):
+        raise InputError("correlation matrix", "symmetric, within ±1", "another matrix", "Pass correlations.")
+    return (matrix + matrix.T) / 2
+
+
+def check_input(data: FloatArray, names: Sequence[str], alpha: float, n: int | None = None) -> None:
     """Raise InputError unless PC can be asked this at all; see `pc`."""
     if not 0 < alpha < 1:
         raise InputError("alpha", "a level between 0 and 1", f"{alpha}", "0.05 and 0.01 are usual.")
@@ -92,11 +188,14 @@ def check_input(data: FloatArray, names: Sequence[str], alpha: float) -> None:
             f"shape {data.shape}",
             "Pass one name a column.",
         )
-    if data.shape[0] < MIN_ROWS:
+    independent = data.shape[0] if n is None else n
+    if not MIN_ROWS <= independent <= data.shape[0]:
         raise InputError(
             "scores",
-            f"at least {MIN_ROWS} roles",
-            f"{data.shape[0]}",
+            f"at least {MIN_ROWS} roles"
+            if independent < MIN_ROWS
+            else f"no more than the {len(data)} rows as n",
+            f"{independent}",
             "Ask more roles; 100 or more are useful.",
         )
     bad = [name for k, name in enumerate(names) if not np.isfinite(data[:, k]).all()]
@@ -143,39 +242,32 @@ def _clearly_of_full_rank(correlation: FloatArray) -> bool:
         return False
 
 
-def _kernel(
-    data: FloatArray,
-    correlation: FloatArray,
-    names: Sequence[str],
-    alpha: float,
-    knowledge: Knowledge | None,
-) -> tuple[CausalGraph, int]:
+def _kernel(asked: Question) -> tuple[CausalGraph, int]:
     from discovery.fisher import SingularError
     from discovery.kernel import cpdag
 
     try:
-        known = None if knowledge is None else knowledge.matrices(names)
-        found = cpdag(correlation, len(data), alpha, known)
+        known = None if asked.knowledge is None else asked.knowledge.matrices(asked.names)
+        found = cpdag(asked.correlation, asked.n, asked.alpha, known)
     except SingularError as error:
         # A submatrix that is singular although the whole passed the check: with fewer rows than columns.
-        raise _collinear([names[k] for k in error.columns]) from error
-    return CausalGraph(tuple(names), found.marks), found.borderline
+        raise _collinear([asked.names[k] for k in error.columns]) from error
+    return CausalGraph(asked.names, found.marks), found.borderline
 
 
-def _causal_learn(
-    data: FloatArray,
-    correlation: FloatArray,
-    names: Sequence[str],
-    alpha: float,
-    knowledge: Knowledge | None,
-) -> tuple[CausalGraph, int]:
+def _causal_learn(asked: Question) -> tuple[CausalGraph, int]:
     from causallearn.search.ConstraintBased.PC import pc as causal_learn_pc
 
-    theirs = {} if knowledge is None else {"background_knowledge": _for_causal_learn(knowledge, names)}
+    theirs = {}
+    if asked.knowledge is not None:
+        theirs["background_knowledge"] = for_causal_learn(asked.knowledge, asked.names)
+    table = asked.table if asked.plain else surrogate(asked.correlation, asked.n)
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # "more features than samples": what runs is checked above
-            found = causal_learn_pc(data, alpha, show_progress=False, node_names=list(names), **theirs)
+            found = causal_learn_pc(
+                table, asked.alpha, show_progress=False, node_names=list(asked.names), **theirs
+            )
     except (ArithmeticError, ValueError) as error:
         # A submatrix that is singular although the whole passed the check: with fewer rows than columns.
         raise RunError(
@@ -184,10 +276,10 @@ def _causal_learn(
             f"{type(error).__name__} in a test: {error}",
             "Leave out values that others determine, or ask more roles.",
         ) from error
-    return CausalGraph.from_causal_learn(names, found.G.graph), 0
+    return CausalGraph.from_causal_learn(asked.names, found.G.graph), 0
 
 
-def _for_causal_learn(knowledge: Knowledge, names: Sequence[str]) -> object:
+def for_causal_learn(knowledge: Knowledge, names: Sequence[str]) -> object:
     """The same knowledge as causal-learn's class, which compares nodes by name."""
     from causallearn.graph.GraphNode import GraphNode
     from causallearn.utils.PCUtils.BackgroundKnowledge import BackgroundKnowledge

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import numpy as np
 import polars as pl
 
+from discovery.matrix import value_columns
 from engine.errors import InputError, RunError
+from engine.identity import digest, digest_json
 
 PROVENANCE = ("backend", "dtype", "device")
 
@@ -39,3 +42,14 @@ def check_provenance(profiles: pl.DataFrame, provenance: pl.DataFrame, baseline:
             f"{row['worker']} and {row['base']}",
             "Sample the baseline through the same worker as the condition.",
         )
+
+
+def profiles_digest(profiles: pl.DataFrame) -> str:
+    """A digest of what a table of profiles says: its roles, conditions, values and scores, whatever the order
+    of its rows. It names the table that a graph was made from. Raises InputError as `value_columns` does."""
+    keys = [name for name in ("role", "condition") if name in profiles.columns]
+    names = value_columns(profiles)
+    ordered = profiles.sort(keys)
+    scores = ordered.select(pl.col(names).cast(pl.Float64).fill_null(np.nan)).to_numpy()
+    head = {"values": names, "keys": keys, "rows": ordered.select(keys).rows()}
+    return digest(digest_json(head), np.ascontiguousarray(scores).tobytes()).hex()

@@ -2,37 +2,45 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
-from numpy.typing import NDArray
 
+from discovery.correction import Correction
 from discovery.graph import BoolArray
 from discovery.knowledge import Knowledge
 from discovery.packed import ByteArray
-from discovery.pc import Engine, FloatArray, PCResult, pc
-from discovery.resample import Resample, child_rng, draw_rows
-from engine.errors import AxiographError
+from discovery.pc import Engine, FloatArray, PCResult, check_input, pc
+from discovery.permuted import null_sources
+from discovery.resample import IntArray, Resample, Units, child_rng, draw_many, rows_in_replicate
+from engine.errors import AxiographError, InputError
+
+if TYPE_CHECKING:
+    from discovery.weighted import Products
 
 Progress = Callable[[int, int], None]
 Part = TypeVar("Part")
 _CHUNK = 8  # replicates a task: small enough for progress, large enough to hide the dispatch
-_FAST_CHUNK = 40
+_FAST_CHUNK = 125
 _BLOCK = 64  # tasks given to a backend that returns lists
 
 
 @dataclass
 class Replicates:
     """Of a chunk of R replicates: `marks` [R, n, n], zero where a column was constant or PC failed;
-    `present` [R, n]: columns that varied; `failed`: reason or None, each; `borderline` tests."""
+    `present` [R, n]: columns that varied; `failed`: reason or None, each; `borderline` tests; `projected`:
+    replicates whose corrected correlations had to be made positive definite."""
 
     marks: ByteArray
     present: BoolArray
     failed: list[str | None]
     borderline: int = 0
+    projected: int = 0
 
     @property
     def used(self) -> BoolArray:
@@ -71,7 +79,10 @@ class NullEdges:
 
 @dataclass(frozen=True)
 class Work:
-    """What a worker needs to make any replicate from its number alone."""
+    """What a worker needs to make any replicate from its number alone.
+
+    `groups` [n_rows]: the role of each row, 0 … n_roles − 1, None for one row a role; `indicators`: columns
+    that say under which condition a row was taken; `correction`: corrects the correlations of its rows."""
 
     data: FloatArray
     names: tuple[str, ...]
@@ -80,21 +91,54 @@ class Work:
     seed: int
     engine: Engine
     knowledge: Knowledge | None = None
+    groups: IntArray | None = None
+    indicators: tuple[str, ...] = ()
+    correction: Correction | None = None
 
-    def run(self, sample: FloatArray) -> PCResult:
-        """PC on these rows."""
-        if self.knowledge is None:
-            return self.engine(sample, self.names, self.alpha)
-        return self.engine(sample, self.names, self.alpha, knowledge=self.knowledge)
+    def check(self) -> None:
+        """InputError where PC cannot be asked this at all."""
+        check_input(self.data, self.names, self.alpha, self.units.n_roles)
+        rows_in_replicate(self.units.n_roles, self.resample)
+        unknown = sorted(set(self.indicators) - set(self.names))
+        if unknown:
+            raise InputError("indicators", "names of columns", f"{unknown}", "Correct the names.")
 
     @cached_property
-    def _standardised(self) -> FloatArray | None:
-        """The scores as discovery.weighted takes them; None where rows are copied for each replicate."""
-        if self.engine is not pc:
-            return None
-        from discovery.weighted import standardised
+    def units(self) -> Units:
+        """What is drawn."""
+        return Units.of(len(self.data), self.groups, self.resample)
 
-        return standardised(self.data)
+    @cached_property
+    def n(self) -> int:
+        """How many rows the tests of a replicate count as independent."""
+        return rows_in_replicate(self.units.n_roles, self.resample)
+
+    def run(
+        self, data: FloatArray, rows: IntArray, n: int, correction: Correction | None
+    ) -> tuple[PCResult, bool]:
+        """PC on these rows of `data`, n of them independent; and whether the correlations were projected.
+
+        An engine is only told what differs from its defaults: it need not know all of it."""
+        chosen: dict[str, Any] = {}
+        projected = False
+        if self.knowledge is not None:
+            chosen["knowledge"] = self.knowledge
+        if correction is not None:
+            corrected = correction.correlation(rows)
+            chosen["correlation"], projected = corrected.matrix, corrected.projected
+            n = corrected.rows(n)
+        if n != len(rows):
+            chosen["n"] = n
+        return self.engine(data[rows], self.names, self.alpha, **chosen), projected
+
+    @cached_property
+    def _products(self) -> Products | None:
+        """The scores as discovery.weighted takes them; None where rows are copied for each replicate."""
+        if self.engine is not pc or self.correction is not None:
+            return None
+        from discovery.weighted import products
+
+        return products(self.data, self.units)
 
     @property
     def in_threads(self) -> bool:
@@ -103,47 +147,51 @@ class Work:
 
     def chunks(self, count: int) -> list[range]:
         """The numbers up to `count` in tasks."""
-        size = _CHUNK if self._standardised is None else _FAST_CHUNK
+        size = _CHUNK if self._products is None else _FAST_CHUNK
         return [range(k, min(k + size, count)) for k in range(0, count, size)]
 
     def make(self, numbers: range) -> Replicates:
         """The replicates of these numbers."""
-        rows = self._draw(numbers)
+        drawn = draw_many(len(self.units), self.resample, self.seed, numbers)
         n = len(self.names)
         made = Replicates(
-            np.zeros((len(rows), n, n), np.uint8), np.ones((len(rows), n), dtype=bool), [None] * len(rows)
+            np.zeros((len(drawn), n, n), np.uint8), np.ones((len(drawn), n), dtype=bool), [None] * len(drawn)
         )
-        for k in np.flatnonzero(~self._from_weights(rows, made.marks)):
+        for k in np.flatnonzero(~self._from_weights(drawn, made.marks)):
             made.marks[k] = 0
             try:
-                made.put(int(k), self.run(self.data[rows[k]]), self.names)
+                result, projected = self.run(self.data, self.units.rows_of(drawn[k]), self.n, self.correction)
             except AxiographError as error:
                 made.fail(int(k), error.found)
+            else:
+                made.put(int(k), result, self.names)
+                made.projected += projected
         return made
 
-    def _draw(self, numbers: range) -> NDArray[np.int64]:
-        return np.stack([draw_rows(len(self.data), self.resample, child_rng(self.seed, r)) for r in numbers])
-
-    def _from_weights(self, rows: NDArray[np.int64], marks: ByteArray) -> BoolArray:
+    def _from_weights(self, drawn: IntArray, marks: ByteArray) -> BoolArray:
         """Fill the marks of the replicates that need no copied rows; which those are."""
-        if self._standardised is None:
-            return np.zeros(len(rows), dtype=bool)
+        if self._products is None:
+            return np.zeros(len(drawn), dtype=bool)
         from discovery.weighted import graphs
 
         known = None if self.knowledge is None else self.knowledge.matrices(self.names)
-        return graphs(self._standardised, rows, self.alpha, marks, known)
+        return graphs(self._products, drawn, self.n, self.alpha, marks, known)
 
     def make_null(self, numbers: range) -> NullEdges:
-        """Edges of permuted tables, one a number, and of one replicate of each."""
+        """Edges of permuted tables (discovery.permuted), one a number, and of one replicate of each."""
         edges = NullEdges()
-        for r in numbers:
-            # A grandchild: no replicate of the data shares its stream.
-            rng = child_rng(self.seed, r, 0)
-            permuted = rng.permuted(self.data, axis=0)
-            rows = draw_rows(len(permuted), self.resample, rng)
-            for counts, sample in ((edges.full, permuted), (edges.replicates, permuted[rows])):
+        columns = np.array([self.names.index(name) for name in self.indicators], dtype=np.int64)
+        drawn = draw_many(len(self.units), self.resample, self.seed, numbers)
+        for r, units in zip(numbers, drawn, strict=True):
+            sources = null_sources(self.data, self.groups, columns, child_rng(self.seed, r))
+            data = np.take_along_axis(self.data, sources, axis=0)
+            correction = None if self.correction is None else self.correction.permuted(sources)
+            for counts, rows, n in (
+                (edges.full, np.arange(len(data)), self.units.n_roles),
+                (edges.replicates, self.units.rows_of(units), self.n),
+            ):
                 try:
-                    counts.append(self.run(sample).graph.n_edges)
+                    counts.append(self.run(data, rows, n, correction)[0].graph.n_edges)
                 except AxiographError:
                     edges.failed += 1
         return edges
@@ -170,14 +218,34 @@ def _parallel(
 ) -> Iterator[Part]:
     if n_jobs == 1 or len(chunks) < 2:
         return map(task, chunks)
-    from joblib import Parallel, delayed
+    from joblib import Parallel, delayed, effective_n_jobs
+    from joblib.parallel import ThreadingBackend, get_active_backend
 
     prefer = "threads" if in_threads else None
+    if isinstance(get_active_backend(prefer=prefer)[0], ThreadingBackend):
+        return _in_threads(task, chunks, effective_n_jobs(n_jobs))
     calls = [delayed(task)(chunk) for chunk in chunks]
     try:
-        return Parallel(n_jobs=n_jobs, prefer=prefer, return_as="generator")(calls)
+        return Parallel(n_jobs=n_jobs, return_as="generator")(calls)
     except ValueError:  # a backend that only returns lists, as Ray's
-        return _in_blocks(Parallel(n_jobs=n_jobs, prefer=prefer), calls)
+        return _in_blocks(Parallel(n_jobs=n_jobs), calls)
+
+
+def _in_threads(task: Callable[[range], Part], chunks: list[range], n_threads: int) -> Iterator[Part]:
+    """As joblib's threads, which need 11 ms to start and stop: as long as a thousand small replicates
+    take."""
+    with ThreadPoolExecutor(n_threads) as pool:
+        waiting: deque[Future[Part]] = deque()
+        try:
+            for chunk in chunks:
+                waiting.append(pool.submit(task, chunk))
+                if len(waiting) > 2 * n_threads:  # more would only fill memory
+                    yield waiting.popleft().result()
+            while waiting:
+                yield waiting.popleft().result()
+        finally:
+            for future in waiting:
+                future.cancel()
 
 
 def _in_blocks(parallel: Callable[[list[Any]], list[Part]], calls: list[Any]) -> Iterator[Part]:

@@ -1,7 +1,9 @@
-"""How the rows of a replicate are drawn (DESIGN 12): from its own child seed, whoever computes it."""
+"""How the rows of a replicate are drawn (DESIGN 12): from its own child stream, whoever computes it."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import dataclass
 from enum import StrEnum
 
 import numpy as np
@@ -10,12 +12,21 @@ from numpy.typing import NDArray
 from discovery.pc import MIN_ROWS
 from engine.errors import InputError
 
+IntArray = NDArray[np.int64]
+
 
 class Resample(StrEnum):
-    """How the rows of a replicate are drawn."""
+    """How a replicate is drawn. Rows of one role are not independent (DESIGN 11), so roles are drawn, each
+    with all of its rows.
+
+    ROWS_WITH_REPLACEMENT draws single rows instead. It is offered since others do it, and it is the wrong
+    default: it takes the rows of one role for as many roles, so that its replicates differ too little from
+    one another and an edge that a few roles make looks sure. With one row a role it is
+    ROLES_WITH_REPLACEMENT."""
 
     HALF_OF_ROLES = "half_of_roles"
     ROLES_WITH_REPLACEMENT = "roles_with_replacement"
+    ROWS_WITH_REPLACEMENT = "rows_with_replacement"
 
 
 def parse_resample(name: Resample | str) -> Resample:
@@ -28,8 +39,11 @@ def parse_resample(name: Resample | str) -> Resample:
 
 
 def rows_in_replicate(n_roles: int, resample: Resample) -> int:
-    """How many rows a replicate has; InputError where that is too few for PC."""
-    rows = n_roles if resample is Resample.ROLES_WITH_REPLACEMENT else (n_roles + 1) // 2
+    """How many rows a replicate's tests count as independent: its roles, however many rows each has.
+
+    Half of the roles, rounded up, or n_roles, where rows are drawn singly as well. InputError where that is
+    too few for PC."""
+    rows = drawn_units(n_roles, resample)
     if rows < MIN_ROWS:
         raise InputError(
             "bootstrap",
@@ -40,10 +54,84 @@ def rows_in_replicate(n_roles: int, resample: Resample) -> int:
     return rows
 
 
-def draw_rows(n_roles: int, resample: Resample, rng: np.random.Generator) -> NDArray[np.int64]:
-    """The row numbers of one replicate: half of the roles (rounded up), or n_roles with replacement."""
-    rows = rows_in_replicate(n_roles, resample)
-    return rng.choice(n_roles, size=rows, replace=resample is Resample.ROLES_WITH_REPLACEMENT)
+def drawn_units(units: int, resample: Resample) -> int:
+    """How many a replicate draws of `units` roles (or rows)."""
+    return (units + 1) // 2 if resample is Resample.HALF_OF_ROLES else units
+
+
+def draw_many(units: int, resample: Resample, seed: int, numbers: Sequence[int]) -> IntArray:
+    """[R, k]: what the replicates `numbers` draw of the units 0 … units − 1: half of them (rounded up),
+    each once, or as many as there are, with replacement.
+
+    Replicate r draws from child stream r of `seed` (discovery.philox), whichever others are drawn with it.
+    Units are roles, for ROWS_WITH_REPLACEMENT rows."""
+    from discovery.philox import draw_any, draw_distinct, key_of
+
+    drawn = np.empty((len(numbers), drawn_units(units, resample)), np.int64)
+    draw = draw_distinct if resample is Resample.HALF_OF_ROLES else draw_any
+    draw(key_of(seed), np.asarray(numbers, dtype=np.int64), units, drawn)
+    return drawn
+
+
+@dataclass(frozen=True, eq=False)
+class Units:
+    """What is drawn, roles or rows, and the rows of each: those of unit u are rows[start[u] : start[u + 1]].
+
+    `n_roles`: how many roles there are, which is what tests on all rows count as independent."""
+
+    rows: IntArray
+    start: IntArray
+    n_roles: int
+
+    def __len__(self) -> int:
+        return len(self.start) - 1
+
+    @classmethod
+    def of(cls, n_rows: int, groups: IntArray | None, resample: Resample) -> Units:
+        """`groups` [n_rows]: the number of each row's role, 0 … n_roles − 1; None for one row a role.
+
+        InputError where it is anything else."""
+        if groups is None:
+            return cls(np.arange(n_rows), np.arange(n_rows + 1), n_rows)
+        sizes = _sizes(n_rows, groups)
+        if resample is Resample.ROWS_WITH_REPLACEMENT:
+            return cls(np.arange(n_rows), np.arange(n_rows + 1), len(sizes))
+        start = np.concatenate([[0], np.cumsum(sizes)])
+        return cls(np.argsort(groups, kind="stable"), start, len(sizes))
+
+    @property
+    def single(self) -> bool:
+        """Whether every unit is one row."""
+        return len(self) == len(self.rows)
+
+    def rows_of(self, drawn: IntArray) -> IntArray:
+        """The rows of the units `drawn`, a unit's rows again each time that it was drawn."""
+        if self.single:
+            return self.rows[drawn]
+        sizes = self.start[drawn + 1] - self.start[drawn]
+        ends = np.cumsum(sizes)
+        within = np.arange(ends[-1]) - np.repeat(ends - sizes, sizes)
+        return self.rows[np.repeat(self.start[drawn], sizes) + within]
+
+
+def _sizes(n_rows: int, groups: IntArray) -> IntArray:
+    groups = np.asarray(groups)
+    if groups.shape != (n_rows,) or not np.issubdtype(groups.dtype, np.integer):
+        raise InputError(
+            "groups",
+            f"the role number of each of {n_rows} rows",
+            f"shape {groups.shape} of {groups.dtype}",
+            "Pass one whole number a row.",
+        )
+    sizes = np.bincount(groups) if groups.min() >= 0 else np.zeros(1, np.int64)
+    if not sizes.all():
+        raise InputError(
+            "groups",
+            "numbers from 0 to the number of roles − 1, each at least once",
+            f"numbers from {groups.min()} to {groups.max()}, {len(np.unique(groups))} of them different",
+            "Number the roles without gaps.",
+        )
+    return sizes.astype(np.int64)
 
 
 def child_rng(seed: int, *key: int) -> np.random.Generator:

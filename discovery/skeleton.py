@@ -8,10 +8,22 @@ from __future__ import annotations
 
 import numpy as np
 
-from discovery.compiled import ByteArray, EntryArray, FloatArray, IndexArray, WordArray, jit, jit_inner
-from discovery.walk import LANES, MIN_DETERMINANT, gather, walk
+from discovery.compiled import (
+    ByteArray,
+    EntryArray,
+    FloatArray,
+    IndexArray,
+    NodeArray,
+    WordArray,
+    aligned,
+    inlined,
+    jit,
+)
+from discovery.lanes import LANES, WORD, lowest_bit
+from discovery.walk import MIN_DETERMINANT, gather, walk, words_of
 
 DONE, PENDING, FULL = 0, 1, 2
+_ONE = np.uint64(1)
 ABSENT, ADJACENT, LEAVING = 0, 1, 2  # LEAVING: separated, a neighbour until the depth ends
 
 
@@ -60,13 +72,13 @@ def separate(adjacent: ByteArray, sepset: WordArray, x: int, y: int, given: Inde
         unite(sepset, x, y, node)
 
 
-@jit_inner
+@inlined
 def unite(sepset: WordArray, x: int, y: int, node: int) -> None:
     """Put `node` into the union of the separating sets of x and y."""
     sepset[min(x, y), max(x, y), node >> 6] |= np.uint64(1) << np.uint64(node & 63)
 
 
-@jit_inner
+@inlined
 def in_sepset(sepset: WordArray, x: int, y: int, node: int) -> bool:
     """Whether `node` is in any separating set of x and y."""
     word = sepset[min(x, y), max(x, y), node >> 6]
@@ -80,7 +92,7 @@ def _remove(adjacent: ByteArray) -> None:
         flat[k] = ADJACENT if flat[k] == ADJACENT else ABSENT
 
 
-@jit_inner
+@inlined
 def _largest_degree(adjacent: ByteArray) -> int:
     largest = 0
     for x in range(len(adjacent)):
@@ -106,10 +118,12 @@ def _marginal(
         before = position[2]
         for y in range(x + 1, n):
             square = corr[x, y] * corr[x, y]
-            if 1 - square > MIN_DETERMINANT and square < lower[0]:
-                adjacent[x, y] = LEAVING
-                adjacent[y, x] = LEAVING
-            elif not (1 - square > MIN_DETERMINANT and square > upper[0]):
+            sound = 1 - square > MIN_DETERMINANT
+            # No branch on the outcome, which is as good as random: a wrongly guessed one costs several tests.
+            state = LEAVING if sound & (square < lower[0]) else adjacent[x, y]
+            adjacent[x, y] = state
+            adjacent[y, x] = state
+            if not (sound & ((square < lower[0]) | (square > upper[0]))):
                 if position[2] == len(pending):
                     position[1] = x
                     position[2] = before
@@ -134,59 +148,60 @@ def _conditional(
 ) -> None:
     """One depth above 0, from x = position[1] on; stops before an x whose tests do not fit `pending`."""
     depth = position[0]
-    words = (degree + LANES - 1) // LANES
-    nodes = np.empty(degree, np.int64)
+    padded = (degree + LANES - 1) // LANES * LANES
+    nodes = np.empty(degree + 1, np.uint32)
     chosen = np.empty(depth, np.int64)
-    cov = _aligned(max(1, depth - 1) * degree * words).reshape((max(1, depth - 1), degree, words * LANES))
-    own = _aligned(2 * depth * words).reshape((2, depth, words * LANES))
+    kept = max(1, depth - 1)
+    cov = aligned(kept * degree * padded).reshape((kept, degree, padded))
+    own = aligned(2 * depth * padded).reshape((2, depth, padded))
     var = np.empty((2, depth))
-    found = np.empty((depth + degree, words), np.uint64)
-    hits = np.empty((degree, words), np.uint64)
-    found_bytes, hit_bytes = found.view(np.uint8), hits.view(np.uint8)
+    found = np.empty((depth + degree, words_of(degree)), np.uint64)
+    not_given = np.empty((depth, words_of(degree)), np.uint64)
     bounds = (lower[depth], upper[depth])
     for x in range(position[1], len(corr)):
         size = _neighbours(adjacent, x, nodes)
         if size - 1 < depth:
             continue
-        gather(corr, x, nodes, size, cov, own)
+        gather(corr, x, nodes, size, cov, own, not_given)
         for row in range(depth + size):
-            for word in range(words):
+            for word in range(words_of(size)):
                 found[row, word] = 0
         before, made = position[2], position[3]
-        if not walk(x, size, nodes, chosen, cov, own, var, found, hits, hit_bytes, bounds, pending, position):
+        if not walk(x, size, nodes, chosen, cov, own, var, not_given, found, bounds, pending, position):
             position[1], position[2], position[3] = x, before, made
             return
-        _record(x, size, nodes, found_bytes, depth, adjacent, sepset)
+        _record(x, size, nodes, found, depth, adjacent, sepset)
     position[1] = len(corr)
 
 
-@jit
-def _aligned(blocks: int) -> FloatArray:
-    """Room for blocks of `LANES` doubles that each lie in one cache line: a load across two costs twice."""
-    room = np.empty((blocks + 1) * LANES)
-    start = -(room.ctypes.data // 8) % LANES
-    return room[start : start + blocks * LANES]
-
-
-@jit_inner
-def _neighbours(adjacent: ByteArray, x: int, nodes: IndexArray) -> int:
+@inlined
+def _neighbours(adjacent: ByteArray, x: int, nodes: NodeArray) -> int:
+    """Fills nodes, which has room for one more."""
     size = 0
     for y in range(len(adjacent)):
-        if adjacent[x, y] != ABSENT:
-            nodes[size] = y
-            size += 1
+        nodes[size] = y
+        size += adjacent[x, y] != ABSENT
     return size
 
 
-@jit_inner
+@inlined
 def _record(
-    x: int, size: int, nodes: IndexArray, found: ByteArray, depth: int, adjacent: ByteArray, sepset: WordArray
+    x: int, size: int, nodes: NodeArray, found: WordArray, depth: int, adjacent: ByteArray, sepset: WordArray
 ) -> None:
-    """found[depth + s, y]: S with s has separated x and y; found[0, y]: some S has."""
-    for y in range(size):
-        if found[0, y]:
-            adjacent[x, nodes[y]] = LEAVING
-            adjacent[nodes[y], x] = LEAVING
-            for s in range(size):
-                if found[depth + s, y]:
-                    unite(sepset, x, nodes[y], nodes[s])
+    """Bit y of found[depth + s]: some S with s has separated x and y; of found[0]: some S has."""
+    for part in range(words_of(size)):
+        left = found[0, part]
+        while left:
+            y = lowest_bit(left)
+            left &= left - _ONE
+            node = nodes[part * WORD + y]
+            adjacent[x, node] = LEAVING
+            adjacent[node, x] = LEAVING
+            first, second = min(x, node), max(x, node)
+            s = 0
+            for word in range(sepset.shape[2]):
+                union = np.uint64(0)
+                while s < size and nodes[s] // WORD == word:
+                    union |= ((found[depth + s, part] >> np.uint64(y)) & _ONE) << np.uint64(nodes[s] % WORD)
+                    s += 1
+                sepset[first, second, word] |= union

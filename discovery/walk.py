@@ -16,196 +16,165 @@ from __future__ import annotations
 import numpy as np
 
 from discovery.compiled import (
-    BYTES2,
-    ENTRIES2,
-    FLOATS2,
-    FLOATS3,
-    INT,
-    INTS,
-    PAIR,
-    WORDS2,
-    ByteArray,
     EntryArray,
     FloatArray,
     IndexArray,
+    NodeArray,
     WordArray,
     inlined,
-    jit_first,
     jit_inner,
 )
+from discovery.lanes import LANES, WORD, condition_lanes, subtract_lanes, test_lanes
 
 MIN_DETERMINANT = 1e-7
-LANES = 8  # doubles in a vector register; rows are padded to a multiple of it
-_EXCLUDED = 1e150  # in place of the covariance with a member of S: such a test can come out no way
+_ONE = np.uint64(1)
 
 
 @inlined
-def _padded(size: int) -> int:
-    return (size + LANES - 1) // LANES * LANES
+def _blocks(size: int) -> int:
+    return (size + LANES - 1) // LANES
 
 
-@jit_inner
-def gather(corr: FloatArray, x: int, nodes: IndexArray, size: int, cov: FloatArray, own: FloatArray) -> None:
-    """The state before anything is given; the padding is made to come out no way."""
+@inlined
+def words_of(size: int) -> int:
+    """Words with a bit for each of `size` neighbours."""
+    return (size + WORD - 1) // WORD
+
+
+@inlined
+def gather(
+    corr: FloatArray, x: int, nodes: NodeArray, size: int, cov: FloatArray, own: FloatArray, open_: WordArray
+) -> None:
+    """The state before anything is given; `open_`: the neighbours that are not in S."""
+    padded = _blocks(size) * LANES
     for i in range(size):
         for j in range(size):
             cov[0, i, j] = corr[nodes[i], nodes[j]]
-        for j in range(size, _padded(size)):
+        for j in range(size, padded):
             cov[0, i, j] = 0.0
         own[0, 0, i] = corr[x, nodes[i]]
         own[1, 0, i] = 1.0
-    for j in range(size, _padded(size)):
-        own[0, 0, j] = _EXCLUDED
+    for j in range(size, padded):
+        own[0, 0, j] = 0.0
         own[1, 0, j] = 0.0
-
-
-@inlined
-def _merge(source: WordArray, below: int, found: WordArray, with_s: int, here: int, words: int) -> None:
-    for word in range(words):
-        found[with_s, word] |= source[below, word]
-        found[here, word] |= source[below, word]
+    for word in range(words_of(size)):
+        left = size - word * WORD
+        open_[0, word] = ~np.uint64(0) if left >= WORD else (_ONE << np.uint64(left)) - _ONE
 
 
 @inlined
 def _condition(
-    s: int, level: int, cov: FloatArray, own: FloatArray, var: FloatArray, padded: int, size: int
+    s: int, level: int, cov: FloatArray, own: FloatArray, var: FloatArray, open_: WordArray, size: int
 ) -> None:
     """Fill level + 1: the state of `level`, given neighbour s as well."""
+    blocks = _blocks(size)
+    depth, room = own.shape[1], own.shape[2]
+    plane = cov.shape[1] * cov.shape[2]
     inverse = 1.0 / own[1, level, s]
     slope = own[0, level, s] * inverse
     var[0, level + 1] = var[0, level] - slope * own[0, level, s]
     var[1, level + 1] = var[1, level] * inverse if own[1, level, s] > 0 else np.inf
-    for y in range(padded):
-        u = cov[level, s, y]
-        own[0, level + 1, y] = own[0, level, y] - slope * u
-        own[1, level + 1, y] = own[1, level, y] - inverse * u * u
-    own[0, level + 1, s] = _EXCLUDED
-    own[1, level + 1, s] = 0.0
+    given = level * plane + s * room
+    here, variances = level * room, (depth + level) * room
+    condition_lanes(own, here, variances, here + room, variances + room, cov, given, blocks, slope, inverse)
+    for word in range(words_of(size)):
+        open_[level + 1, word] = open_[level, word]
+    open_[level + 1, s // WORD] &= ~(_ONE << np.uint64(s % WORD))
     if level + 1 < len(cov):
         for r in range(s + 1, size):
-            factor = cov[level, s, r] * inverse
-            for y in range(padded):
-                cov[level + 1, r, y] = cov[level, r, y] - factor * cov[level, s, y]
+            row = level * plane + r * room
+            subtract_lanes(cov, row + plane, row, given, blocks, cov[level, s, r] * inverse)
 
 
-@jit_inner
+@inlined
 def _leaves(
     x: int,
     size: int,
-    nodes: IndexArray,
+    nodes: NodeArray,
     chosen: IndexArray,
     first: int,
     cov: FloatArray,
     own: FloatArray,
     var: FloatArray,
-    hits: ByteArray,
+    open_: WordArray,
+    found: WordArray,
     bounds: tuple[float, float],
     pending: EntryArray,
     position: IndexArray,
 ) -> bool:
     """Put each neighbour from `first` on into S, after the prefix, and test; false if `pending` is full."""
-    depth, padded = len(chosen), _padded(size)
+    depth, words, blocks = len(chosen), words_of(size), _blocks(size)
+    last = depth - 1
+    level, previous = max(0, last - 1), first - 1
+    room = own.shape[2]
+    plane = level * cov.shape[1] * room
+    with_x, variance = last * room, (depth + last) * room
+    # cov is not kept at the last level: a row given `previous` is made from the one before where it is read.
+    base = plane + previous * room if last > 0 else plane
+    shrink = 1.0 / own[1, level, previous] if last > 0 else 0.0
     for s in range(first, size):
-        unclear = _leaf(s, first - 1, depth - 1, cov, own, var, hits, bounds, padded)
-        if unclear != padded - size + depth:  # S and the padding are never clear
-            chosen[depth - 1] = s
-            if not _postpone(x, size, nodes, chosen, first - 1, cov, own, var, bounds, pending, position):
-                return False
+        inverse = 1.0 / own[1, last, s]
+        slope = own[0, last, s] * inverse
+        e = var[0, last] - slope * own[0, last, s]
+        least = var[1, last] * inverse if own[1, last, s] > 0 else np.inf
+        factor = cov[level, previous, s] * shrink if last > 0 else 0.0
+        low, high = bounds[0] * e, bounds[1] * e
+        for word in range(words):
+            at = word * WORD
+            hits, clear = test_lanes(
+                cov, plane + s * room + at, base + at, own, with_x + at, variance + at,
+                min(blocks - word * LANES, LANES), factor, slope, inverse, e, least, low, high,
+            )  # fmt: skip
+            others = open_[last, word]
+            if word == s // WORD:
+                others &= ~(_ONE << np.uint64(s % WORD))
+            hits &= others
+            found[depth + s, word] |= hits
+            found[last, word] |= hits
+            if others & ~clear:
+                chosen[last] = s
+                if not _postpone(x, nodes, chosen, others & ~clear, at, pending, position):
+                    return False
     position[3] += (size - first) * (size - depth)
     return True
-
-
-@inlined
-def _leaf(
-    s: int,
-    previous: int,
-    last: int,
-    cov: FloatArray,
-    own: FloatArray,
-    var: FloatArray,
-    hits: ByteArray,
-    bounds: tuple[float, float],
-    padded: int,
-) -> int:
-    """Test x against every neighbour given the prefix and s: hits[s, y] where they are clearly independent.
-
-    Returns how many outcomes are not clear. Arrays are passed whole here and elsewhere: a slice costs more
-    than the tests of a leaf."""
-    level = max(0, last - 1)
-    inverse = 1.0 / own[1, last, s]
-    slope = own[0, last, s] * inverse
-    e = var[0, last] - slope * own[0, last, s]
-    least = var[1, last] * inverse if own[1, last, s] > 0 else np.inf
-    low, high = bounds[0] * e, bounds[1] * e
-    factor = cov[level, previous, s] / own[1, level, previous] if last > 0 else 0.0
-    base = previous if last > 0 else s
-    unclear = 0
-    for y in range(padded):
-        u = cov[level, s, y] - factor * cov[level, base, y]
-        a = own[0, last, y] - slope * u
-        d = own[1, last, y] - inverse * u * u
-        square = a * a
-        sound = e * d - square > least  # false for s itself, whose a and d are zero up to rounding
-        hit = sound & (square < low * d)
-        unclear += not (hit | (sound & (square > high * d)))
-        hits[s, y] = hit
-    return unclear
 
 
 @jit_inner
 def _postpone(
     x: int,
-    size: int,
-    nodes: IndexArray,
+    nodes: NodeArray,
     chosen: IndexArray,
-    previous: int,
-    cov: FloatArray,
-    own: FloatArray,
-    var: FloatArray,
-    bounds: tuple[float, float],
+    unclear: int,
+    start: int,
     pending: EntryArray,
     position: IndexArray,
 ) -> bool:
-    """Put the tests of a leaf that do not clearly find dependence into `pending`; false if it is full."""
-    depth = len(chosen)
-    last = depth - 1
-    s, level = chosen[last], max(0, last - 1)
-    inverse = 1.0 / own[1, last, s]
-    slope = own[0, last, s] * inverse
-    e = var[0, last] - slope * own[0, last, s]
-    least = var[1, last] * inverse if own[1, last, s] > 0 else np.inf
-    factor = cov[level, previous, s] / own[1, level, previous] if last > 0 else 0.0
-    base = previous if last > 0 else s
-    for y in range(size):
-        if y == s or own[0, last, y] == _EXCLUDED:
-            continue
-        u = cov[level, s, y] - factor * cov[level, base, y]
-        a = own[0, last, y] - slope * u
-        d = own[1, last, y] - inverse * u * u
-        if e * d - a * a > least and a * a > bounds[1] * e * d:
+    """Put the tests of x against neighbours start + bit given `chosen` into `pending`; false if it is
+    full."""
+    for bit in range(WORD):
+        if not (unclear >> np.uint64(bit)) & _ONE:
             continue
         if position[2] == len(pending):
             return False
         pending[position[2], 0] = x
-        pending[position[2], 1] = nodes[y]
-        for k in range(depth):
+        pending[position[2], 1] = nodes[start + bit]
+        for k in range(len(chosen)):
             pending[position[2], 2 + k] = nodes[chosen[k]]
         position[2] += 1
     return True
 
 
-@jit_first(INT, INT, INTS, INTS, FLOATS3, FLOATS3, FLOATS2, WORDS2, WORDS2, BYTES2, PAIR, ENTRIES2, INTS)
+@inlined
 def walk(
     x: int,
     size: int,
-    nodes: IndexArray,
+    nodes: NodeArray,
     chosen: IndexArray,
     cov: FloatArray,
     own: FloatArray,
     var: FloatArray,
+    open_: WordArray,
     found: WordArray,
-    hits: WordArray,
-    hit_bytes: ByteArray,
     bounds: tuple[float, float],
     pending: EntryArray,
     position: IndexArray,
@@ -214,11 +183,10 @@ def walk(
 
     Level l is the state given the first l of S: cov[l, r, :] for neighbours r above the last of them (not
     kept at the last level, where each row is needed once), own[0, l] the covariances with x, own[1, l]
-    the variances, var[0, l] that of x, var[1, l] the least determinant still to be had. found[l]:
-    separated below the prefix of level l, found[depth + s]: with s in S, a byte for each neighbour;
-    hits[s]: by s after the present prefix."""
-    depth, padded = len(chosen), _padded(size)
-    words = padded // LANES
+    the variances, var[0, l] that of x, var[1, l] the least determinant still to be had, open_[l] a bit for
+    each neighbour that is not given. found[l]: separated below the prefix of level l, found[depth + s]:
+    with s in S, a bit for each neighbour."""
+    depth, words = len(chosen), words_of(size)
     chosen[0], var[0, 0], var[1, 0] = -1, 1.0, MIN_DETERMINANT
     last = depth - 1
     level = 0
@@ -226,16 +194,14 @@ def walk(
         if level == last:
             first = chosen[last - 1] + 1 if last > 0 else 0
             if not _leaves(
-                x, size, nodes, chosen, first, cov, own, var, hit_bytes, bounds, pending, position
+                x, size, nodes, chosen, first, cov, own, var, open_, found, bounds, pending, position
             ):
                 return False
-            for s in range(first, size):
-                _merge(hits, s, found, depth + s, last, words)
         else:
             chosen[level] += 1
             s = chosen[level]
             if s <= size - (depth - level):
-                _condition(s, level, cov, own, var, padded, size)
+                _condition(s, level, cov, own, var, open_, size)
                 for word in range(words):
                     found[level + 1, word] = 0
                 chosen[level + 1] = s
@@ -243,5 +209,9 @@ def walk(
                 continue
         level -= 1
         if level >= 0:
-            _merge(found, level + 1, found, depth + chosen[level], level, words)
+            s = depth + chosen[level]
+            for word in range(words):
+                below = found[level + 1, word]
+                found[s, word] |= below
+                found[level, word] |= below
     return True

@@ -1,4 +1,11 @@
-"""Replicates from weights, compiled: weighted correlations and PC, many replicates a call.
+"""Replicates from weights: the products of all columns once, then correlations and PC, many replicates a
+call.
+
+What a unit (a role, discovery.resample) adds to the sums of products of two columns is the same in every
+replicate. So a replicate's sums are those of the units that it drew, whatever the number of their rows, and
+all is one compiled call that does not hold the interpreter's lock. (A matrix product of weights and
+products takes twice as long: half of its weights are 0, and the library's threads would compete with those
+that make replicates.)
 
 A replicate that is not beyond doubt is left to the caller, who copies its rows and runs `pc`: where a column
 barely varies, columns may be collinear, or a test is too near the threshold or ill-conditioned. What is
@@ -7,58 +14,153 @@ done here therefore equals `pc` on the copied rows, although the correlations di
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 
-from discovery.compiled import BoolArray, ByteArray, FloatArray, IndexArray, jit, summing
+from discovery.compiled import (
+    BoolArray,
+    ByteArray,
+    FloatArray,
+    IndexArray,
+    NodeArray,
+    aligned,
+    jit,
+    jit_inner,
+)
 from discovery.fisher import bounds
 from discovery.knowledge import no_knowledge
+from discovery.lanes import LANES, add_rows
 from discovery.orientation import orient
+from discovery.resample import Units
 from discovery.skeleton import ABSENT, ADJACENT, DONE, LEAVING, search
 
 MAX_COLUMNS = 64  # above it, the time of a replicate is that of PC, and copying rows costs nothing
+_MAX_CELLS = 8_000_000  # of products, 64 MB
+_PART = 4096  # doubles: what stays in the first-level cache beside a row of sums
 _MIN_VARIANCE = 1e-4  # of a column in a replicate, as a share of that in all rows
 _MAX_OFFSET = 1e4  # largest |score| in standard deviations of its column
 _MAX_CORRELATION = 1 - 1e-9
 _MAX_TRACE = 1e10  # of the inverse correlations: 1 / it bounds the smallest eigenvalue from below
 
 
-def standardised(data: FloatArray) -> FloatArray | None:
-    """[n_columns + 1, n_rows] scores in standard deviations from the mean of each column, and a row of ones.
+@dataclass(frozen=True, eq=False)
+class Products:
+    """`sums` [n_units + 1, padded] over the rows of each unit, z being the columns in standard deviations
+    from their means: z_i z_j for i ≤ j in row order, then z_i, then 1, `cells` in all; then zeros, as is
+    the last row. Rows begin with a cache line. `n_columns`."""
 
-    None where replicates should copy rows: many columns, or one that is constant or far from 0."""
-    rows, columns = data.shape
+    sums: FloatArray
+    cells: int
+    n_columns: int
+
+
+def products(data: FloatArray, units: Units) -> Products | None:
+    """Of data [n_rows, n_columns]. None where replicates should copy rows: many columns, or one that is
+    constant or far from 0, or more products than memory should hold."""
+    columns = data.shape[1]
+    cells = columns * (columns + 1) // 2 + columns + 1
     deviation = data.std(axis=0)
-    if columns > MAX_COLUMNS or np.any(np.abs(data).max(axis=0) > _MAX_OFFSET * deviation):
+    if columns > MAX_COLUMNS or len(units) * cells > _MAX_CELLS:
         return None
-    z = np.ones((columns + 1, rows))
-    z[:columns] = ((data - data.mean(axis=0)) / deviation).T
-    return z
+    if np.any(np.abs(data).max(axis=0) > _MAX_OFFSET * deviation):
+        return None
+    z = np.ones((len(data), columns + 1))
+    z[:, :columns] = ((data - data.mean(axis=0)) / deviation)[units.rows]
+    sums = aligned((len(units) + 1) * _padded(cells)).reshape((len(units) + 1, -1))
+    sums[:] = 0.0
+    cell = 0
+    for i in range(columns):
+        end = cell + columns - i
+        sums[:-1, cell:end] = _by_unit(z[:, i, None] * z[:, i:columns], units)
+        cell = end
+    sums[:-1, cell:cells] = _by_unit(z, units)
+    return Products(sums, cells, columns)
+
+
+def _by_unit(values: FloatArray, units: Units) -> FloatArray:
+    return values if units.single else np.add.reduceat(values, units.start[:-1])
+
+
+def _padded(size: int) -> int:
+    return (size + LANES - 1) // LANES * LANES
 
 
 def graphs(
-    z: FloatArray,
+    products: Products,
     drawn: IndexArray,
+    n_independent: int,
     alpha: float,
     marks: ByteArray,
     known: tuple[ByteArray, ByteArray, ByteArray] | None = None,
 ) -> BoolArray:
-    """PC on the rows drawn[r] for each r: fills marks[r] [n, n] for n columns; true where that is settled.
+    """PC on the units drawn[r] for each r: fills marks[r] [n, n] for n columns; true where that is settled.
 
-    `known`: the matrices of discovery.knowledge, where there is background knowledge."""
-    n = marks.shape[1]
+    Tests count `n_independent` rows. `known`: the matrices of discovery.knowledge, where there is background
+    knowledge."""
+    n = products.n_columns
     apart, banned, given = no_knowledge(n) if known is None else known
     start = np.where(apart == 1, LEAVING, ADJACENT).astype(np.uint8)
     np.fill_diagonal(start, ABSENT)
     done = np.zeros(len(drawn), dtype=bool)
-    lower, upper = bounds(alpha, drawn.shape[1], n)
-    _graphs(z, drawn, lower, upper, start, banned, given, marks, done)
+    lower, upper = bounds(alpha, n_independent, n)
+    sums = weighted_sums(products.sums, drawn)
+    _graphs(sums, products.cells - 1, lower, upper, start, banned, given, marks, done)
     return done
 
 
 @jit
+def weighted_sums(products: FloatArray, drawn: IndexArray) -> FloatArray:
+    """[R, padded]: for each r the sum of the rows drawn[r] of `products`, a row again each time it was drawn.
+
+    The rows are gone through in parts that stay in the processor's cache while all r take theirs."""
+    units, padded = len(products) - 1, products.shape[1]
+    sums = aligned(len(drawn) * padded).reshape((len(drawn), padded))
+    sums[:] = 0.0
+    chosen = np.empty((len(drawn), units + 5), np.uint32)
+    weights = np.empty((len(drawn), units + 5))
+    _count(drawn, units, chosen, weights)
+    position = np.zeros(len(drawn), np.int64)
+    part = max(16, _PART // padded)
+    for end in range(part, units + part, part):
+        for r in range(len(drawn)):
+            k = position[r]
+            # Where fewer than four are left in this part, the next ones are in the part after it: no harm.
+            while chosen[r, k] < min(end, units):
+                add_rows(
+                    sums, r * padded, products,
+                    chosen[r, k] * padded, chosen[r, k + 1] * padded,
+                    chosen[r, k + 2] * padded, chosen[r, k + 3] * padded, padded // LANES,
+                    weights[r, k], weights[r, k + 1], weights[r, k + 2], weights[r, k + 3],
+                )  # fmt: skip
+                k += 4
+            position[r] = k
+    return sums
+
+
+@jit_inner
+def _count(drawn: IndexArray, units: int, chosen: NodeArray, weights: FloatArray) -> None:
+    """Of each r the units that it drew, ascending, and how often; then the empty row `units`, to the end."""
+    for r in range(len(drawn)):
+        for unit in range(units):
+            weights[r, unit] = 0.0
+        for unit in drawn[r]:
+            weights[r, unit] += 1.0
+        count = 0
+        for unit in range(units):
+            weight = weights[r, unit]
+            chosen[r, count] = unit
+            weights[r, count] = weight
+            count += weight > 0
+        for k in range(count, count + 5):
+            chosen[r, k] = units
+            weights[r, k] = 0.0
+
+
+@jit
 def _graphs(
-    z: FloatArray,
-    drawn: IndexArray,
+    sums: FloatArray,
+    last: int,
     lower: FloatArray,
     upper: FloatArray,
     start: ByteArray,
@@ -68,20 +170,13 @@ def _graphs(
     done: BoolArray,
 ) -> None:
     n = marks.shape[1]
-    weights = np.empty(z.shape[1])
-    weighted = np.empty(z.shape[1])
-    gram = np.empty((n, n + 1))
-    corr = np.empty((n, n))
+    corr, root = np.empty((n, n)), np.empty((n, n))
     adjacent = np.empty((n, n), np.uint8)
     sepset = np.empty((n, n, (n + 63) // 64), np.uint64)
     no_room = np.empty((0, n), np.int32)
     position = np.empty(4, np.int64)
-    for r in range(len(drawn)):
-        weights[:] = 0.0
-        for row in drawn[r]:
-            weights[row] += 1.0
-        _gram(z, weights, weighted, gram)
-        if not _correlate(gram, drawn.shape[1], corr) or not _of_full_rank(corr, drawn.shape[1]):
+    for r in range(len(sums)):
+        if not _correlate(sums, r, last, corr, root) or not _of_full_rank(corr, sums[r, last], root):
             continue
         adjacent[:] = start
         sepset[:] = 0
@@ -91,75 +186,72 @@ def _graphs(
             done[r] = True
 
 
-@summing
-def _gram(z: FloatArray, weights: FloatArray, weighted: FloatArray, gram: FloatArray) -> None:
-    """gram[i, j] = Σ weights · z_i · z_j for i ≤ j ≤ n; `weighted` is room for a row."""
-    n, rows = len(gram), len(weights)
+@jit_inner
+def _correlate(sums: FloatArray, r: int, last: int, corr: FloatArray, room: FloatArray) -> bool:
+    """Correlations from sums[r], those of `Products` with `last` being that of 1; false where they are not
+    safe."""
+    n = len(corr)
+    share = 1 / sums[r, last]
+    cell = 0
     for i in range(n):
-        for row in range(rows):
-            weighted[row] = weights[row] * z[i, row]
-        for j in range(i, n + 1):
-            total = 0.0
-            for row in range(rows):
-                total += weighted[row] * z[j, row]
-            gram[i, j] = total
-
-
-@jit
-def _correlate(gram: FloatArray, rows: int, corr: FloatArray) -> bool:
-    """Correlations from the Gram matrix, whose column n holds the sums; false where they are not safe."""
-    n = len(gram)
-    scale = np.empty(n)
-    for i in range(n):
-        variance = gram[i, i] - gram[i, n] * gram[i, n] / rows
-        if not variance > _MIN_VARIANCE * rows:
+        mean = sums[r, last - n + i] * share
+        variance = sums[r, cell] * share - mean * mean
+        if not variance > _MIN_VARIANCE:
             return False
-        scale[i] = 1 / np.sqrt(variance)
+        room[0, i], room[1, i] = mean, 1 / np.sqrt(variance)
+        cell += n - i
+    cell, largest = 0, 0.0
     for i in range(n):
+        mean, scale = room[0, i], room[1, i]
         corr[i, i] = 1.0
         for j in range(i + 1, n):
-            value = (gram[i, j] - gram[i, n] * gram[j, n] / rows) * scale[i] * scale[j]
-            if not abs(value) < _MAX_CORRELATION:
-                return False
+            value = (sums[r, cell + j - i] * share - mean * room[0, j]) * (scale * room[1, j])
+            largest = max(largest, abs(value))
             corr[i, j] = value
             corr[j, i] = value
-    return True
+        cell += n - i
+    return largest < _MAX_CORRELATION
 
 
-@jit
-def _of_full_rank(corr: FloatArray, rows: int) -> bool:
-    """Whether corr is clearly not singular, which is asked only where rows outnumber columns (pc.py)."""
+@jit_inner
+def _of_full_rank(corr: FloatArray, rows: float, root: FloatArray) -> bool:
+    """Whether corr is clearly not singular, which is asked only where rows outnumber columns (pc.py).
+
+    The smallest eigenvalue is at least determinant / e (Euler's e), since the others are at most n / (n −
+    1) in the mean: so the trace of the inverse is below n · e / determinant, and need seldom be found.
+    `root` is room."""
     n = len(corr)
     if rows <= n:
         return True
-    root = np.zeros((n, n))  # lower triangular, then inverted in place
-    for j in range(n):
-        for i in range(j, n):
-            value = corr[i, j]
-            for k in range(j):
-                value -= root[i, k] * root[j, k]
-            if i == j:
-                if not value > 1 / _MAX_TRACE:
-                    return False
-                root[j, j] = np.sqrt(value)
-            else:
-                root[i, j] = value / root[j, j]
-    return _trace_of_inverse(root) < _MAX_TRACE
+    for i in range(n):
+        for j in range(i, n):
+            root[i, j] = corr[i, j]
+    determinant = 1.0
+    for k in range(n):
+        pivot = root[k, k]
+        if not pivot > 1 / _MAX_TRACE:
+            return False
+        determinant *= pivot
+        for i in range(k + 1, n):
+            factor = root[k, i] / pivot
+            for j in range(i, n):
+                root[i, j] -= factor * root[k, j]
+    return determinant * _MAX_TRACE > n * np.e or _trace_of_inverse(root) < _MAX_TRACE
 
 
-@jit
+@jit_inner
 def _trace_of_inverse(root: FloatArray) -> float:
-    """trace((L Lᵀ)⁻¹) = the sum of squares of L⁻¹."""
-    n = len(root)
-    inverse = np.zeros((n, n))
-    total = 0.0
+    """trace((Uᵀ D⁻¹ U)⁻¹), U being the upper triangle of `root` and D its diagonal: the sum of squares of
+    U⁻¹ D^½, column by column in the lower triangle."""
+    n, total = len(root), 0.0
     for j in range(n):
-        inverse[j, j] = 1 / root[j, j]
-        total += inverse[j, j] ** 2
-        for i in range(j + 1, n):
-            value = 0.0
-            for k in range(j, i):
-                value += root[i, k] * inverse[k, j]
-            inverse[i, j] = -value / root[i, i]
-            total += inverse[i, j] ** 2
+        # U v = e_j, solved from below: v is 0 after place j; before, it is kept in row j, below the diagonal.
+        last = 1 / root[j, j]
+        total += root[j, j] * last * last
+        for i in range(j - 1, -1, -1):
+            value = root[i, j] * last
+            for k in range(i + 1, j):
+                value += root[i, k] * root[j, k]
+            root[j, i] = -value / root[i, i]
+            total += root[j, j] * root[j, i] * root[j, i]
     return total

@@ -13,6 +13,7 @@ in which threads meet the rows.
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import Literal
 
 import numpy as np
 import polars as pl
@@ -64,6 +65,22 @@ def profiles(scores: pl.LazyFrame, *, drop_shared: bool = False) -> pl.DataFrame
     table = cells.pivot(on="value", on_columns=values, index=["role", "condition"], values="score")
     table = table.with_columns(pl.col("role", "condition").cast(pl.String)).join(splits, on="role")
     return table.select("role", "condition", "split", *values).sort("condition", "role")
+
+
+def part_scores(
+    scores: pl.LazyFrame, part: Literal["item", "repeat"], *, drop_shared: bool = False
+) -> pl.DataFrame:
+    """The parts of which a profile's score is the mean: a row per role, condition, value and part, sorted.
+
+    `part`: an item (its score, the mean over repeats) or a repeat (the mean over the items it was asked).
+    Columns: role, condition, value (Enum), part (String), score; parts without a scored answer have no row.
+    drop_shared as in `profiles`. Raises RunError where modes are mixed."""
+    _check_one_mode(scores)
+    kept = scores.filter(~pl.col("shared")) if drop_shared else scores
+    column = {"item": "item_id", "repeat": "repeat"}[part]
+    named = kept.with_columns(pl.col("role", "condition", column).cast(pl.String)).rename({column: "part"})
+    means = named.group_by("role", "condition", "value", "part").agg(score=_mean(pl.col("score")))
+    return _collect(means).drop_nulls("score").sort("condition", "role", "value", "part")
 
 
 def answer_rates(plan: pl.LazyFrame, responses: pl.LazyFrame) -> pl.DataFrame:

@@ -18,6 +18,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validat
 
 from engine.errors import InputError
 from engine.textfiles import load_yaml
+from engine.vllm_args import check_reserved
 
 SCHEMA_VERSION = 1
 
@@ -37,7 +38,11 @@ class _Spec(BaseModel):
 
 
 class ModelSpec(_Spec):
-    """Which model answers: a hub name with a revision, or a local directory."""
+    """Which model answers: a hub name with a revision, or a local directory.
+
+    `backend`: `vllm`, `hf` (transformers), or `auto`: vLLM where it is installed and can run all of the
+    study. `engine_args` are passed on to vLLM.
+    """
 
     hub: str | None = None
     revision: str | None = None
@@ -45,6 +50,15 @@ class ModelSpec(_Spec):
     dtype: Literal["float32", "bfloat16", "float16"] = "bfloat16"
     device: str = "auto"
     trust_remote_code: bool = False
+    backend: Literal["auto", "vllm", "hf"] = "auto"
+    engine_args: dict[str, Any] = Field(default_factory=dict)
+
+    @model_validator(mode="after")
+    def _own_arguments(self) -> ModelSpec:
+        if self.engine_args and self.backend == "hf":
+            raise ValueError("'engine_args' beside 'backend: vllm' or 'auto' only: they are vLLM's")
+        check_reserved(self.engine_args)
+        return self
 
     @model_validator(mode="after")
     def _one_source(self) -> ModelSpec:
@@ -232,20 +246,67 @@ class ScoringSpec(_Spec):
     drop_shared_items: bool = True
 
 
+class KnowledgeSpec(_Spec):
+    """What is known of the graph before: edges (cause, effect) that cannot be and that must be, and tiers: a
+    value of a higher tier does not cause one of a lower."""
+
+    forbidden: tuple[tuple[str, str], ...] = ()
+    required: tuple[tuple[str, str], ...] = ()
+    tiers: dict[str, int] = Field(default_factory=dict)
+
+
+class AlgorithmSpec(_Spec):
+    """What can be set of the algorithm beside its name; each uses some of these (discovery.algorithms, which
+    refuses those that it does not use)."""
+
+    max_conditioning: int | None = Field(default=None, ge=0)
+    penalty: Annotated[float, Field(gt=0), AfterValidator(_finite)] = 0.5
+    max_parents: int | None = Field(default=None, ge=1)
+    search: Literal["astar", "dp"] = "astar"
+    bins: Literal["quantile", "width", "as_answered"] = "quantile"
+    levels: int = Field(default=3, ge=2)
+
+
+Algorithm = Literal["pc", "pc_causal_learn", "fci", "ges", "exact", "pc_kci", "pc_chisq"]
+
+
 class DiscoverySpec(_Spec):
+    """`algorithm`: the compiled PC, or one of causal-learn's, and its `settings`. `rows`: the training
+    roles' baseline profiles, or those of all conditions with steering and hints as nodes that nothing causes;
+    tests count roles either way. `missing`: a role without a score on some value is left out (listwise), or
+    counts where it has scores (pairwise). `correction`: of the correlations for measurement error, by
+    reliabilities from the items or from the repeats."""
+
     alpha: Annotated[float, Field(gt=0, lt=1)] = 0.05
+    algorithm: Algorithm = "pc"
+    settings: AlgorithmSpec = AlgorithmSpec()
     replicates: int = Field(default=1000, gt=0)
-    resample: Literal["half_of_roles", "roles_with_replacement"] = "half_of_roles"
-    seed: int = 0
+    resample: Literal["half_of_roles", "roles_with_replacement", "rows_with_replacement"] = "half_of_roles"
+    seed: int = Field(default=0, ge=0)
     threshold: Annotated[float, Field(gt=0, le=1)] = 0.5
+    rows: Literal["baseline", "pooled"] = "baseline"
+    missing: Literal["listwise", "pairwise"] = "listwise"
+    correction: Literal["none", "items", "repeats"] = "none"
+    knowledge: KnowledgeSpec = KnowledgeSpec()
+
+    @model_validator(mode="after")
+    def _coherent(self) -> DiscoverySpec:
+        if self.correction != "none" and self.missing == "pairwise":
+            raise ValueError("'missing: listwise' beside 'correction': reliabilities are those of whole rows")
+        return self
 
 
 class EffectsSpec(_Spec):
-    """`level`: false discovery rate; `roles`: on which part of the roles changes are tested."""
+    """`level`: false discovery rate; `roles`: on which part of the roles changes are tested; `resamples`:
+    draws of the roles behind the intervals of responses; `control`: how the `control_graphs` random graphs
+    are made that the graph is compared with: its names shuffled, or as many edges placed at random."""
 
     level: Annotated[float, Field(gt=0, lt=1)] = 0.05
     roles: Literal["train", "test", "all"] = "test"
-    seed: int = 0
+    resamples: int = Field(default=1000, gt=0)
+    control: Literal["relabelled", "uniform"] = "relabelled"
+    control_graphs: int = Field(default=1000, gt=0)
+    seed: int = Field(default=0, ge=0)
 
 
 class Study(_Spec):

@@ -343,7 +343,7 @@ def test_level_out_of_range_is_one_paragraph(axiograph, finished, tmp_path):
     table.write_text("a,b\n1,2\n2,1\n")
     for path in (finished / "run", table):
         code, _, err = axiograph("discover", path, "--alpha", "7")
-        assert code == 2 and "--alpha: expected a level between 0 and 1, found 7" in err
+        assert code == 2 and "--alpha: expected less than 1, found 7" in err
 
 
 def test_recorded_features_stay_once_answers_are_steered_by_them(axiograph, finished, study_assets, tmp_path):
@@ -406,3 +406,35 @@ def test_damage_is_named_and_the_remedy_helps(
     assert code == 0, err
     if "score" not in file:
         assert stored(run).equals(stored(finished / "run"))
+
+
+def test_discover_from_pooled_rows_and_corrected(axiograph, finished, tmp_path):
+    shutil.copytree(finished, tmp_path, dirs_exist_ok=True)
+    run = tmp_path / "run"
+    code, out, err = axiograph("discover", run, "--rows", "pooled", "--jobs", 1)
+    assert code == 0, err
+    # 20 training roles under the baseline and one hint.
+    assert "20 roles (40 rows, counted as 20), 3 values and 1 indicators" in out
+    document = json.loads((run / "graph" / "discovery.json").read_text())
+    assert document["indicators"] == ["hint inclined:asked"]
+    code, out, err = axiograph("discover", run, "--correction", "repeats", "--jobs", 1)
+    assert code == 2
+    assert "at least two repeats" in err and "sampling.repeats" in err
+
+
+@pytest.mark.parametrize(
+    ("options", "says"),
+    [
+        (["--rows", "pooled"], "a run directory"),
+        (["--correction", "items"], "a run directory"),
+        (["--correction", "items", "--missing", "pairwise"], "listwise"),
+        (["--alpha", "1.5"], "--alpha"),
+    ],
+)
+def test_discover_options_that_a_table_cannot_serve(axiograph, tmp_path, options, says):
+    table = tmp_path / "table.csv"
+    table.write_text("role,a,b\n" + "".join(f"r{k},{k % 3},{k % 5}\n" for k in range(30)))
+    code, _, err = axiograph("discover", table, *options)
+    assert code == 2
+    assert says in err
+    assert "Traceback" not in err

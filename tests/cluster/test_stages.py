@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
+from typing import get_args
+
 import polars as pl
 import pytest
 
 from cluster import stages
+from discovery.algorithms import ALGORITHMS, AlgorithmSettings
 from discovery.graph import CausalGraph
 from engine.inputs import load_inputs
 from engine.run_dir import RunDir
 from engine.snapshot import save_inputs
-from engine.study import load_study
+from engine.study import Algorithm, AlgorithmSpec, load_study
 from tests import studies
 
 
@@ -24,7 +28,7 @@ def test_roles_are_compared_on_the_same_items(study_assets, tmp_path, monkeypatc
     roles.write_parquet(run.scores / "profiles.parquet")
     asked = []
 
-    def between(profiles, graph, *, reference, condition, split):
+    def between(profiles, graph, *, reference, condition, split, **keywords):
         kept = profiles if split is None else profiles.filter(pl.col("split") == split)
         assert reference in kept["role"].to_list()
         asked.append(set(kept["split"]))
@@ -33,3 +37,9 @@ def test_roles_are_compared_on_the_same_items(study_assets, tmp_path, monkeypatc
     monkeypatch.setattr(stages, "between_roles", between)
     reference, _ = stages.compare_roles(run, CausalGraph)
     assert reference == "" and asked == [compared]
+
+
+def test_a_study_can_name_every_algorithm_and_every_setting_of_one():
+    # engine imports nothing of discovery, so the study lists them itself.
+    assert get_args(Algorithm) == tuple(ALGORITHMS)
+    assert AlgorithmSpec().model_dump() == asdict(AlgorithmSettings())

@@ -1,10 +1,8 @@
 import numpy as np
 import polars as pl
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
-from discovery.bootstrap import MASSES, Resample, bootstrap, child_rng, draw_rows, wilson
+from discovery.bootstrap import Resample, bootstrap, wilson
 from discovery.graph import CausalGraph
 from discovery.pc import PCResult, pc
 from engine.errors import InputError, RunError
@@ -53,10 +51,10 @@ def test_masses_are_kept_apart_hand_worked():
         graph(),
     ]
     found = row(run(answers).edge_table(), "a", "b")
-    masses = {name: found[name] for name in MASSES}
-    assert masses == {
+    expected = {
         "adjacent": 0.8, "forward": 0.4, "backward": 0.2, "undirected": 0.2, "bidirected": 0.0, "absent": 0.2,
     }  # fmt: skip
+    assert {name: found[name] for name in expected} == expected
 
 
 def test_failed_replicates_are_counted_with_their_reason_and_say_nothing_of_edges():
@@ -127,7 +125,7 @@ def test_replacement_inflates_and_half_of_roles_does_not():
     full = pc(data, names).graph
     half, copied = (
         bootstrap(data, names, full=full, replicates=40, resample=r, null_replicates=10).inflation
-        for r in Resample
+        for r in (Resample.HALF_OF_ROLES, Resample.ROLES_WITH_REPLACEMENT)
     )
     assert copied.null_replicates > 1.5 * copied.null_full
     assert half.null_replicates < 1.5 * half.null_full + 1
@@ -137,7 +135,7 @@ def test_replacement_inflates_and_half_of_roles_does_not():
 @pytest.mark.parametrize("resample", list(Resample))
 def test_the_number_of_workers_changes_nothing(resample):
     data = RNG.normal(size=(30, 4)) @ RNG.normal(size=(4, 4))
-    data[:28, 3] = 0.0  # constant in some replicates
+    data[:29, 3] = 0.0  # constant in some replicates
     settings = {"replicates": 20, "null_replicates": 9, "resample": resample, "seed": 7}
     results = [
         bootstrap(data, "abcd", full=pc(data, "abcd").graph, n_jobs=n_jobs, **settings) for n_jobs in (1, 2)
@@ -160,20 +158,6 @@ def test_a_replicate_does_not_depend_on_how_many_there_are():
         bootstrap(DATA, NAMES, full=CausalGraph.empty("abc"), engine=engine, **settings)
     for first, second in zip(seen[:3], seen[3:6], strict=True):
         assert np.array_equal(first, second)
-
-
-def test_child_seed_is_the_spawned_one():
-    spawned = np.random.SeedSequence(9).spawn(4)[3]
-    assert child_rng(9, 3).random() == np.random.default_rng(spawned).random()
-
-
-@given(st.integers(10, 60), st.integers(0, 5))
-def test_half_of_the_roles_are_drawn_once_each(n_roles, seed):
-    rows = draw_rows(n_roles, Resample.HALF_OF_ROLES, child_rng(seed, 0))
-    assert len(set(rows.tolist())) == len(rows) == (n_roles + 1) // 2
-    copied = draw_rows(n_roles, Resample.ROLES_WITH_REPLACEMENT, child_rng(seed, 0))
-    assert len(copied) == n_roles
-    assert set(copied.tolist()) <= set(range(n_roles))
 
 
 def test_progress_ends_at_the_total():

@@ -4,8 +4,10 @@ import numpy as np
 import polars as pl
 import pytest
 
-from discovery.discover import discover, estimated_seconds, load_graph
-from discovery.graph import CausalGraph
+from discovery.algorithms import AlgorithmSettings
+from discovery.discover import discover, load_graph
+from discovery.graph import CausalGraph, GraphKind
+from discovery.knowledge import Knowledge
 from discovery.packed import PackedGraphs
 from engine.errors import InputError, RunError
 
@@ -126,7 +128,147 @@ def test_slow_work_is_announced_before_it_starts(wide):
     def notify(text: str) -> None:
         raise StopError(text)
 
-    with pytest.raises(StopError, match=r"PC on 296 values: up to 0 seconds a run .* up to \d+ minutes"):
+    says = r"PC, Fisher-z tests on 296 values: up to 0 seconds a run .* up to \d+ minutes"
+    with pytest.raises(StopError, match=says):
         discover(wide, replicates=10_000, notify=notify)
     discover(profiles(collider(), "abcd"), replicates=2, null_replicates=0, notify=notify)
-    assert estimated_seconds(100) == pytest.approx(0.006, rel=0.2)
+
+
+def steered_rows(roles: int = 60, effect: float = 0.6, seed: int = 4) -> tuple[pl.DataFrame, pl.DataFrame]:
+    """Profiles of three values under a baseline and four strengths of one direction that raises `a`, which
+    raises `c`; and the indicators."""
+    rng = np.random.default_rng(seed)
+    person = rng.normal(size=(roles, 3))
+    tables, strengths = [], [0.0, -2.0, -1.0, 1.0, 2.0]
+    for strength in strengths:
+        a = person[:, 0] + effect * strength
+        b = person[:, 1]
+        c = 0.8 * a + 0.5 * person[:, 2]
+        name = "baseline" if strength == 0 else f"f1:{strength:+g}"
+        tables.append(profiles(np.c_[a, b, c], "abc").with_columns(condition=pl.lit(name)))
+    names = ["baseline", *(f"f1:{strength:+g}" for strength in strengths[1:])]
+    return pl.concat(tables), pl.DataFrame({"condition": names, "steering f1": strengths})
+
+
+def test_pooled_rows_make_steering_a_cause_and_direct_the_edges():
+    table, indicators = steered_rows()
+    baseline = discover(table.filter(pl.col("condition") == "baseline"), replicates=10, null_replicates=0)
+    assert baseline.graph == CausalGraph.from_edges("abc", [], [("a", "c")])  # which way, nothing says
+    found = discover(table, replicates=20, null_replicates=2, indicators=indicators)
+    expected = CausalGraph.from_edges(("a", "b", "c", "steering f1"), [("steering f1", "a"), ("a", "c")])
+    assert found.graph == expected
+    assert found.consensus == expected
+    assert (found.n_roles, found.n_rows, found.bootstrap.rows) == (60, 300, 30)
+    assert "60 roles (300 rows, counted as 60), 3 values and 1 indicators" in found.summary()
+    assert found.document()["indicators"] == ["steering f1"]
+
+
+def test_pooling_does_not_multiply_the_evidence():
+    # Nothing steers and every role answers alike in eleven conditions: the graph is that of the roles.
+    rng = np.random.default_rng(0)
+    data = rng.normal(size=(40, 4)) @ rng.normal(size=(4, 4))
+    names = ["baseline", *(f"f{k}:+1" for k in range(10))]
+    table = pl.concat([profiles(data, "abcd").with_columns(condition=pl.lit(name)) for name in names])
+    design = np.eye(11)[:, 1:]
+    indicators = pl.DataFrame({"condition": names} | {f"steering f{k}": design[:, k] for k in range(10)})
+    pooled = discover(table, replicates=5, null_replicates=0, indicators=indicators).graph
+    alone = discover(profiles(data, "abcd"), replicates=5, null_replicates=0).graph
+    kept = [pooled.names.index(name) for name in "abcd"]
+    assert np.array_equal(pooled.marks[np.ix_(kept, kept)], alone.marks)
+    assert pooled.n_edges == alone.n_edges
+
+
+def parts_of(data: np.ndarray, names: str) -> pl.DataFrame:
+    """Item scores [roles, values, items] as a table."""
+    roles, values, items = data.shape
+    rows = [
+        (f"r{r}", "baseline", names[v], f"{names[v]}{k}", data[r, v, k])
+        for r in range(roles)
+        for v in range(values)
+        for k in range(items)
+    ]
+    return pl.DataFrame(rows, schema=["role", "condition", "value", "part", "score"], orient="row")
+
+
+def test_correction_for_measurement_error():
+    rng = np.random.default_rng(1)
+    a = rng.normal(size=1500)
+    b = 0.9 * a + 0.4 * rng.normal(size=1500)
+    c = 0.9 * b + 0.4 * rng.normal(size=1500)
+    items = np.c_[a, b, c][:, :, None] + 1.2 * rng.normal(size=(1500, 3, 4))
+    table = profiles(items.mean(axis=2), "abc")
+    settings = {"replicates": 10, "null_replicates": 2, "alpha": 0.01}
+    assert discover(table, **settings).graph.n_edges == 3  # a and c stay dependent given a noisy b
+    found = discover(table, parts=parts_of(items, "abc"), n_jobs=2, **settings)
+    assert found.graph == CausalGraph.from_edges("abc", [], [("a", "b"), ("b", "c")])
+    assert found.consensus.n_edges == 2
+    assert not found.correction.projected
+    assert found.correction.tested_roles < 1500
+    assert set(found.correction.reliability) == set("abc")
+    assert "corrected for measurement error, reliability 0." in found.summary()
+    assert found.document()["correction"]["projected_replicates"] == 0
+
+
+def test_values_without_reliability_are_named():
+    rng = np.random.default_rng(2)
+    items = rng.normal(size=(200, 3, 1)) + 0.5 * rng.normal(size=(200, 3, 4))
+    items[:, 2, 2:] = 0.01 * rng.normal(size=(200, 2)) - items[:, 2, :2]  # its items contradict each other
+    found = discover(
+        profiles(items.mean(axis=2), "abc"), parts=parts_of(items, "abc"), replicates=5, null_replicates=0
+    )
+    assert found.excluded == {"c": "reliability undefined or below 0.1"}
+    assert found.correction.reliability["c"] is None
+
+
+def test_pairwise_uses_what_listwise_throws_away():
+    rng = np.random.default_rng(5)
+    data = collider(200)[:, :3]
+    gaps = rng.random(data.shape) < 0.1
+    table = profiles(data, "abc")
+    table = table.with_columns(
+        pl.when(pl.Series(~gaps[:, k])).then(pl.col(name)).alias(name) for k, name in enumerate("abc")
+    )
+    settings = {"replicates": 20, "null_replicates": 2, "alpha": 0.01}
+    listwise, pairwise = discover(table, **settings), discover(table, pairwise=True, **settings)
+    assert listwise.n_roles == (~gaps.any(axis=1)).sum()
+    assert pairwise.n_roles == (~gaps.all(axis=1)).sum()
+    assert pairwise.correction.tested_roles > listwise.n_roles
+    assert pairwise.graph == CausalGraph.from_edges("abc", [("a", "c"), ("b", "c")])
+    assert "correlations over the roles that have both scores" in pairwise.summary()
+    with pytest.raises(InputError, match="pairwise handling"):
+        discover(table, pairwise=True, parts=parts_of(np.zeros((200, 3, 2)), "abc"))
+
+
+def test_knowledge_of_an_excluded_value_is_no_error():
+    table = profiles(collider(), "abcd").with_columns(e=pl.when(pl.col("role") == "r7").then(0.5))
+    known = Knowledge(forbidden=frozenset({("a", "c"), ("e", "a"), ("d", "b")}))
+    found = discover(table, replicates=5, null_replicates=0, alpha=0.01, knowledge=known)
+    assert (0, 2) not in found.graph.directed_edges()
+    with pytest.raises(InputError, match="nobody"):
+        discover(table, knowledge=Knowledge(forbidden=frozenset({("a", "nobody")})))
+
+
+def test_another_algorithm_keeps_its_marks_and_says_its_name(tmp_path):
+    settings = {"replicates": 6, "null_replicates": 1}
+    found = discover(profiles(collider(), "abcd"), algorithm="fci", **settings)
+    assert found.graph.kind is GraphKind.PAG
+    assert found.consensus.kind is GraphKind.PAG
+    assert found.excluded == {"d": "the same for every role"}
+    text = found.summary()
+    assert "FCI, Fisher-z tests: values may have hidden common causes, alpha 0.05: 2 edges" in text
+    assert "ao→b" in text
+    assert "o→" in text
+    found.save(tmp_path)
+    assert load_graph(tmp_path / "graph.json") == found.graph
+    document = json.loads((tmp_path / "discovery.json").read_text())
+    assert document["algorithm"] == "fci"
+    best = discover(profiles(collider(), "abcd"), algorithm="ges", **settings)
+    assert best.graph == CausalGraph.from_edges("abc", [("a", "c"), ("b", "c")])
+    assert "alpha is not used" in best.summary()
+
+
+def test_an_algorithm_refuses_what_it_cannot_do():
+    known = Knowledge(forbidden=frozenset({("a", "c")}))
+    for refused in ({"knowledge": known}, {"settings": AlgorithmSettings(levels=4)}):
+        with pytest.raises(InputError, match=r"ges|GES"):
+            discover(profiles(collider(), "abcd"), algorithm="ges", replicates=2, **refused)

@@ -4,49 +4,16 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from discovery.draws import Draws, resampled_means
-from discovery.effects import (
-    Relation,
-    between_roles,
-    effects,
-    relations,
-    response_shares,
-    sign_counts,
-)
+from discovery.draws import Draws, RoleDraws
+from discovery.effects import effects
 from discovery.graph import CausalGraph
 from engine.errors import InputError, RunError
-from tests.discovery.test_graph import graphs
-
-ABCD = CausalGraph.from_edges("abcd", [("a", "b")], [("b", "c")])
-
-
-def profiles(conditions: dict[str, dict[str, list]], split: str = "test") -> pl.DataFrame:
-    parts = []
-    for condition, scores in conditions.items():
-        height = len(next(iter(scores.values())))
-        roles = [f"r{i:02}" if height > 10 else f"r{i}" for i in range(height)]  # in sorted order
-        keys = {"role": roles, "condition": [condition] * height, "split": [split] * height}
-        parts.append(pl.DataFrame(keys | scores, schema_overrides=dict.fromkeys(scores, pl.Float64)))
-    return pl.concat(parts)
-
-
-def provenance(table: pl.DataFrame, **changes: str) -> pl.DataFrame:
-    row = {"backend": "hook", "dtype": "float32", "device": "cpu"} | changes
-    return table.select("role", "condition").with_columns(**{k: pl.lit(v) for k, v in row.items()})
-
-
-def hand_worked() -> pl.DataFrame:
-    """Eight roles: steering raises a by 0.5 and lowers b by 0.25 everywhere, c goes up as often as down,
-    d stays but for rounding."""
-    zero = [0.0] * 8
-    base = {"a": zero, "b": zero, "c": zero, "d": [0.1 + 0.2] * 8}
-    steered = {"a": [0.5] * 8, "b": [-0.25] * 8, "c": [0.5, -0.5] * 4, "d": [0.3] * 8}
-    return profiles({"baseline": base, "steered": steered})
+from tests.discovery.made_profiles import ABCD, hand_worked, profiles, provenance
 
 
 def test_changes_hand_worked():
     table = hand_worked()
-    found = effects(table, provenance(table), ABCD, replicates=999)
+    found = effects(table, provenance(table), ABCD, resamples=999)
     rows = {row["value"]: row for row in found.changes.iter_rows(named=True)}
     assert [rows[v]["mean_difference"] for v in "abcd"] == [0.5, -0.25, 0.0, 0.0]
     assert [rows[v]["changed"] for v in "abcd"] == [True, True, False, False]
@@ -66,7 +33,7 @@ def test_changes_hand_worked():
 def test_responses_hand_worked():
     # a → b — c, d apart: when a changed, b is expected (and changed), c possible, d unexpected.
     table = hand_worked()
-    responses = effects(table, provenance(table), ABCD, replicates=999).responses
+    responses = effects(table, provenance(table), ABCD, resamples=999).responses
     rows = {(r["value"], r["relation"]): r for r in responses.iter_rows(named=True)}
     assert {value for value, _ in rows} == {"a", "b"}
     got = {key: (r["n"], r["changed"], r["share"], r["reason"]) for key, r in rows.items()}
@@ -82,7 +49,7 @@ def test_default_draws_let_the_smallest_p_pass():
     table = hand_worked()
     found = effects(table, provenance(table), ABCD)
     assert found.smallest_p < 0.05 / found.changes.height
-    assert found.replicates == 2000
+    assert found.resamples == 2000
 
 
 def test_nulls_take_a_pair_out_and_few_pairs_are_flagged():
@@ -122,7 +89,7 @@ def test_members_of_a_cycle_are_possible():
     )
     found = effects(table, provenance(table), graph)
     assert found.cycles == [("a", "b", "c")]
-    assert found.pairs["relation"].unique().to_list() == ["possible"]
+    assert found.relations["relation"].unique().to_list() == ["possible"]
     reasons = found.responses.filter(pl.col("relation") == "unexpected")["reason"].unique().to_list()
     assert reasons == ["every other value is a descendant or a possible one"]
 
@@ -132,7 +99,7 @@ def test_values_outside_the_graph_are_tested_but_have_no_relation():
     found = effects(table, provenance(table), CausalGraph.from_edges("ab", [("a", "b")]))
     assert found.not_in_graph == ("c", "d")
     assert found.changes.height == 4
-    assert set(found.pairs["other"]) == {"a", "b"}
+    assert set(found.relations["other"]) == set(found.responses["value"]) == {"a", "b"}
 
 
 @settings(max_examples=30, deadline=None)
@@ -145,7 +112,7 @@ def test_changed_exactly_where_the_adjusted_interval_excludes_zero(seed, roles):
         v: (np.array(base[v]) + shift[k] + rng.normal(size=roles)).tolist() for k, v in enumerate("abcde")
     }
     table = profiles({"baseline": base, "x": other})
-    found = effects(table, provenance(table), CausalGraph.empty("abcde"), replicates=800, seed=seed)
+    found = effects(table, provenance(table), CausalGraph.empty("abcde"), resamples=800, seed=seed)
     changed = found.changes["changed"].to_numpy()
     # Benjamini–Hochberg by its definition.
     p = np.sort(found.changes["p"].to_numpy())
@@ -153,42 +120,17 @@ def test_changed_exactly_where_the_adjusted_interval_excludes_zero(seed, roles):
     count = max(passing, default=0)
     assert changed.sum() == count
     level = 0.05 * count / 5
-    draws = Draws.of(
-        resampled_means(
-            np.column_stack([np.array(other[v]) - np.array(base[v]) for v in "abcde"]), 800, seed
-        ),
-        0.05,
-    )
-    for k in range(5):
-        low, high = draws.interval(k, level)
-        assert changed[k] == (count > 0 and low is not None and (low > 0 or high < 0))
-
-
-def test_interval_is_that_of_all_sorted_means():
-    means = np.random.default_rng(0).permutation(np.arange(1.0, 1000.0))[:, None]  # 1 … 999
-    draws = Draws.of(means, 0.05)
-    # floor(0.05 · 1000 / 2) = 25: the 25th from either end.
-    assert draws.interval(0, 0.05) == (25.0, 975.0)
-    assert draws.interval(0, 0.002) == (1.0, 999.0)
-    assert draws.interval(0, 0.0001) == (None, None)
-    assert draws.p(0) == 2 / 1000
-
-
-def test_interval_covers_the_mean_about_as_often_as_it_says():
-    rng = np.random.default_rng(0)
-    differences = rng.normal(loc=0.3, size=(40, 400))  # 400 studies of 40 roles
-    draws = Draws.of(resampled_means(differences, 1000, 1), 0.05)
-    ends = [draws.interval(k, 0.05) for k in range(400)]
-    covered = np.mean([low <= 0.3 <= high for low, high in ends])
-    assert 0.90 <= covered <= 0.98
+    differences = np.column_stack([np.array(other[v]) - np.array(base[v]) for v in "abcde"])
+    low, high = Draws.of(RoleDraws.of(roles, 800, seed).means(differences), 0.05).interval(level)
+    assert changed.tolist() == [bool(count > 0 and (low[k] > 0 or high[k] < 0)) for k in range(5)]
 
 
 def test_a_condition_does_not_depend_on_the_others_tested():
     table = hand_worked()
     extra = table.filter(pl.col("condition") == "steered").with_columns(condition=pl.lit("more"))
     both = pl.concat([table, extra])
-    one = effects(table, provenance(table), ABCD, replicates=500).changes
-    two = effects(both, provenance(both), ABCD, replicates=500).changes
+    one = effects(table, provenance(table), ABCD, resamples=500).changes
+    two = effects(both, provenance(both), ABCD, resamples=500).changes
     columns = ("value", "mean_difference", "low", "high", "p")
     assert one.select(columns).equals(two.filter(pl.col("condition") == "steered").select(columns))
 
@@ -227,42 +169,12 @@ def test_errors_are_named():
         (lambda: effects(table.head(8), where, ABCD), "besides 'baseline'"),
         (lambda: effects(pl.concat([table, table.head(1)]), where, ABCD), "several of 'r0'"),
         (lambda: effects(table, where, ABCD, level=0.0), "level"),
-        (lambda: effects(table, where, ABCD, replicates=0), "replicates"),
+        (lambda: effects(table, where, ABCD, resamples=0), "resamples"),
         (lambda: effects(table.drop("condition"), where, ABCD), "column 'condition'"),
-        (lambda: between_roles(table, ABCD, reference="nobody"), "'nobody'"),
+        (lambda: effects(table, where, ABCD, interval_resamples=0), "interval resamples"),
+        (lambda: effects(table, where, ABCD, control_graphs=0), "control graphs"),
+        (lambda: effects(table, where, ABCD, control="none"), "relabelled, uniform"),
     ]
     for call, says in cases:
         with pytest.raises(InputError, match=says):
             call()
-
-
-def test_between_roles_hand_worked():
-    # Against r0: r1 differs in a and b, r2 in a and c, r3 in nothing.
-    scores = {"a": [0, 1, 1, 0], "b": [0, 1, 0, 0], "c": [0, 0, 1, 0], "d": [0, 0, 0, 0]}
-    found = between_roles(profiles({"baseline": scores}), ABCD, reference="r0")
-    rows = {
-        (r["value"], r["relation"]): (r["roles"], r["n"], r["share"], r["reason"])
-        for r in found.iter_rows(named=True)
-    }
-    assert rows["a", "expected"] == (2, 1, 0.5, None)  # b differs in one of r1, r2
-    assert rows["a", "possible"] == (2, 1, 0.5, None)  # c too
-    assert rows["a", "unexpected"] == (2, 1, 0.0, None)
-    assert rows["b", "unexpected"] == (1, 2, 0.5, None)  # a did, d did not
-    assert rows["b", "expected"] == (1, 0, None, "no descendants")
-    assert rows["d", "unexpected"] == (0, 3, None, "the value differs in no role")
-
-
-@given(graphs())
-def test_relations_hold_every_other_value_once(graph):
-    total = sum(mask.astype(int) for mask in relations(graph).values())
-    assert np.array_equal(total, 1 - np.eye(len(graph.names), dtype=int))
-
-
-def test_shares_leave_out_what_is_unknown():
-    differences = np.array([[1.0, 1.0, np.nan], [1.0, 0.0, np.nan], [0.0, 1.0, 1.0]])
-    everyone = ~np.eye(3, dtype=bool)
-    # a moved in rows 0 and 1: b in half of them, c unknown. b moved in rows 0, 2: a in one, c in its one.
-    assert response_shares(differences, everyone) == [0.5, 0.75, 0.5]
-    assert response_shares(np.zeros((2, 3)), everyone) == [None] * 3
-    assert [c.tolist() for c in sign_counts(differences - 0.5)] == [[2, 2, 1], [1, 1, 0], [0, 0, 0]]
-    assert set(relations(ABCD)) == set(Relation)

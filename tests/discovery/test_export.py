@@ -15,10 +15,10 @@ from discovery.export import (
     write_graph,
     write_graphml,
 )
-from discovery.graph import CausalGraph
+from discovery.graph import CausalGraph, GraphKind
 from discovery.pc import pc
 from engine.errors import InputError
-from tests.discovery.test_graph import graphs
+from tests.discovery.test_graph import either
 
 AWKWARD = ('a "quoted" & <b>', "50 % _x_", "déjà\\vu", "plain")
 GRAPH = CausalGraph.from_edges(AWKWARD, [(AWKWARD[1], AWKWARD[0])], [AWKWARD[1:3]], [AWKWARD[2:4]])
@@ -43,7 +43,7 @@ def test_every_format_is_written_and_reads_back(tmp_path):
 
 
 @settings(max_examples=25, deadline=None)
-@given(graphs())
+@given(either)
 def test_round_trips_of_any_graph(tmp_path_factory, graph):
     folder = tmp_path_factory.mktemp("graphs")
     write_graph(graph, folder, "g")
@@ -59,6 +59,37 @@ def test_frequencies_follow_the_direction_of_the_edge():
     assert edge["forward"] == pair["backward"]
     assert edge["backward"] == pair["forward"]
     assert edge["adjacent"] == pair["adjacent"]
+
+
+def test_circles_keep_their_end_in_every_text():
+    edges = [("b", "o->", "a"), ("b", "o-o", "c"), ("c", "--o", "d")]
+    graph = CausalGraph.from_kinds("abcd", edges, GraphKind.PAG)
+    dot = to_dot(graph)
+    assert dot.startswith("// pag")
+    assert '"b" -> "a" [dir=both, arrowtail=odot];' in dot
+    assert '"b" -> "c" [dir=both, arrowtail=odot, arrowhead=odot];' in dot
+    assert '"d" -> "c" [dir=back, arrowtail=odot];' in dot
+    latex = to_latex(graph)
+    assert r"b & $\circ\!\!\rightarrow$ & a &" in latex
+    assert r"d & $\circ\!\!{-}$ & c &" in latex
+
+
+def test_frequencies_of_circles_turn_with_the_edge():
+    row = {"a": "a", "b": "b", "replicates": 9, "adjacent": 0.9, "forward": 0.1, "backward": 0.2}
+    row |= {"undirected": 0.0, "bidirected": 0.0, "circle_forward": 0.3, "circle_backward": 0.15}
+    row |= {"circle_circle": 0.05, "circle_tail": 0.04, "tail_circle": 0.06, "absent": 0.1}
+    graph = CausalGraph.from_kinds("ab", [("b", "o->", "a")], GraphKind.PAG)
+    (edge,) = edge_rows(graph, pl.DataFrame([row]))
+    assert (edge["source"], edge["forward"], edge["backward"]) == ("b", 0.2, 0.1)
+    assert (edge["circle_forward"], edge["circle_backward"]) == (0.15, 0.3)
+    assert (edge["circle_tail"], edge["tail_circle"], edge["circle_circle"]) == (0.06, 0.04, 0.05)
+    assert r" & 0.90 & 0.15 & 0.05 \\" in to_latex(graph, pl.DataFrame([row]))
+
+
+def test_graph_files_without_a_kind_are_cpdags(tmp_path):
+    path = tmp_path / "g.json"
+    path.write_text('{"schema": "axiograph-graph/1", "values": ["a"], "edges": []}')
+    assert load_graph(path).kind is GraphKind.CPDAG
 
 
 def test_dot_is_read_by_a_dot_parser():

@@ -1,3 +1,4 @@
+import re
 import subprocess
 import sys
 
@@ -6,7 +7,7 @@ import pytest
 
 from discovery.bootstrap import bootstrap
 from discovery.figure import draw_graph
-from discovery.graph import CausalGraph
+from discovery.graph import CausalGraph, EdgeKind, GraphKind
 from discovery.pc import pc
 
 NAMES = [f"Preference for Order and Structure {k}" for k in range(17)]
@@ -37,6 +38,41 @@ def test_png_has_something_on_it(tmp_path):
     picture = imread(tmp_path / "g.png")
     assert min(picture.shape[:2]) > 800
     assert (picture[..., :3] < 0.5).any(axis=2).mean() > 0.002
+
+
+def circles_drawn(path) -> int:
+    """Open rings in an SVG: white fill and a coloured rim."""
+    text = path.read_text()
+    return len(re.findall(r"fill: #ffffff; stroke: #(?!222222)[0-9a-f]{6}; stroke-width: 1.4", text))
+
+
+def test_every_circle_of_a_pag_is_drawn_and_its_marks_are_explained(tmp_path):
+    edges = [("a", "o->", "b"), ("b", "o-o", "c"), ("c", "--o", "d"), ("a", "<->", "d"), ("b", "-->", "d")]
+    pag = CausalGraph.from_kinds("abcd", edges, GraphKind.PAG)
+    draw_graph(pag, tmp_path / "pag.svg")
+    text = (tmp_path / "pag.svg").read_text()
+    # Four on the edges, and one in each of the three lines of the legend that explain them.
+    assert circles_drawn(tmp_path / "pag.svg") == 4 + 3
+    assert "hidden common cause" in text
+    assert "conflicting" not in text
+    cpdag = CausalGraph.from_kinds("abcd", [edges[3], edges[4]])
+    draw_graph(cpdag, tmp_path / "cpdag.svg")
+    assert circles_drawn(tmp_path / "cpdag.svg") == 0
+    assert "conflicting arrowheads" in (tmp_path / "cpdag.svg").read_text()
+
+
+def test_circles_lie_on_their_edge_near_their_value():
+    from discovery.drawn_edges import _circles, _curve
+
+    start, end = np.array([1.0, 0.0]), np.array([-1.0, 0.0])  # opposite: the curve bends to one side
+    at_start, at_end = _circles(start, end, EdgeKind.CIRCLE_CIRCLE, radius=4.0)
+    points = _curve(start, end, np.linspace(0, 1, 800))
+    for spot, value in ((at_start, start), (at_end, end)):
+        assert np.linalg.norm(spot - value) == pytest.approx(9.5 / 72 / 4, abs=0.004)  # 6 + 7 / 2 points
+        assert np.linalg.norm(points - spot, axis=1).min() == 0
+    assert np.array_equal(_circles(start, end, EdgeKind.CIRCLE_FORWARD, 4.0), [at_start])
+    assert np.array_equal(_circles(start, end, EdgeKind.TAIL_CIRCLE, 4.0), [at_end])
+    assert _circles(start, end, EdgeKind.FORWARD, 4.0) == []
 
 
 @pytest.mark.parametrize("names", [[], ["a"], ["a", "b"], [f"v{k}" for k in range(45)]])

@@ -3,25 +3,38 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from discovery.graph import CausalGraph, EdgeKind, Endpoint, reachability, shd
+from discovery.graph import CausalGraph, EdgeKind, Endpoint, GraphKind, reachability, shd
 from engine.errors import InputError
 
 
 @st.composite
-def graphs(draw, max_values=6):
+def graphs(draw, max_values=6, kind=GraphKind.CPDAG):
     n = draw(st.integers(1, max_values))
     names = tuple(f"v{i}" for i in range(n))
     marks = np.zeros((n, n), np.uint8)
     ends = [(0, 0), (1, 2), (2, 1), (1, 1), (2, 2)]
+    if kind is GraphKind.PAG:
+        ends += [(3, 2), (2, 3), (3, 3), (3, 1), (1, 3)]
     for i in range(n):
         for j in range(i + 1, n):
             marks[i, j], marks[j, i] = draw(st.sampled_from(ends))
-    return CausalGraph(names, marks)
+    return CausalGraph(names, marks, kind)
 
 
-def walk(graph: CausalGraph, start: int, undirected: bool) -> set[int]:
+either = st.one_of(graphs(), graphs(kind=GraphKind.PAG))
+NOT_INTO_THE_START = {
+    EdgeKind.FORWARD,
+    EdgeKind.UNDIRECTED,
+    EdgeKind.CIRCLE_FORWARD,
+    EdgeKind.CIRCLE_CIRCLE,
+    EdgeKind.CIRCLE_TAIL,
+    EdgeKind.TAIL_CIRCLE,
+}
+
+
+def walk(graph: CausalGraph, start: int, possibly: bool) -> set[int]:
     """Reached from `start` by a plain search: the oracle for the closure."""
-    allowed = {EdgeKind.FORWARD} | ({EdgeKind.UNDIRECTED} if undirected else set())
+    allowed = NOT_INTO_THE_START if possibly else {EdgeKind.FORWARD}
     seen: set[int] = set()
     open_nodes = [start]
     while open_nodes:
@@ -79,14 +92,55 @@ def test_causal_learn_convention_agrees_with_its_own_api():
     assert set(theirs.find_bi_directed()) == {(2, 3), (3, 2)}
 
 
-@given(graphs())
+@given(either)
 def test_causal_learn_round_trip(graph):
-    assert CausalGraph.from_causal_learn(graph.names, graph.to_causal_learn()) == graph
+    assert CausalGraph.from_causal_learn(graph.names, graph.to_causal_learn(), graph.kind) == graph
 
 
-def test_circle_marks_of_a_pag_are_refused():
-    with pytest.raises(InputError, match=r"\[2\]"):
+def test_circles_agree_with_causal_learns_own_api():
+    from causallearn.graph.Edge import Edge
+    from causallearn.graph.Endpoint import Endpoint as End
+    from causallearn.graph.GeneralGraph import GeneralGraph
+    from causallearn.graph.GraphNode import GraphNode
+
+    nodes = [GraphNode(name) for name in "abcd"]
+    theirs = GeneralGraph(nodes)
+    theirs.add_edge(Edge(nodes[0], nodes[1], End.CIRCLE, End.ARROW))
+    theirs.add_edge(Edge(nodes[1], nodes[2], End.CIRCLE, End.CIRCLE))
+    theirs.add_edge(Edge(nodes[2], nodes[3], End.TAIL, End.CIRCLE))
+
+    ours = CausalGraph.from_causal_learn("abcd", theirs.graph, GraphKind.PAG)
+
+    assert ours.edges() == [
+        (0, EdgeKind.CIRCLE_FORWARD, 1),
+        (1, EdgeKind.CIRCLE_CIRCLE, 2),
+        (3, EdgeKind.CIRCLE_TAIL, 2),
+    ]
+    assert str(ours.edge_kind(2, 3)) == "--o"
+
+
+@given(either)
+def test_edges_and_kinds_say_all_of_a_graph(graph):
+    edges = [(graph.names[i], str(kind), graph.names[j]) for i, kind, j in graph.edges()]
+    assert len(edges) == graph.n_edges
+    assert CausalGraph.from_kinds(graph.names, edges, graph.kind) == graph
+    turned = [(j, EdgeKind.of(*reversed(EdgeKind(kind).ends)), i) for i, kind, j in edges]
+    assert CausalGraph.from_kinds(graph.names, turned, graph.kind) == graph
+
+
+def test_kinds_of_graph_are_not_one_another():
+    cpdag, pag = CausalGraph.empty("ab"), CausalGraph.empty("ab", GraphKind.PAG)
+    assert cpdag != pag
+    assert pag.reordered("ba").kind is GraphKind.PAG
+    with pytest.raises(InputError, match="a cpdag and a pag"):
+        shd(cpdag, pag)
+
+
+def test_circles_are_refused_in_a_cpdag_and_unknown_marks_anywhere():
+    with pytest.raises(InputError, match="circles, which only a PAG has"):
         CausalGraph.from_causal_learn("ab", np.array([[0, 2], [1, 0]]))
+    with pytest.raises(InputError, match=r"\[5\]"):
+        CausalGraph.from_causal_learn("ab", np.array([[0, 5], [1, 0]]), GraphKind.PAG)
 
 
 def test_descendants_hand_worked():
@@ -107,6 +161,19 @@ def test_bidirected_edges_lead_nowhere():
     assert not graph.possible_descendants().any()
 
 
+def test_descendants_in_a_pag_hand_worked():
+    # a o→ b → c, c ↔ d, c o–o e, f o– e: an arrowhead at the start ends a path, a circle does not.
+    edges = [("a", "o->", "b"), ("b", "-->", "c"), ("c", "<->", "d"), ("c", "o-o", "e"), ("f", "o--", "e")]
+    graph = CausalGraph.from_kinds("abcdef", edges, GraphKind.PAG)
+    definite, possible = graph.definite_descendants(), graph.possible_descendants()
+    assert [[graph.names[k] for k in np.flatnonzero(row)] for row in definite] == [
+        [], ["c"], [], [], [], [],
+    ]  # fmt: skip
+    assert [[graph.names[k] for k in np.flatnonzero(row)] for row in possible] == [
+        ["b", "c", "e", "f"], ["e", "f"], ["e", "f"], [], ["c", "f"], ["c", "e"],
+    ]  # fmt: skip
+
+
 def test_cycle_is_reported_and_its_members_are_mutually_possible():
     graph = CausalGraph.from_edges("abcd", [("a", "b"), ("b", "c"), ("c", "a"), ("c", "d")])
     assert graph.cycles() == [("a", "b", "c")]
@@ -116,7 +183,7 @@ def test_cycle_is_reported_and_its_members_are_mutually_possible():
     assert definite[:3, 3].all()
 
 
-@given(graphs())
+@given(either)
 def test_descendants_agree_with_a_search(graph):
     definite, possible = graph.definite_descendants(), graph.possible_descendants()
     assert not (definite & possible).any()
@@ -127,7 +194,7 @@ def test_descendants_agree_with_a_search(graph):
         assert set(np.flatnonzero(possible[i])) == (maybe - reached - {i}) | (mutual - {i})
 
 
-@given(graphs(), st.randoms(use_true_random=False))
+@given(either, st.randoms(use_true_random=False))
 def test_relabelling_changes_nothing_but_the_order(graph, random):
     order = list(graph.names)
     random.shuffle(order)

@@ -4,7 +4,7 @@ import pytest
 from discovery.bootstrap import bootstrap
 from discovery.discover import discover
 from discovery.graph import CausalGraph
-from discovery.knowledge import Knowledge
+from discovery.knowledge import Knowledge, with_design
 from discovery.pc import pc, pc_causal_learn
 from engine.errors import InputError
 from tests.discovery.oracle import linear, paper_scores
@@ -95,3 +95,17 @@ def test_discover_uses_it_and_knows_constant_values():
 def test_knowledge_of_a_value_and_itself_is_refused():
     with pytest.raises(InputError, match="two values"):
         pc(CHAIN, "abc", 0.05, Knowledge(forbidden=frozenset({("a", "a")})))
+
+
+def test_with_design_nothing_causes_an_indicator_and_indicators_are_never_adjacent():
+    given = Knowledge(required=frozenset({("a", "b")}), tiers={"a": -1, "b": 0})
+    known = with_design(given, "abc", ["s", "t"])
+    apart, banned, drawn = known.matrices("abcst")
+    assert apart[3, 4]
+    assert apart.sum() == 2
+    assert banned[:3, 3:].all()
+    assert not banned[3:, :3].any()
+    assert drawn[3:, :3].all()  # an edge between a value and an indicator leaves the indicator
+    assert (banned[1, 0], drawn[0, 1]) == (1, 1)  # what was known of the values still is
+    assert with_design(given, "abc", []) is given
+    assert with_design(None, "abc", []) is None

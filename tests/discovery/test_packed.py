@@ -1,25 +1,64 @@
 import numpy as np
 import pytest
 from hypothesis import given
-from hypothesis import strategies as st
 
-from discovery.graph import CausalGraph
+from discovery.graph import CausalGraph, GraphKind
 from discovery.packed import PackedGraphs
 from engine.errors import InputError
-from tests.discovery.test_graph import graphs
+from tests.discovery.test_graph import either, graphs
 
 
 def pack(found: list[CausalGraph]) -> PackedGraphs:
     n = len(found[0].names)
     marks = np.stack([graph.marks for graph in found])
     ones = np.ones((len(found), n), dtype=bool)
-    return PackedGraphs.pack(found[0].names, marks, ones, ones[:, 0])
+    return PackedGraphs.pack(found[0].names, marks, ones, ones[:, 0], found[0].kind)
 
 
-@given(st.lists(graphs(), min_size=1, max_size=5))
-def test_packing_keeps_every_mark(found):
-    for graph in found:
-        assert pack([graph]).graph(0) == graph
+@given(either)
+def test_packing_keeps_every_mark(graph):
+    packed = PackedGraphs.join(graph.names, [pack([graph, graph]), pack([graph])])
+    assert packed.kind is graph.kind
+    assert [packed.graph(k) for k in range(3)] == [graph] * 3
+
+
+def test_four_bits_a_pair_of_a_pag_hand_worked():
+    # Pairs ab, ac, bc: marks 2, 0, 1 at the second and 3, 0, 1 at the first. Low and high bits of the second
+    # 001 100, of the first 101 100.
+    graph = CausalGraph.from_kinds("abc", [("a", "o->", "b"), ("b", "---", "c")], GraphKind.PAG)
+    assert pack([graph]).edges.tolist() == [[0b00110010, 0b11000000]]
+
+
+@given(graphs(kind=GraphKind.PAG))
+def test_archives_of_pags_read_back(tmp_path_factory, graph):
+    path = tmp_path_factory.mktemp("packed") / "replicates.npz"
+    pack([graph]).save(path)
+    assert PackedGraphs.load(path).graph(0) == graph
+
+
+def test_archives_without_a_kind_hold_cpdags(tmp_path):
+    graph = CausalGraph.from_edges("abc", [("a", "b"), ("c", "a")])
+    packed = pack([graph])
+    path = tmp_path / "old.npz"
+    np.savez(path, names=np.array(packed.names), edges=packed.edges, present=packed.present, used=packed.used)
+    assert PackedGraphs.load(path).graph(0) == graph
+
+
+def test_arrays_that_do_not_fit_their_kind_are_refused(tmp_path):
+    packed = pack([CausalGraph.empty([f"v{k}" for k in range(6)])])
+    path = tmp_path / "x.npz"
+    arrays = {"edges": packed.edges, "present": packed.present, "used": packed.used}
+    np.savez(path, names=np.array(packed.names), kind=np.array("pag"), **arrays)
+    with pytest.raises(InputError, match="expected"):
+        PackedGraphs.load(path)
+
+
+def test_circles_in_a_cpdag_are_refused():
+    pag = CausalGraph.from_kinds("ab", [("a", "o-o", "b")], GraphKind.PAG)
+    with pytest.raises(InputError, match="circles"):
+        PackedGraphs.pack("ab", pag.marks[None], np.ones((1, 2), bool), np.ones(1, bool))
+    with pytest.raises(ValueError, match="too many values"):
+        PackedGraphs.join("ab", [pack([pag]), pack([CausalGraph.empty("ab")])])
 
 
 def test_three_bits_a_pair_hand_worked():

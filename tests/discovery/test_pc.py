@@ -3,7 +3,7 @@ import polars as pl
 import pytest
 
 from discovery.graph import CausalGraph
-from discovery.pc import constant_columns, pc, pc_causal_learn
+from discovery.pc import constant_columns, pc, pc_causal_learn, surrogate
 from engine.errors import InputError, RunError
 from tests.discovery.sem import cpdag_of, exact_data, weights_of
 
@@ -144,3 +144,60 @@ def test_singular_submatrix_with_fewer_rows_than_columns_is_named(engine):
 def test_bad_input_is_named(data, names, alpha, says):
     with pytest.raises(InputError, match=says):
         pc(data, names, alpha)
+
+
+def test_n_is_what_a_test_counts_not_the_rows():
+    data = RNG.normal(size=(60, 3)) @ RNG.normal(size=(3, 3))
+    repeated = np.tile(data, (11, 1))  # the same correlations from eleven times the rows
+    assert pc(repeated, "abc", n=60).graph == pc(data, "abc").graph
+    weak = exact_data(weights_of("ab", "ab", weight=0.12), rows=100)  # r = 0.12: z = 1.19 at 100, 3.8 at 1000
+    assert pc(weak, "ab").graph.n_edges == 0
+    assert pc(np.tile(weak, (10, 1)), "ab").graph.n_edges == 1
+    assert pc(np.tile(weak, (10, 1)), "ab", n=100).graph.n_edges == 0
+
+
+@pytest.mark.parametrize("engine", [pc, pc_causal_learn])
+def test_a_given_correlation_takes_the_place_of_the_datas(engine):
+    chain = exact_data(weights_of("abc", "ab", "bc"), rows=200)
+    noise = RNG.normal(size=(300, 3))
+    found = engine(noise, "abc", n=200, correlation=np.corrcoef(chain.T)).graph
+    assert found == CausalGraph.from_edges("abc", [], [("a", "b"), ("b", "c")])
+
+
+def test_nan_on_the_diagonal_excludes_a_column():
+    matrix = np.eye(3)
+    matrix[1] = matrix[:, 1] = np.nan
+    result = pc(RNG.normal(size=(50, 3)), "abc", correlation=matrix)
+    assert result.constant == ("b",)
+    assert result.graph.names == ("a", "c")
+
+
+@pytest.mark.parametrize(
+    ("matrix", "error", "says"),
+    [
+        (np.eye(2), InputError, r"shape \(3, 3\)"),
+        (np.array([[1, 0.5, 0], [0.4, 1, 0], [0, 0, 1]]), InputError, "symmetric"),
+        (np.array([[1, 2, 0], [2, 1, 0], [0, 0, 1.0]]), InputError, "within ±1"),
+        (np.array([[1, np.nan, 0], [np.nan, 1, 0], [0, 0, 1.0]]), RunError, "none for a and b"),
+    ],
+)
+def test_correlations_that_are_none(matrix, error, says):
+    with pytest.raises(error, match=says):
+        pc(RNG.normal(size=(50, 3)), "abc", correlation=matrix)
+
+
+def test_n_cannot_exceed_the_rows():
+    with pytest.raises(InputError, match="no more than the 50 rows"):
+        pc(RNG.normal(size=(50, 3)), "abc", n=51)
+
+
+def test_surrogate_rows_have_exactly_the_correlation():
+    matrix = np.corrcoef(RNG.normal(size=(30, 5)).T)
+    rows = surrogate(matrix, 7)
+    assert rows.shape == (7, 5)
+    assert np.allclose(np.corrcoef(rows.T), matrix, rtol=0, atol=1e-13)
+    assert np.array_equal(rows, surrogate(matrix, 7))
+    with pytest.raises(RunError, match="more rows than the 5 values"):
+        surrogate(matrix, 5)
+    with pytest.raises(RunError, match="positive definite"):
+        surrogate(np.array([[1, 1], [1, 1.0]]), 10)

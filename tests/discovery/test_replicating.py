@@ -8,12 +8,16 @@ from discovery.bootstrap import Resample, bootstrap
 from discovery.graph import CausalGraph
 from discovery.pc import pc, pc_causal_learn
 from discovery.replicating import Work
-from discovery.resample import child_rng, draw_rows
+from discovery.resample import Units, draw_many
 from tests.discovery.oracle import paper_scores
 
 
 def names_of(data: np.ndarray) -> tuple[str, ...]:
     return tuple(f"v{k}" for k in range(data.shape[1]))
+
+
+def products(data: np.ndarray) -> weighted.Products | None:
+    return weighted.products(data, Units.of(len(data), None, Resample.HALF_OF_ROLES))
 
 
 def replicates(data, engine, **chosen):
@@ -66,10 +70,9 @@ def test_weights_give_the_graphs_of_copied_rows(paper_data, resample):
     data = paper_scores(paper_data)
     names = names_of(data)
     made = Work(data, names, 0.05, resample, 3, pc).make(range(30))
-    z = weighted.standardised(data)
-    rows = np.stack([draw_rows(len(data), resample, child_rng(3, r)) for r in range(30)])
+    rows = draw_many(len(data), resample, 3, range(30))
     marks = np.zeros((30, 17, 17), np.uint8)
-    done = weighted.graphs(z, rows, 0.05, marks)
+    done = weighted.graphs(products(data), rows, rows.shape[1], 0.05, marks)
     assert done.mean() > 0.9  # the fast way is the one that is taken
     for r in range(30):
         copied = pc(data[rows[r]], names).graph.marks
@@ -77,14 +80,32 @@ def test_weights_give_the_graphs_of_copied_rows(paper_data, resample):
         assert not done[r] or np.array_equal(marks[r], copied)
 
 
-def test_weighted_gram_matrix_by_its_definition():
+def test_products_by_their_definition():
     rng = np.random.default_rng(0)
-    for rows in (1, 3, 8, 9, 50):
-        z = np.vstack([rng.normal(size=(9, rows)), np.ones(rows)])
-        weights = rng.integers(0, 3, size=rows).astype(float)
-        gram = np.zeros((9, 10))
-        weighted._gram(z, weights, np.empty(rows), gram)
-        assert np.allclose(gram, np.triu(z @ (weights[:, None] * z.T))[:9])
+    data, groups = rng.normal(3, 2, size=(12, 3)), np.array([0, 1, 2, 3, 0, 1, 2, 0, 0, 3, 3, 2])
+    found = weighted.products(data, Units.of(12, groups, Resample.HALF_OF_ROLES))
+    z = np.c_[(data - data.mean(axis=0)) / data.std(axis=0), np.ones(12)]
+    for role in range(4):
+        gram = z[groups == role].T @ z[groups == role]
+        pairs = [gram[i, j] for i in range(3) for j in range(i, 3)]
+        assert np.allclose(found.sums[role, :10], [*pairs, *gram[3]])
+    assert found.cells == 10
+    assert not found.sums[:, 10:].any()
+    assert not found.sums[4].any()
+
+
+@pytest.mark.parametrize(("units", "columns"), [(1, 3), (7, 8), (300, 40), (90, 2160)])
+def test_weighted_sums_by_their_definition(units, columns):
+    # The last two are gone through in several parts.
+    rng = np.random.default_rng(units)
+    rows = np.zeros((units + 1, (columns + 7) // 8 * 8))
+    rows[:-1, :columns] = rng.normal(size=(units, columns))
+    for drawn in (
+        rng.integers(0, units, (5, units)),
+        np.argsort(rng.random((4, units)))[:, : (units + 1) // 2],
+    ):
+        weights = np.stack([np.bincount(draw, minlength=units) for draw in drawn])
+        assert np.allclose(weighted.weighted_sums(rows, drawn), weights @ rows[:-1])
 
 
 @pytest.mark.parametrize(
@@ -96,11 +117,10 @@ def test_weighted_gram_matrix_by_its_definition():
 )
 def test_data_that_weights_do_not_suit_are_copied(spoil):
     data = spoil(np.random.default_rng(1).normal(size=(60, 4)))
-    assert weighted.standardised(data) is None
+    assert products(data) is None
     names = names_of(data)
     made = Work(data, names, 0.05, Resample.HALF_OF_ROLES, 0, pc).make(range(3))
-    for r in range(3):
-        rows = draw_rows(60, Resample.HALF_OF_ROLES, child_rng(0, r))
+    for r, rows in enumerate(draw_many(60, Resample.HALF_OF_ROLES, 0, range(3))):
         assert np.array_equal(made.marks[r], pc(data[rows], names).graph.marks)
 
 
@@ -109,11 +129,11 @@ def test_replicates_in_doubt_are_not_settled_by_weights():
     data = rng.normal(size=(40, 4))
     data[:, 3] = data[:, 0] - data[:, 1]  # collinear
     rows = np.stack([rng.permutation(40)[:20] for _ in range(5)])
-    assert not weighted.graphs(weighted.standardised(data), rows, 0.05, np.zeros((5, 4, 4), np.uint8)).any()
+    assert not weighted.graphs(products(data), rows, 20, 0.05, np.zeros((5, 4, 4), np.uint8)).any()
     data[:, 3] = 0.0
     data[39, 3] = 1.0  # constant in the rows before
     rows = np.stack([rng.permutation(39)[:20] for _ in range(5)])
-    assert not weighted.graphs(weighted.standardised(data), rows, 0.05, np.zeros((5, 4, 4), np.uint8)).any()
+    assert not weighted.graphs(products(data), rows, 20, 0.05, np.zeros((5, 4, 4), np.uint8)).any()
 
 
 @pytest.mark.parametrize("n_jobs", [2, 3])
