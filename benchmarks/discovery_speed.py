@@ -269,13 +269,16 @@ def _limit(corr: FloatArray, tests: int, seconds: float) -> list[str]:
         "",
         *_order_table(rows, orientation),
         "What bounds it, from the machine code: eight tests (a register) take 4 loads, 8 multiplications or "
-        "fused multiply-adds, 3 comparisons and 7 operations on masks. Only 12 of the up to 16 operations of "
-        "those 8 instructions count as work, the comparisons and masks none, and lanes of x's set and of the "
-        "padding do nothing: so about half of the peak is the most that this way of testing can reach, and "
-        "the rest up to there is the fixed cost of a set (see above), which 3 or 4 registers at orders 2 and "
-        "3 do not hide and one at higher orders even less. At order 1 there is little arithmetic: gathering "
-        "the correlations of 94 neighbours from rows all over the matrix, and uniting the separating sets of "
-        "the pairs removed.",
+        "fused multiply-adds, 3 comparisons and 7 operations on masks. The comparisons use the same units "
+        "as the arithmetic, and four of the eight arithmetic instructions count for one operation instead "
+        "of two: 12 of 22, so that a little over half of the peak of fused multiply-adds is the most that "
+        "this way of testing can reach. Of the registers' lanes a sixth is empty (padding, and the nodes of "
+        "the set itself). The rest is the fixed cost of a set (see above), to be borne by nine registers at "
+        "order 2, six at order 3 and two to four above. At order 1 there is little arithmetic: what counts "
+        "is gathering the correlations of 94 neighbours from rows all over the matrix, and uniting the "
+        "separating sets of the pairs that are removed. A pair is tested from both ends, and goes on being "
+        "tested until its order is done, as causal-learn unites all sets that separate it: a set tests all "
+        "y in its registers at once, so that leaving out some y would save nothing.",
         "",
     ]
 

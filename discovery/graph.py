@@ -288,8 +288,8 @@ def _draw(
 
 
 def _check_names(names: Sequence[str]) -> None:
-    repeated = sorted({name for name in names if names.count(name) > 1})
-    if repeated:
+    if len(set(names)) < len(names):
+        repeated = sorted({name for name in names if names.count(name) > 1})
         raise InputError("graph", "distinct value names", f"{repeated} more than once", "Rename the values.")
 
 

@@ -198,8 +198,8 @@ def check_input(data: FloatArray, names: Sequence[str], alpha: float, n: int | N
             f"{independent}",
             "Ask more roles; 100 or more are useful.",
         )
-    bad = [name for k, name in enumerate(names) if not np.isfinite(data[:, k]).all()]
-    if bad:
+    if not np.isfinite(data).all():
+        bad = [name for k, name in enumerate(names) if not np.isfinite(data[:, k]).all()]
         raise InputError(
             "scores",
             "finite numbers",

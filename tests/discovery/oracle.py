@@ -2,7 +2,7 @@
 
 import warnings
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -80,10 +80,12 @@ def causal_learn(data: np.ndarray, alpha: float) -> np.ndarray | None:
     return CausalGraph.from_causal_learn(names, found.G.graph).marks
 
 
-def datasets(count: int, seed: int, paper: Path | None = None) -> Iterator[tuple[str, np.ndarray, float]]:
+def datasets(
+    numbers: Iterable[int], seed: int, paper: Path | None = None
+) -> Iterator[tuple[str, np.ndarray, float]]:
     """(kind, data, alpha), each from its own child seed; 3 to 40 columns, 20 to 5,000 rows."""
     answers = None if paper is None else paper_scores(paper)
-    for k in range(count):
+    for k in numbers:
         rng = np.random.default_rng([seed, k])
         kind = KINDS[k % len(KINDS)] if answers is not None else KINDS[k % (len(KINDS) - 1)]
         alpha = float(rng.choice(ALPHAS))

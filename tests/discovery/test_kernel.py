@@ -11,7 +11,7 @@ from tests.discovery.sem import cpdag_of
 
 
 def test_kernel_is_causal_learn_on_150_data_sets(paper_data):
-    seen = compare(datasets(150, seed=1, paper=paper_data))
+    seen = compare(datasets(range(150), seed=1, paper=paper_data))
     print(seen)
     assert seen.unexplained == []
     assert seen.raising > 0
@@ -19,9 +19,15 @@ def test_kernel_is_causal_learn_on_150_data_sets(paper_data):
     assert seen.decided_exactly > 0
 
 
+def test_the_closure_is_made_anew_when_an_arrow_is_drawn_again(paper_data):
+    # Found among 6,000 data sets: those in which it makes a difference from which arrow on it is kept.
+    seen = compare(datasets([151, 4447, 4473, 4684, 5082], seed=77, paper=paper_data))
+    assert seen.differing == 0
+
+
 @pytest.mark.slow
 def test_kernel_is_causal_learn_on_2000_data_sets(paper_data):
-    seen = compare(datasets(2000, seed=2, paper=paper_data))
+    seen = compare(datasets(range(2000), seed=2, paper=paper_data))
     print(seen)
     assert seen.unexplained == []
 

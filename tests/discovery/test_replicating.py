@@ -108,6 +108,20 @@ def test_weighted_sums_by_their_definition(units, columns):
         assert np.allclose(weighted.weighted_sums(rows, drawn), weights @ rows[:-1])
 
 
+def test_rank_is_clear_where_the_trace_of_the_inverse_is_small():
+    # The trace is 4 + 2 / (1 − (1 − gap)²), about 4 + 1 / gap, and may be up to 1e10.
+    for gap, clear in ((1e-2, True), (1e-9, True), (1e-11, False)):
+        corr = np.eye(6)
+        corr[0, 1] = corr[1, 0] = 1 - gap
+        assert weighted._of_full_rank(corr, 100.0, np.empty((6, 6))) == clear
+        assert weighted._of_full_rank(corr, 6.0, np.empty((6, 6)))  # not asked with so few rows
+    rng = np.random.default_rng(0)
+    corr = np.corrcoef(rng.normal(size=(7, 40)))
+    root = np.empty((7, 7))
+    weighted._of_full_rank(corr, 100.0, root)
+    assert weighted._trace_of_inverse(root) == pytest.approx(np.trace(np.linalg.inv(corr)))
+
+
 @pytest.mark.parametrize(
     "spoil",
     [
