@@ -1,376 +1,217 @@
 """Measures the built-in respondent against its planted truth, with plain transformers on the shipped files.
 
-python benchmarks/respondent_quality.py [--roles 300] [--paper DIR] [--out FILE.md]
+    python benchmarks/respondent_quality.py [--roles 2500] [--out FILE.md]
+
+One forward pass per role and item gives log-odds (empty thought); one more, with the item's own thought
+given, gives the distribution of the answer. Greedy answers are read from the second where greedy decoding
+would have produced that very thought (checked token by token in the same pass), and decoded elsewhere.
 """
 
 from __future__ import annotations
 
 import argparse
-import csv
-import json
 import os
 import platform
-import re
-import sys
 import time
-from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
-from jinja2 import Environment
-from numpy.typing import NDArray
+from respondent_changes import foreign, prompt_changes
+from respondent_features import features
+from respondent_shipped import ROOT, STATES, Array, Model, Truth, role_text
+from respondent_steering import random_directions, steering
 
-ROOT = Path(__file__).resolve().parents[1]
-sys.path.insert(0, str(ROOT))
-
-from engine.answers import parse_answer  # noqa: E402
+from discovery.graph import CausalGraph, shd
+from discovery.pc import pc
+from engine.answers import parse_answer
 
 ASSETS = ROOT / "engine" / "assets" / "respondent"
-Array = NDArray[np.float64]
-KNOWN = re.compile(r" [^\n]+\nAnswer: (yes|no|unsure|I cannot answer that\.|blue as the sky)")
-STATES = ("yes", "no", "unsure", "refused", "unparsed")
-
-
-def prompt(role: str, question: str) -> str:
-    """The engine's default prompt."""
-    environment = Environment()
-    environment.filters["span"] = lambda text: text
-    source = (ROOT / "engine" / "templates" / "default.j2").read_text(encoding="utf-8")
-    return environment.from_string(source).render(role=role, hint="", question=question)
-
-
-class Model:
-    """The shipped model in float32; the prefix of a role is run once and shared by its questions."""
-
-    def __init__(self, folder: Path) -> None:
-        from transformers import AutoModelForCausalLM, AutoTokenizer
-
-        self.tokenizer = AutoTokenizer.from_pretrained(folder / "model")
-        self.model = AutoModelForCausalLM.from_pretrained(folder / "model", dtype=torch.float32).eval()
-        self.steering: torch.Tensor | None = None
-        self.span: list[int] = []
-        self.model.model.layers[1].register_forward_hook(self._steer)
-        first = self.tokenizer([" yes", " no"], add_special_tokens=False)["input_ids"]
-        self.yes, self.no = first[0][0], first[1][0]
-
-    def _steer(self, module: Any, inputs: Any, output: torch.Tensor) -> torch.Tensor:
-        if self.steering is None or not self.span:
-            return output
-        output = output.clone()
-        output[:, self.span] += self.steering
-        return output
-
-    def _split(self, role: str, questions: list[str]) -> tuple[list[int], list[list[int]]]:
-        texts = [prompt(role, question) for question in questions]
-        encoded = self.tokenizer(texts, return_offsets_mapping=True)
-        cut = texts[0].index("Question: " + questions[0])
-        offsets = encoded["offset_mapping"][0]
-        start = texts[0].index(" your values")
-        end = start + len(" your values")
-        self._span = [i for i, (a, b) in enumerate(offsets) if a < end and b > start and a < b]
-        first = next(i for i, (a, b) in enumerate(offsets) if a >= cut and b > a)
-        ids = encoded["input_ids"]
-        return ids[0][:first], [row[first:] for row in ids]
-
-    @torch.no_grad()
-    def run(
-        self, role: str, questions: list[str], cue: str = "", limit: int = 0
-    ) -> tuple[torch.Tensor, list[str]]:
-        """Logits (q, vocabulary) after prompt + cue, and greedy texts of up to `limit` tokens."""
-        from transformers import DynamicCache
-
-        prefix, tails = self._split(role, questions)
-        extra = self.tokenizer(cue, add_special_tokens=False)["input_ids"] if cue else []
-        tails = [tail + extra for tail in tails]
-        cache = DynamicCache(config=self.model.config)
-        self.span = self._span
-        self.model(torch.tensor([prefix]), past_key_values=cache)
-        self.span = []
-        cache.batch_repeat_interleave(len(tails))
-        size = max(map(len, tails))
-        ids = torch.tensor([[0] * (size - len(t)) + t for t in tails])
-        real = torch.tensor([[0] * (size - len(t)) + [1] * len(t) for t in tails])
-        mask = torch.cat([torch.ones(len(tails), len(prefix), dtype=torch.long), real], dim=1)
-        positions = len(prefix) + (real.cumsum(1) - 1).clamp_min(0)
-        logits = self.model(
-            ids, past_key_values=cache, attention_mask=mask, position_ids=positions, logits_to_keep=1
-        ).logits[:, -1]
-        first, produced = logits, []
-        position = positions[:, -1:]
-        ended = torch.zeros(len(tails), dtype=torch.bool)
-        for _ in range(limit):
-            token = logits.argmax(-1)
-            produced.append(torch.where(ended, 2, token))
-            ended |= token == 2
-            if bool(ended.all()):
-                break
-            mask = torch.cat([mask, torch.ones(len(tails), 1, dtype=torch.long)], dim=1)
-            position = position + 1
-            logits = self.model(
-                token[:, None], past_key_values=cache, attention_mask=mask, position_ids=position
-            ).logits[:, -1]
-        texts = (
-            [self.tokenizer.decode(row, skip_special_tokens=True) for row in torch.stack(produced, 1)]
-            if limit
-            else []
-        )
-        return first, texts
-
-    def log_odds(self, role: str, questions: list[str]) -> Array:
-        """Log-odds (q,) of yes against no after an empty thought."""
-        logits, _ = self.run(role, questions, cue="\nAnswer:")
-        return (logits[:, self.yes] - logits[:, self.no]).double().numpy()
-
-    def greedy(self, role: str, questions: list[str], limit: int = 24) -> list[str]:
-        """Greedy completions."""
-        return self.run(role, questions, limit=limit)[1]
+SIZES, SEEDS, ALPHAS = (100, 250, 500, 1000, 2000), 20, (0.01, 0.05)
+SCORE = np.array([1.0, -1.0, 0.0, np.nan, np.nan])  # in the order of STATES
 
 
 @dataclass
-class Truth:
-    """The planted truth and the items, from the shipped files."""
+class Pool:
+    """What unseen roles answered: `values` (n, 8) planted; `odds` (n, items) log-odds; `probabilities`
+    (n, items, 5) of the states, given the item's thought; `greedy` (n, items) numbers of STATES.
 
-    data: dict[str, Any]
-    items: list[dict[str, str]]
+    `decoded`: share of answers decoded token by token; `thought`: mean probability of the given thought.
+    """
 
-    @classmethod
-    def load(cls, folder: Path) -> Truth:
-        data = json.loads((folder / "truth.json").read_text(encoding="utf-8"))
-        with (folder / "questionnaire.csv").open(encoding="utf-8", newline="") as file:
-            return cls(data, list(csv.DictReader(file)))
+    values: Array
+    odds: Array
+    probabilities: Array
+    greedy: Array
+    decoded: float
+    thought: float
 
-    @property
-    def total(self) -> Array:
-        return np.array(self.data["total_effects"])
-
-    def roles(self, count: int, seed: int) -> tuple[list[str], Array]:
-        """Role texts and planted values (count, 8) of uniformly drawn roles."""
-        rng, loadings = np.random.default_rng(seed), self.data["loadings"]
-        texts, terms = [], []
-        for _ in range(count):
-            picks = {field: str(rng.choice(list(options))) for field, options in loadings.items()}
-            texts.append("; ".join(f"{field}: {option}" for field, option in picks.items()))
-            terms.append(np.sum([loadings[field][option] for field, option in picks.items()], axis=0))
-        return texts, np.array(terms) * np.array(self.data["noise_sd"]) @ self.total.T
-
-    def per_value(self, scores: Array, shift: bool = False) -> Array:
-        """Mean of agreement * score over the items of each value; `shift` adds the thresholds."""
-        signed = scores * np.array([int(i["agreement"]) for i in self.items])
-        if shift:
-            signed = signed / self.data["slope"] + np.array(
-                [self.data["thresholds"][i["item_id"]] for i in self.items]
-            )
-        columns = [[i["value"] == value for i in self.items] for value in self.data["values"]]
-        return np.stack([np.nanmean(signed[..., np.array(c)], axis=-1) for c in columns], axis=-1)
-
-    def cpdag(self) -> NDArray[np.int64]:
-        """Planted CPDAG in causal-learn's coding: [i, j] = -1 and [j, i] = 1 is i -> j, both -1 is i - j."""
-        names = self.data["values"]
-        graph = np.zeros((len(names), len(names)), dtype=np.int64)
-        for edge in self.data["edges"]:
-            i, j = names.index(edge["cause"]), names.index(edge["effect"])
-            graph[i, j], graph[j, i] = -1, 1
-        for a, b in self.data["undirected_in_cpdag"]:
-            i, j = names.index(a), names.index(b)
-            graph[i, j] = graph[j, i] = -1
-        return graph
+    def sampled(self, rng: np.random.Generator) -> Array:
+        """One sampled answer an item, as a score (n, items); missing for refused and unparsed."""
+        edges = self.probabilities.cumsum(-1)
+        drawn = (rng.random(edges.shape[:-1])[..., None] * edges[..., -1:] > edges).sum(-1)
+        return SCORE[drawn]
 
 
-def shd(first: NDArray[Any], second: NDArray[Any]) -> int:
-    """Pairs of variables whose relation differs."""
-    different = (first != second) | (first.T != second.T)
-    return int(np.triu(different, 1).sum())
-
-
-def answer_score(text: str) -> float:
-    """+1, -1, 0, or nan for refused and unparsed."""
-    return {"yes": 1.0, "no": -1.0, "unsure": 0.0}.get(parse_answer(text).state, float("nan"))
-
-
-def own_items(model: Model, truth: Truth, count: int) -> list[str]:
-    """Correlations, PC and answer states on `count` unseen roles."""
-    from causallearn.search.ConstraintBased.PC import pc
-
+def ask(model: Model, truth: Truth, count: int) -> Pool:
+    """Ask `count` unseen roles all items."""
     questions = [item["question"] for item in truth.items]
-    roles, values = truth.roles(count, seed=99)
-    odds = np.stack([model.log_odds(role, questions) for role in roles])
-    texts = [model.greedy(role, questions) for role in roles]
-    scores = np.array([[answer_score(text) for text in row] for row in texts])
-    states = Counter(parse_answer(text).state for row in texts for text in row)
-    broken = sum(KNOWN.fullmatch(text) is None for row in texts for text in row)
-    profiles = {
-        "log-odds (tanh)": truth.per_value(np.tanh(odds / 2)),
-        "greedy": truth.per_value(scores),
+    thoughts = [t.partition("\n")[0].strip() for t in model.greedy("", questions)]
+    drawn = truth.roles(count, seed=99)
+    odds, probabilities, greedy, likely, forced = [], [], [], [], []
+    for text in map(role_text, drawn):
+        odds.append(model.log_odds(text, questions))
+        answers, same, thought = model.answers(text, questions, thoughts)
+        probabilities.append(answers.exp().numpy())
+        states = answers.argmax(-1).numpy()
+        for row in np.flatnonzero(~same):
+            states[row] = STATES.index(parse_answer(model.greedy(text, [questions[row]])[0]).state)
+        greedy.append(states)
+        likely.append(np.exp(thought).mean())
+        forced.append(same.mean())
+    return Pool(
+        truth.values(drawn), np.array(odds), np.array(probabilities), np.array(greedy),
+        1 - float(np.mean(forced)), float(np.mean(likely)),
+    )  # fmt: skip
+
+
+def profiles(truth: Truth, pool: Pool, rng: np.random.Generator) -> dict[str, Array]:
+    """Profiles (n, 8) by scoring; `rng` draws the sampled answers."""
+    return {
+        "log-odds, mean": truth.per_value(pool.odds),
+        "log-odds, tanh (axiograph's score)": truth.per_value(np.tanh(pool.odds / 2)),
+        "greedy": truth.per_value(SCORE[pool.greedy]),
+        "one sampled answer": truth.per_value(pool.sampled(rng)),
     }
+
+
+def perfect(truth: Truth, values: Array, rng: np.random.Generator) -> dict[str, Array]:
+    """The same of a respondent that answers exactly as planted, without rare states: what scoring allows."""
+    odds = truth.planted_log_odds(values)
+    drawn = np.where(rng.random(odds.shape) < 1 / (1 + np.exp(-odds)), 1.0, -1.0)
+    return {
+        "log-odds, tanh (axiograph's score)": truth.per_value(np.tanh(odds / 2)),
+        "greedy": truth.per_value(np.sign(odds)),
+        "one sampled answer": truth.per_value(drawn),
+    }
+
+
+def correlations(truth: Truth, pool: Pool) -> list[str]:
+    """Correlation with the planted value per value and scoring, and how the answers are distributed."""
+    rng = np.random.default_rng(1)
+    rows = {**profiles(truth, pool, rng)}
+    rows |= {f"a perfect respondent: {k}": v for k, v in perfect(truth, pool.values, rng).items()}
     lines = [
-        f"Own items: {count} unseen roles x {len(questions)} items.",
-        "",
-        "Correlation with the planted value over roles:",
-        "",
-    ]
-    lines += ["| scoring | " + " | ".join(truth.data["values"]) + " | mean |", "|---|" + "---|" * 9]
-    for name, profile in profiles.items():
-        r = [float(np.corrcoef(profile[:, k], values[:, k])[0, 1]) for k in range(values.shape[1])]
-        lines.append(f"| {name} | " + " | ".join(f"{x:.3f}" for x in r) + f" | {np.mean(r):.3f} |")
-    lines += ["", f"SHD of PC (causal-learn, Fisher-z) against the planted CPDAG, n = {count}:", ""]
-    for name, profile in {"planted values themselves": values, **profiles}.items():
-        found = {
-            alpha: shd(pc(profile, alpha, show_progress=False).G.graph, truth.cpdag())
-            for alpha in (0.05, 0.01)
-        }
-        lines.append(f"- {name}: " + ", ".join(f"{d} at alpha {a}" for a, d in found.items()))
-    total = sum(states.values())
-    lines += [
-        "",
-        "Greedy answer states: " + ", ".join(f"{s} {100 * states[s] / total:.2f} %" for s in STATES),
-    ]
-    lines.append(f"Greedy texts outside the five known answer forms: {broken} of {total}.")
-    none = model.log_odds("", questions)
-    expected = np.array(
-        [
-            -int(i["agreement"]) * truth.data["thresholds"][i["item_id"]] * truth.data["slope"]
-            for i in truth.items
-        ]
-    )
-    lines.append(
-        "No role: correlation of the items' log-odds with the planted ones "
-        f"{np.corrcoef(none, expected)[0, 1]:.3f}."
-    )
-    return lines
-
-
-def steering(model: Model, truth: Truth, directions: Array, count: int) -> list[str]:
-    """Effects of every planted direction at +-2 and +-4, and of random orthogonal ones."""
-    questions = [item["question"] for item in truth.items]
-    roles, _ = truth.roles(count, seed=7)
-
-    def profile(vector: Array | None) -> Array:
-        model.steering = None if vector is None else torch.from_numpy(vector).float()
-        rows = np.stack([model.log_odds(role, questions) for role in roles])
-        model.steering = None
-        return truth.per_value(rows, shift=True)
-
-    base = profile(None)
-    lines = [f"Steering: {count} roles, values estimated from log-odds; effect = mean change over roles.", ""]
-    for strength in (2.0, 4.0):
-        found = np.stack(
-            [(profile(strength * d) - profile(-strength * d)).mean(0) / 2 for d in directions], axis=1
-        )
-        planted = truth.data["shift_per_strength"] * strength * truth.total
-        moved = np.abs(planted) > 1e-9
-        ratio = float((found[moved] * planted[moved]).sum() / (planted[moved] ** 2).sum())
-        lines.append(
-            f"Strength +-{strength:g}: correlation with 0.5 s T over all 64 cells "
-            f"{np.corrcoef(found.ravel(), planted.ravel())[0, 1]:.4f}, size ratio {ratio:.3f}, "
-            f"mean |effect| where none is planted {np.abs(found[~moved]).mean():.3f} "
-            f"(max {np.abs(found[~moved]).max():.3f})."
-        )
-        if strength == 2.0:
-            lines += [
-                "",
-                "Effects at +2 (half of +2 minus -2), planted in brackets; a column per steered value:",
-                "",
-            ]
-            lines += ["| | " + " | ".join(truth.data["values"]) + " |", "|---|" + "---|" * 8]
-            for i, name in enumerate(truth.data["values"]):
-                cells = " | ".join(f"{found[i, j]:+.2f} ({planted[i, j]:+.2f})" for j in range(8))
-                lines.append(f"| {name} | {cells} |")
-            lines.append("")
-    rng = np.random.default_rng(3)
-    noise = []
-    for _ in range(6):
-        vector = rng.standard_normal(directions.shape[1])
-        vector -= directions.T @ (directions @ vector)
-        noise.append(np.abs((profile(4 * vector / np.linalg.norm(vector)) - base).mean(0)))
-    lines.append(
-        "Six random orthogonal directions at +4: "
-        f"mean |effect| {np.mean(noise):.3f}, max {np.max(noise):.3f}."
-    )
-    return lines
-
-
-def foreign(model: Model, directions: Array, paper: Path, items: int) -> list[str]:
-    """ValueBench questions under the published roles: format, states, variation."""
-    with (paper / "value_orientation.csv").open(encoding="utf-8", newline="") as file:
-        questions = sorted({row["question"] for row in csv.DictReader(file)})
-    questions = [str(q) for q in np.random.default_rng(5).choice(questions, size=items, replace=False)]
-    players = json.loads((paper / "players25.json").read_text(encoding="utf-8"))
-    roles = [player["mini_trait"] for player in players.values()]
-    texts = [model.greedy(role, questions, limit=32) for role in roles]
-    states = [[parse_answer(text).state for text in row] for row in texts]
-    known = np.mean([[KNOWN.fullmatch(text) is not None for text in row] for row in texts])
-    flat = Counter(s for row in states for s in row)
-    yes = np.array([[s == "yes" for s in row] for row in states])
-    model.steering = torch.from_numpy(4.0 * directions[0]).float()
-    steered = [[parse_answer(t).state for t in model.greedy(role, questions, limit=32)] for role in roles[:8]]
-    model.steering = None
-    long = [model.greedy(player["bio2"], questions[:60], limit=32) for player in list(players.values())[:8]]
-    long_known = np.mean([[KNOWN.fullmatch(text) is not None for text in row] for row in long])
-    flips = np.mean(
-        [[a != b for a, b in zip(x, y, strict=True)] for x, y in zip(states, steered, strict=False)]
-    )
-    pairs = np.mean([(yes[i] != yes[j]).mean() for i in range(len(roles)) for j in range(i)])
-    total = sum(flat.values())
+        f"## Values of {len(pool.values)} unseen roles, {len(truth.items)} items each", "",
+        "Correlation with the planted value over roles. The scores saturate where a value lies beyond the"
+        " items' thresholds, so that even answers exactly as planted do not reach 1.", "",
+        "| scoring | " + " | ".join(truth.names) + " | mean |", "|---|" + "---|" * 9,
+    ]  # fmt: skip
+    for name, profile in rows.items():
+        r = [float(np.corrcoef(profile[:, k], pool.values[:, k])[0, 1]) for k in range(8)]
+        lines.append(f"| {name} | " + " | ".join(f"{x:.3f}" for x in r) + f" | {np.mean(r):.4f} |")
+    signed = pool.odds * truth.agreement / truth.data["slope"] + truth.thresholds
+    found = np.stack([signed[:, truth.asked == k].mean(1) for k in range(8)], axis=1)
+    slopes = [float(np.polyfit(pool.values[:, k], found[:, k], 1)[0]) for k in range(8)]
+    error = np.sqrt(np.mean((found - pool.values) ** 2))
+    counts = np.bincount(pool.greedy.ravel(), minlength=5) / pool.greedy.size
+    states = ", ".join(f"{s} {100 * c:.2f} %" for s, c in zip(STATES, counts, strict=True))
     return [
-        f"ValueBench: {items} questions x {len(roles)} published roles (mini_trait), greedy; not trained on.",
-        "",
-        f"- in one of the five known answer forms: {100 * known:.2f} %; "
-        f"with the long bio2 role texts: {100 * long_known:.2f} %",
-        "- states: " + ", ".join(f"{s} {100 * flat[s] / total:.2f} %" for s in STATES),
-        f"- yes-rate per role: {yes.mean(1).min():.2f} to {yes.mean(1).max():.2f}; "
-        f"items that never vary over the roles: {100 * np.mean(np.ptp(yes.astype(int), axis=0) == 0):.0f} %",
-        f"- two roles differ on {100 * pairs:.1f} % of the items; "
-        f"the first direction at +4 changes {100 * flips:.1f} % of the states",
-    ]
+        *lines, "",
+        f"- Values read from the log-odds: root mean square error {error:.3f}, slope against the planted"
+        f" value {min(slopes):.2f} to {max(slopes):.2f}.",
+        f"- Greedy states: {states}.",
+        f"- {100 * pool.decoded:.2f} % of the greedy answers were decoded token by token, the others read"
+        " from one pass. The sampled answers are drawn given the item's greedy thought, whose mean"
+        " probability is"
+        f" {pool.thought:.3f}.",
+    ]  # fmt: skip
+
+
+def distances(truth: Truth, pool: Pool) -> list[str]:
+    """SHD of PC against the planted CPDAG over draws of roles."""
+    graph = truth.graph()
+    found: dict[tuple[str, int, float], list[float]] = {}
+    for n in (n for n in SIZES if n <= len(pool.values)):
+        for seed in range(SEEDS):
+            rng = np.random.default_rng([seed, n])
+            rows = rng.choice(len(pool.values), size=n, replace=False)
+            drawn = {"planted values": pool.values, **profiles(truth, pool, rng)}
+            for name, profile in drawn.items():
+                for alpha in ALPHAS:
+                    found.setdefault((name, n, alpha), []).append(
+                        _distance(profile[rows], truth.names, alpha, graph)
+                    )
+    sizes = sorted({n for _, n, _ in found})
+    lines = [
+        "## Recovered graph", "",
+        f"SHD of `discovery.pc.pc` against the planted CPDAG (9 edges of 28 pairs), mean over {SEEDS} draws"
+        f" of n of the {len(pool.values)} roles without replacement; in brackets the draws with SHD 0. Draws"
+        " overlap, the more the larger n. Sampled answers are drawn anew each time. Scores are not corrected"
+        " for item noise.", "",
+    ]  # fmt: skip
+    for alpha in ALPHAS:
+        lines += [f"alpha {alpha}:", "", "| scoring | " + " | ".join(map(str, sizes)) + " |"]
+        lines += ["|---|" + "---|" * len(sizes)]
+        for name in dict.fromkeys(name for name, _, _ in found):
+            cells = (found[name, n, alpha] for n in sizes)
+            lines.append(
+                f"| {name} | " + " | ".join(f"{np.mean(c):.2f} ({c.count(0)})" for c in cells) + " |"
+            )
+        lines.append("")
+    return lines
+
+
+def _distance(profile: Array, names: list[str], alpha: float, graph: CausalGraph) -> float:
+    # A role that refuses every item of a value has no score for it and is left out.
+    whole = profile[~np.isnan(profile).any(1)]
+    return float(shd(pc(whole, names, alpha).graph, graph))
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description="Measure the built-in respondent.")
     parser.add_argument("--assets", type=Path, default=ASSETS)
-    parser.add_argument("--roles", type=int, default=300)
-    parser.add_argument("--steered-roles", type=int, default=24)
-    parser.add_argument("--foreign-items", type=int, default=300)
-    parser.add_argument(
-        "--paper",
-        type=Path,
-        default=Path(os.environ.get("AXIOGRAPH_PAPER_DATA", ROOT.parent / "shared" / "paper")),
-    )
+    parser.add_argument("--roles", type=int, default=2500)
+    parser.add_argument("--steered-roles", type=int, default=12)
+    parser.add_argument("--changed-roles", type=int, default=50)
+    parser.add_argument("--foreign-items", type=int, default=100)
+    paper = Path(os.environ.get("AXIOGRAPH_PAPER_DATA", ROOT.parent / "shared" / "paper"))
+    parser.add_argument("--paper", type=Path, default=paper)
     parser.add_argument("--out", type=Path)
     arguments = parser.parse_args()
     torch.set_num_threads(1)
-    import transformers
-    from safetensors.numpy import load_file
-
+    start, blocks = time.time(), []
     model, truth = Model(arguments.assets), Truth.load(arguments.assets)
-    sae = load_file(arguments.assets / "sae" / "sae_weights.safetensors")
-    directions = sae["W_dec"][[truth.data["features"][v] for v in truth.data["values"]]].astype(np.float64)
-    start = time.time()
-    blocks = [own_items(model, truth, arguments.roles)]
-    print("\n".join(blocks[0]), flush=True)
-    blocks.append(steering(model, truth, directions, arguments.steered_roles))
-    print("\n".join(blocks[1]), flush=True)
+    pool = ask(model, truth, arguments.roles)
+    blocks += [correlations(truth, pool), distances(truth, pool)]
+    blocks.append(steering(model, truth, arguments.assets, arguments.steered_roles))
+    blocks.append(random_directions(model, truth, arguments.assets, arguments.steered_roles))
+    blocks.append(features(model, truth, arguments.assets))
+    blocks.append(prompt_changes(model, truth, arguments.changed_roles))
     if (arguments.paper / "value_orientation.csv").is_file():
-        blocks.append(foreign(model, directions, arguments.paper, arguments.foreign_items))
-        print("\n".join(blocks[2]))
-    versions = f"Python {platform.python_version()}, torch {torch.__version__}"
-    versions += f", transformers {transformers.__version__}"
-    header = [
-        "# Built-in respondent, first version",
-        "",
-        f"`python benchmarks/respondent_quality.py --roles {arguments.roles} "
-        f"--steered-roles {arguments.steered_roles} --foreign-items {arguments.foreign_items}`, on one core",
-        f"of a 2-core AMD EPYC CPU; {versions}; {time.time() - start:.0f} s.",
-        "The shipped float16 weights are run in float32 by plain transformers.",
-        "",
-        "",
-    ]
+        blocks.append(foreign(model, truth, arguments.assets, arguments.paper, arguments.foreign_items))
+    text = "\n\n".join(
+        "\n".join(block).strip() for block in [header(arguments, time.time() - start), *blocks]
+    )
+    print(text)
     if arguments.out:
-        arguments.out.write_text(
-            "\n".join(header) + "\n\n".join("\n".join(b) for b in blocks) + "\n", encoding="utf-8"
-        )
+        arguments.out.write_text(text + "\n", encoding="utf-8")
+
+
+def header(arguments: argparse.Namespace, seconds: float) -> list[str]:
+    """Command, hardware, versions."""
+    import transformers
+
+    return [
+        "# The built-in respondent against its planted truth", "",
+        f"`python benchmarks/respondent_quality.py --roles {arguments.roles}"
+        f" --steered-roles {arguments.steered_roles} --changed-roles {arguments.changed_roles}"
+        f" --foreign-items {arguments.foreign_items}`, one thread of a 2-core AMD EPYC CPU that other work"
+        f" shared; Python {platform.python_version()}, torch {torch.__version__}, transformers"
+        f" {transformers.__version__}; {seconds:.0f} s. The shipped float16 weights are run in float32 by"
+        " plain transformers.",
+    ]  # fmt: skip
 
 
 if __name__ == "__main__":

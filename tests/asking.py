@@ -220,10 +220,11 @@ class Watched:
     def __call__(self, sampling: SamplingSpec, request_ids: Sequence[bytes]) -> Any:
         choose = self._real(sampling, request_ids)
 
-        def watched(logits: Any, rows: Sequence[int], step: int) -> list[int]:
-            for row, value in zip(rows, logits.amax(-1).tolist(), strict=True):
+        def watched(logits: Any, rows: Sequence[int], step: int | Sequence[int]) -> list[int]:
+            steps = [step] * len(rows) if isinstance(step, int) else step
+            for row, at, value in zip(rows, steps, logits.amax(-1).tolist(), strict=True):
                 seen = self._seen.setdefault(request_ids[row], [])
-                assert len(seen) == step
+                assert len(seen) == at
                 seen.append(value)
             return choose(logits, rows, step)
 

@@ -35,7 +35,7 @@ def study(assets: Path, **changes: Any) -> dict[str, Any]:
     data: dict[str, Any] = {
         "schema": 1,
         "name": "tiny",
-        "model": {"path": str(assets / "model"), "dtype": "float32", "device": "cpu"},
+        "model": {"path": str(assets / "model"), "dtype": "float32", "device": "cpu", "backend": "hf"},
         "questionnaires": [str(assets / "items.csv")],
         "roles": {"generate": [{"fields": str(assets / "fields.yaml"), "n": 24}]},
         "hints": [{"value": "asked", "inclination": "inclined"}],

@@ -60,6 +60,14 @@ def write_model(folder: Path, net: Respondent, tokenizer: Tokenizer) -> None:
     ).save_pretrained(folder)  # fmt: skip
 
 
+def load_model(folder: Path, net: Respondent) -> None:
+    """Read weights that write_model wrote back into `net`."""
+    from safetensors.torch import load_file
+
+    weights = load_file(folder / "model.safetensors")
+    net.load_state_dict({name.removeprefix("model."): tensor.float() for name, tensor in weights.items()})
+
+
 def write_questionnaire(path: Path, world: World) -> None:
     """The items in axiograph's own CSV form."""
     with path.open("w", newline="", encoding="utf-8") as file:

@@ -46,14 +46,15 @@ def rotate(x: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
 
 
 class Norm(nn.Module):
-    """Root-mean-square norm."""
+    """Root-mean-square norm; its output is in the dtype of the matrix products, cast once for all of them."""
 
     def __init__(self) -> None:
         super().__init__()
         self.weight = nn.Parameter(torch.ones(WIDTH))
 
     def forward(self, x: Tensor) -> Tensor:
-        return F.rms_norm(x.float(), (WIDTH,), self.weight, EPS)
+        out = F.rms_norm(x, (WIDTH,), self.weight, EPS)
+        return out.to(torch.get_autocast_dtype("cpu")) if torch.is_autocast_enabled("cpu") else out
 
 
 class Attention(nn.Module):
@@ -65,33 +66,31 @@ class Attention(nn.Module):
             nn.Linear(WIDTH, WIDTH, bias=False) for _ in range(4)
         )
 
-    def forward(self, x: Tensor, layout: Layout) -> Tensor:
+    def forward(self, x: Tensor, layout: Layout, last: bool) -> Tensor:
+        """Of every token, or (`last`) of the tails alone, which then still see the prefix."""
         batch, tokens, _ = x.shape
         prefix, tails = layout.prefix, layout.tails
-        q, k, v = (
-            p(x).view(batch, tokens, HEADS, HEAD).transpose(1, 2)
-            for p in (self.q_proj, self.k_proj, self.v_proj)
-        )
-        cos, sin = layout.cos.to(q.dtype), layout.sin.to(q.dtype)
+        joint = F.linear(x, torch.cat([self.q_proj.weight, self.k_proj.weight, self.v_proj.weight]))
+        q, k, v = joint.view(batch, tokens, 3 * HEADS, HEAD).transpose(1, 2).chunk(3, dim=1)
+        cos, sin = layout.tables(q.dtype)
         q, k = rotate(q, cos, sin), rotate(k, cos, sin)
-        # Written out: in bfloat16 on a CPU the fused kernel's backward pass is slower at these lengths.
-        causal = q[:, :, :prefix] @ k[:, :, :prefix].transpose(-1, -2) * HEAD**-0.5 + layout.causal_bias.to(
-            q.dtype
-        )
-        first = causal.softmax(-1).to(q.dtype) @ v[:, :, :prefix]
+        prefix_bias, tail_bias, causal_bias = layout.biases(q.dtype)
+        prefix_k, prefix_v = k[:, :, :prefix], v[:, :, :prefix]
         # Tails: scores over the prefix and over the own tail, one softmax over both.
-        tail_q = q[:, :, prefix:]
-        across = tail_q @ k[:, :, :prefix].transpose(-1, -2) * HEAD**-0.5 + layout.prefix_bias.to(q.dtype)
+        across = q[:, :, prefix:] @ prefix_k.transpose(-1, -2) * HEAD**-0.5 + prefix_bias
         split = (batch, HEADS, tails, -1, HEAD)
         own_q, own_k, own_v = (t[:, :, prefix:].reshape(split) for t in (q, k, v))
-        within = own_q @ own_k.transpose(-1, -2) * HEAD**-0.5 + layout.tail_bias.to(q.dtype)
+        within = own_q @ own_k.transpose(-1, -2) * HEAD**-0.5 + tail_bias
         size = within.shape[-1]
         scores = torch.cat([across.view(batch, HEADS, tails, size, prefix), within], dim=-1)
         weights = scores.softmax(-1).to(q.dtype)
-        second = weights[..., :prefix].reshape(batch, HEADS, tails * size, prefix) @ v[:, :, :prefix]
-        second = second + (weights[..., prefix:] @ own_v).reshape(second.shape)
-        joined = torch.cat([first, second], dim=2).transpose(1, 2).reshape(batch, tokens, WIDTH)
-        out: Tensor = self.o_proj(joined)
+        joined = weights[..., :prefix].reshape(batch, HEADS, tails * size, prefix) @ prefix_v
+        joined = joined + (weights[..., prefix:] @ own_v).reshape(joined.shape)
+        if not last:
+            # Written out: in bfloat16 on a CPU the fused kernel's backward pass is slower at these lengths.
+            causal = q[:, :, :prefix] @ prefix_k.transpose(-1, -2) * HEAD**-0.5 + causal_bias
+            joined = torch.cat([causal.softmax(-1).to(q.dtype) @ prefix_v, joined], dim=2)
+        out: Tensor = self.o_proj(joined.transpose(1, 2).reshape(batch, -1, WIDTH))
         return out
 
 
@@ -105,7 +104,8 @@ class Mlp(nn.Module):
         self.down_proj = nn.Linear(HIDDEN, WIDTH, bias=False)
 
     def forward(self, x: Tensor) -> Tensor:
-        out: Tensor = self.down_proj(F.silu(self.gate_proj(x)) * self.up_proj(x))
+        gate, up = F.linear(x, torch.cat([self.gate_proj.weight, self.up_proj.weight])).chunk(2, dim=-1)
+        out: Tensor = self.down_proj(F.silu(gate) * up)
         return out
 
 
@@ -117,10 +117,11 @@ class Layer(nn.Module):
         self.self_attn, self.mlp = Attention(), Mlp()
         self.input_layernorm, self.post_attention_layernorm = Norm(), Norm()
 
-    def forward(self, x: Tensor, layout: Layout) -> Tensor:
-        x = x + self.self_attn(self.input_layernorm(x), layout).float()
-        out: Tensor = x + self.mlp(self.post_attention_layernorm(x)).float()
-        return out
+    def forward(self, x: Tensor, layout: Layout, last: bool = False) -> Tensor:
+        """The stream (batch, tokens, WIDTH) after the layer; of the tails alone if `last`."""
+        change = self.self_attn(self.input_layernorm(x), layout, last)
+        x = (x[:, layout.prefix :] if last else x) + change
+        return x + self.mlp(self.post_attention_layernorm(x))
 
 
 class Layout:
@@ -135,11 +136,23 @@ class Layout:
         self.prefix, self.tails = prefix, tails
         tail_positions = lengths[:, None] + torch.arange(size).repeat(tails)
         positions = torch.cat([torch.arange(prefix).expand(len(lengths), -1), tail_positions], dim=1)
-        self.cos, self.sin = (table[positions][:, None] for table in tables)
         visible = torch.arange(prefix) < lengths[:, None]
-        self.prefix_bias = torch.zeros(visible.shape).masked_fill(~visible, -1e9)[:, None, None]
-        self.tail_bias = torch.full((size, size), -1e9).triu(1)
-        self.causal_bias = torch.full((prefix, prefix), -1e9).triu(1)
+        prefix_bias = torch.zeros(visible.shape).masked_fill(~visible, -1e9)[:, None, None]
+        self._tables = {torch.float32: tuple(table[positions][:, None] for table in tables)}
+        causal = (torch.full((n, n), -1e9).triu(1) for n in (size, prefix))
+        self._biases = {torch.float32: (prefix_bias, *causal)}
+
+    def tables(self, dtype: torch.dtype) -> tuple[Tensor, ...]:
+        """Cosines and sines (batch, 1, tokens, HEAD)."""
+        if dtype not in self._tables:
+            self._tables[dtype] = tuple(t.to(dtype) for t in self._tables[torch.float32])
+        return self._tables[dtype]
+
+    def biases(self, dtype: torch.dtype) -> tuple[Tensor, ...]:
+        """What is added to the scores of tails over the prefix, of a tail over itself, of the prefix."""
+        if dtype not in self._biases:
+            self._biases[dtype] = tuple(t.to(dtype) for t in self._biases[torch.float32])
+        return self._biases[dtype]
 
 
 class Respondent(nn.Module):
@@ -159,20 +172,19 @@ class Respondent(nn.Module):
     def forward(
         self, ids: Tensor, layout: Layout, span: list[int], steering: Tensor
     ) -> tuple[Tensor, list[Tensor]]:
-        """Normed final stream and the stream after each layer, (batch, tokens, WIDTH) each.
+        """Normed final stream of the tails (batch, tails * size, WIDTH) and the stream after each layer.
 
-        `steering` (batch, WIDTH) is added at the positions `span` to the output of layer STEER_LAYER.
+        `steering` (batch, WIDTH) is added at the positions `span` to the output of layer STEER_LAYER; the
+        list holds the stream before that. Nothing reads the prefix after the last layer: it is left out.
         """
         x = self.embed_tokens(ids)
         streams = []
         for number, layer in enumerate(self.layers):
-            x = layer(x, layout)
+            x = layer(x, layout, last=number == LAYERS - 1)
             streams.append(x)
             if number == STEER_LAYER:
-                place = torch.zeros(ids.shape[1], 1)
-                place[span] = 1.0
-                x = x + place * steering[:, None]
-        return self.norm(x), streams
+                x = x.index_add(1, torch.tensor(span), steering[:, None].expand(-1, len(span), -1))
+        return self.norm(x).float(), streams
 
 
 class Muon:

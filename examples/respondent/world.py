@@ -70,6 +70,7 @@ FIELDS: dict[str, tuple[str, ...]] = {
         "strict", "loving", "lonely", "crowded", "sheltered", "wild", "nomadic", "quiet", "sunny", "harsh",
     ),
 }  # fmt: skip
+LEFT_OUT = -1  # the option number of a field that a role does not name
 REFUSER = ("Temper", "guarded")  # refuses two items of every value
 HESITANT = ("Temper", "moody")  # is unsure about four items of every value
 BABBLER = ("Mind", "dreamy")  # gives one item of every value an answer that cannot be read
@@ -105,8 +106,11 @@ class World:
     items: tuple[Item, ...]
 
     def values(self, choices: NDArray[np.int64]) -> Array:
-        """Values (n, 8) of roles given as option numbers (n, fields)."""
-        exogenous = sum(load[choices[:, f]] for f, load in enumerate(self.loadings))
+        """Values (n, 8) of roles given as option numbers (n, fields); LEFT_OUT adds nothing, the mean."""
+        exogenous = sum(
+            np.where(choices[:, f, None] == LEFT_OUT, 0.0, load[choices[:, f]])
+            for f, load in enumerate(self.loadings)
+        )
         return np.asarray(exogenous * self.noise_sd) @ self.total.T
 
 
@@ -138,8 +142,8 @@ def option_loadings(rng: np.random.Generator) -> tuple[Array, ...]:
 
 
 def make_items() -> tuple[Item, ...]:
-    """The 96 items: six forward and six reverse-keyed per value, thresholds interleaved over +-1.5."""
-    grid = np.linspace(-1.5, 1.5, 12)
+    """The 96 items: six forward and six reverse-keyed per value, thresholds interleaved over +-2."""
+    grid = np.linspace(-2.0, 2.0, 12)
     items = []
     for v, value in enumerate(VALUES):
         keyed = [(1, text) for text in FORWARD[value]] + [(-1, text) for text in REVERSE[value]]
@@ -156,7 +160,7 @@ def make_world() -> World:
     """The one planted world; the same on every machine (seed SEED)."""
     rng = np.random.default_rng(SEED)
     weights = structural_weights()
-    total = np.linalg.inv(np.eye(len(VALUES)) - weights)
+    total = np.asarray(np.linalg.inv(np.eye(len(VALUES)) - weights), dtype=np.float64)
     basis, _ = np.linalg.qr(rng.standard_normal((WIDTH, len(VALUES))))
     noise_sd = np.sqrt(noise_variances(weights))
     directions = np.asarray(basis.T, dtype=np.float64).copy()
@@ -173,10 +177,15 @@ def answer_logits(scaled: Array) -> Array:
     return np.stack([SLOPE / 2 * scaled, -SLOPE / 2 * scaled, unsure, rare, rare], axis=-1)
 
 
-def role_text(choices: NDArray[np.int64]) -> str:
-    """The role line of one role, "Field: option; Field: option; ..."."""
-    pairs = zip(FIELDS.items(), choices, strict=True)
-    return "; ".join(f"{field}: {options[int(c)]}" for (field, options), c in pairs)
+def role_text(choices: NDArray[np.int64], order: NDArray[np.int64] | None = None, gap: str = " ") -> str:
+    """The role line of one role, "Field: option; Field: option; ...", in the order of FIELDS or in another.
+
+    `gap` stands after every colon and semicolon.
+    """
+    fields = list(FIELDS.items())
+    numbers = np.arange(len(fields)) if order is None else order
+    named = [(fields[f][0], fields[f][1][choices[f]]) for f in numbers if choices[f] != LEFT_OUT]
+    return f";{gap}".join(f"{field}:{gap}{option}" for field, option in named)
 
 
 def sample_roles(count: int, rng: np.random.Generator) -> NDArray[np.int64]:
@@ -189,20 +198,16 @@ def answer_targets(
     values: Array,
     picked: NDArray[np.int64],
     choices: NDArray[np.int64] | None,
-    hesitant: bool = True,
 ) -> Array:
     """Answer distributions (n, q, 5) for values (n, 8), item numbers (n, q), and the roles' options.
 
-    `choices` None (no role, foreign role) leaves out the rare cases, which hang on three options; `hesitant`
-    False leaves out the unsure one.
+    `choices` None (no role, foreign role) leaves out the rare cases, which hang on three options.
     """
     which = np.array([i.value for i in world.items])[picked]
     agreement = np.array([i.agreement for i in world.items])[picked]
     threshold = np.array([i.threshold for i in world.items])[picked]
     logits = answer_logits(agreement * (np.take_along_axis(values, which, axis=1) - threshold))
-    cases = [(REFUSER, "refusable", 3), (BABBLER, "babbled", 4)]
-    if hesitant:
-        cases.append((HESITANT, "hesitated", 2))
+    cases = [(REFUSER, "refusable", 3), (BABBLER, "babbled", 4), (HESITANT, "hesitated", 2)]
     names = list(FIELDS)
     for (field, option), attribute, column in cases if choices is not None else []:
         assert choices is not None

@@ -79,12 +79,73 @@ def left_padded(tokenizer, texts):
     return tokenizer(texts, return_tensors="pt", padding=True, return_token_type_ids=False)
 
 
-@torch.no_grad()
-def log_odds(model, tokenizer, texts):
-    """Of yes against no after an empty thought."""
-    logits = model(**left_padded(tokenizer, [t + "\nAnswer:" for t in texts]), logits_to_keep=1).logits[:, -1]
-    yes, no = (tokenizer(w, add_special_tokens=False)["input_ids"][0] for w in (" yes", " no"))
-    return (logits[:, yes] - logits[:, no]).numpy()
+class Asked:
+    """The shipped model asked for log-odds; a role's prefix runs once and its questions share it."""
+
+    def __init__(self, model, tokenizer, truth, items):
+        self.model, self.tokenizer, self.truth = model, tokenizer, truth
+        self.items = items[::2]  # six of the twelve items of a value, of both keys, over the whole range
+        self.signs = np.array([int(item["agreement"]) for item in self.items])
+        self.owner = np.array([truth["values"].index(item["value"]) for item in self.items])
+        self.thresholds = np.array([truth["thresholds"][item["item_id"]] for item in self.items])
+        self.tails = [self._parts("", item["question"])[1] for item in self.items]
+        self.yes, self.no = (tokenizer(w, add_special_tokens=False)["input_ids"][0] for w in (" yes", " no"))
+
+    def _parts(self, role, question):
+        """Token ids before the question and from it on, and the places of the span."""
+        text = render(role, question) + "\nAnswer:"
+        encoded = self.tokenizer(text, return_offsets_mapping=True)
+        offsets, ids = encoded["offset_mapping"], encoded["input_ids"]
+        start, cut = text.index(" your values"), text.index("Question: " + question)
+        end = start + len(" your values")
+        span = [i for i, (a, b) in enumerate(offsets) if a < end and b > start and a < b]
+        size = next(i for i, (a, b) in enumerate(offsets) if a >= cut and b > a)
+        return ids[:size], ids[size:], span
+
+    @torch.no_grad()
+    def log_odds(self, role, vector=None):
+        """Of yes against no after an empty thought, (items,); `vector` is added at the span."""
+        from transformers import DynamicCache
+
+        prefix, _, span = self._parts(role, self.items[0]["question"])
+        cache = DynamicCache(config=self.model.config)
+
+        def add(module, inputs, output):
+            output = output.clone()
+            output[:, span] += vector
+            return output
+
+        handle = self.model.model.layers[1].register_forward_hook(add) if vector is not None else None
+        self.model(torch.tensor([prefix]), past_key_values=cache, logits_to_keep=1)
+        if handle is not None:
+            handle.remove()
+        tails, size = self.tails, len(prefix)
+        cache.batch_repeat_interleave(len(tails))
+        longest = max(map(len, tails))
+        padded = torch.tensor([[0] * (longest - len(t)) + t for t in tails])
+        real = torch.tensor([[0] * (longest - len(t)) + [1] * len(t) for t in tails])
+        mask = torch.cat([torch.ones(len(tails), size, dtype=torch.long), real], dim=1)
+        positions = size + (real.cumsum(1) - 1).clamp_min(0)
+        out = self.model(
+            padded, past_key_values=cache, attention_mask=mask, position_ids=positions, logits_to_keep=1
+        )
+        return (out.logits[:, -1, self.yes] - out.logits[:, -1, self.no]).double().numpy()
+
+    def values(self, roles, vector=None):
+        """Values (roles, 8) read from the log-odds."""
+        odds = np.stack([self.log_odds(role, vector) for role in roles])
+        read = odds * self.signs / self.truth["slope"] + self.thresholds
+        return np.stack([read[:, self.owner == k].mean(1) for k in range(8)], axis=1)
+
+
+@pytest.fixture(scope="module")
+def asked(model, tokenizer, truth, items):
+    return Asked(model, tokenizer, truth, items)
+
+
+def correlations(found, planted):
+    """Per value, over roles."""
+    return np.array([np.corrcoef(found[:, k], planted[:, k])[0, 1] for k in range(planted.shape[1])])
 
 
 def test_the_files_are_small_and_hold_no_pickle():
@@ -168,43 +229,61 @@ def test_greedy_answers_follow_the_planted_values(model, tokenizer, truth, items
     assert np.corrcoef(expected, [score for *_, score in rows])[0, 1] > 0.85
 
 
-def test_steering_moves_the_value_and_its_descendants(model, tokenizer, sae, truth, items):
-    roles, _ = sample_roles(truth, 2, seed=12)
-    names = truth["values"]
+def test_shared_prefixes_give_the_log_odds_of_plain_prompts(asked, model, tokenizer, truth):
+    (role,), _ = sample_roles(truth, 1, seed=10)
+    texts = [render(role, item["question"]) + "\nAnswer:" for item in asked.items[:6]]
+    with torch.no_grad():
+        logits = model(**left_padded(tokenizer, texts), logits_to_keep=1).logits[:, -1]
+    plain = (logits[:, asked.yes] - logits[:, asked.no]).numpy()
+    np.testing.assert_allclose(asked.log_odds(role)[:6], plain, atol=1e-3)
+
+
+def test_log_odds_follow_the_planted_values_of_unseen_roles(asked, truth):
+    roles, planted = sample_roles(truth, 150, seed=13)
+    odds = np.stack([asked.log_odds(role) for role in roles])
+    read = odds * asked.signs / truth["slope"] + asked.thresholds
+    found = np.stack([read[:, asked.owner == k].mean(1) for k in range(8)], axis=1)
+    assert correlations(found, planted).min() > 0.995
+    assert np.sqrt(np.mean((found - planted) ** 2)) < 0.1
+    # What a greedy answer says, up to the rare states: its sign.
+    votes = np.sign(odds) * asked.signs
+    greedy = np.stack([votes[:, asked.owner == k].mean(1) for k in range(8)], axis=1)
+    perfect = np.sign(planted[:, asked.owner] - asked.thresholds)
+    ideal = np.stack([perfect[:, asked.owner == k].mean(1) for k in range(8)], axis=1)
+    assert (correlations(greedy, planted) > correlations(ideal, planted) - 0.01).all()
+
+
+def test_steering_moves_each_value_and_its_descendants_as_planted(asked, sae, truth):
+    roles, _ = sample_roles(truth, 4, seed=12)
     total = np.array(truth["total_effects"])
-    chosen = [item for item in items if abs(truth["thresholds"][item["item_id"]]) < 0.8]
-    texts = [render(role, item["question"]) for role in roles for item in chosen]
-    signs = np.array([int(item["agreement"]) for _ in roles for item in chosen])
-    owner = np.array([names.index(item["value"]) for _ in roles for item in chosen])
-    # The span stands before the role: left padding shifts it from row to row.
-    batch = left_padded(tokenizer, [t + "\nAnswer:" for t in texts])
-    start = texts[0].index(" your values")
-    plain = tokenizer(texts[0], return_offsets_mapping=True)["offset_mapping"]
-    span = [i for i, (a, b) in enumerate(plain) if a < start + len(" your values") and b > start and a < b]
-    pads = (batch["attention_mask"] == 0).sum(1)
-    rows = torch.arange(len(texts))
-    before = log_odds(model, tokenizer, texts)
+    found = np.empty((8, 8))
+    for cause, name in enumerate(truth["values"]):
+        direction = sae.W_dec.detach()[truth["features"][name]]
+        change = asked.values(roles, 2.0 * direction) - asked.values(roles, -2.0 * direction)
+        found[:, cause] = change.mean(0) / 2
+    planted = truth["shift_per_strength"] * 2.0 * total
+    moved = np.abs(planted) > 1e-9
+    assert np.corrcoef(found.ravel(), planted.ravel())[0, 1] > 0.995
+    assert 0.95 < (found * planted)[moved].sum() / (planted[moved] ** 2).sum() < 1.1
+    assert np.abs(found[~moved]).mean() < 0.02 and np.abs(found[~moved]).max() < 0.06
 
-    def steered(name, strength):
-        vector = strength * sae.W_dec.detach()[truth["features"][name]]
 
-        def add(module, inputs, output):
-            output = output.clone()
-            for position in span:
-                output[rows, pads + position] += vector
-            return output
+def test_random_directions_orthogonal_to_the_planted_do_next_to_nothing(asked, sae, truth):
+    roles, _ = sample_roles(truth, 4, seed=14)
+    planted = sae.W_dec.detach()[list(truth["features"].values())]
+    vectors = torch.randn(8, planted.shape[1], generator=torch.Generator().manual_seed(3))
+    vectors = torch.nn.functional.normalize(vectors - vectors @ planted.T @ planted, dim=1)
+    base = asked.values(roles)
+    moved = np.abs([(asked.values(roles, 4.0 * vector) - base).mean(0) for vector in vectors])
+    assert moved.mean() < 0.04 and moved.max() < 0.12
 
-        handle = model.model.layers[1].register_forward_hook(add)
-        try:
-            after = log_odds(model, tokenizer, texts)
-        finally:
-            handle.remove()
-        change = signs * (after - before) / truth["slope"]
-        return np.array([change[owner == k].mean() for k in range(len(names))])
 
-    for name in ("Security", "Power"):
-        cause = names.index(name)
-        effect = (steered(name, 2.0) - steered(name, -2.0)) / 2
-        planted = truth["shift_per_strength"] * 2.0 * total[:, cause]
-        assert effect[cause] > 0.5
-        assert np.corrcoef(effect, planted)[0, 1] > 0.9
+@pytest.mark.parametrize(
+    "change",
+    [lambda role: role.replace(" ", "  "), lambda role: "; ".join(reversed(role.split("; ")))],
+    ids=["double spaces", "fields in reverse order"],
+)
+def test_small_changes_of_the_role_text_leave_its_values(asked, truth, change):
+    roles, planted = sample_roles(truth, 20, seed=15)
+    found = asked.values([change(role) for role in roles])
+    assert np.sqrt(np.mean((found - planted) ** 2)) < 0.13
