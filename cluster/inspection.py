@@ -173,6 +173,8 @@ def read_profiles(path: Path) -> pl.DataFrame:
         raise InputError(
             where, "a CSV or Parquet table", str(error).splitlines()[0], "Check the file."
         ) from error
+    if path.suffix != ".parquet":
+        _check_header(path, where)
     names = [name for name in table.columns if name not in ("role", "condition", "split")]
     texts = [name for name in names if not table[name].dtype.is_numeric()]
     if texts or not names:
@@ -185,3 +187,13 @@ def read_profiles(path: Path) -> pl.DataFrame:
     if "role" not in table.columns:
         table = table.with_columns(role=pl.int_range(1, pl.len() + 1).cast(pl.String))
     return table.with_columns(pl.col(names).cast(pl.Float64))
+
+
+def _check_header(path: Path, where: str) -> None:
+    """Polars renames the second of two columns of one name, which would become a value of its own."""
+    names = pl.read_csv(path, has_header=False, n_rows=1, infer_schema=False).row(0)
+    twice = sorted({str(name) for name in names if names.count(name) > 1})
+    if twice:
+        raise InputError(
+            where, "every value named once", f"{twice[0]!r} twice", "Rename or remove one column."
+        )

@@ -438,3 +438,11 @@ def test_discover_options_that_a_table_cannot_serve(axiograph, tmp_path, options
     assert code == 2
     assert says in err
     assert "Traceback" not in err
+
+
+def test_a_value_named_twice_is_no_second_value(axiograph, tmp_path):
+    table = tmp_path / "table.csv"
+    table.write_text("role,a,b,a\n" + "".join(f"r{k},{k % 3},{k % 5},{k % 7}\n" for k in range(30)))
+    code, _, err = axiograph("discover", table)
+    assert code == 2
+    assert "every value named once, found 'a' twice" in err
