@@ -1,128 +1,239 @@
-"""Answers per second of axiograph's worker against transformers' `generate` with a hook, in one run.
+"""Answers per second of packed sampling against what one would otherwise use, on the same work in one run.
 
-The peer is what one writes in an afternoon: transformers `generate`, a forward hook that adds the direction
-at the span in the prefill, batches of eight rows of one condition (the paper's batch size), at most as many
-new tokens; the end of sequence stops it. Both answer the same requests of examples/respondent.yaml; their
-greedy tokens are compared. Loading and a warm-up batch are left out.
+`random`: random Llama models of 29.5 M and 1.84 M parameters that never stop, 60 new tokens, prompts of 167
+to 191 tokens, steered at a span of 4, four conditions mixed. Against the paper's loop (TransformerLens,
+batches of 8 of one condition and length, prompts in full) and transformers `generate` with a hook.
+Log-odds in place of text. `conditions`: 256 conditions in a batch against one. `gemma`: Gemma-2B's shape on a
+GPU, random weights, bfloat16.
 
-    python benchmarks/sampling_speed.py [--requests 384]
+`respondent`: the built-in respondent as examples/respondent.yaml asks it, which stops: the worker by packed
+passes, batch by batch, transformers `generate`, the paper's loop (a batch ends when all eight rows have), and
+the worker in logprob mode.
+
+Every way answers a part of the work in turn, so that what else runs on the machine meets all of them; seconds
+are those of the processor, since other work would make the clock say anything. Needs torch, transformers and
+numpy for `random`, and the whole project for `respondent`.
+
+    python benchmarks/sampling_speed.py random | conditions | respondent | gemma
 """
 
 from __future__ import annotations
 
 import argparse
 import platform
+import statistics
 import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import pyarrow as pa
 import torch
-
-from cluster.preparation import Prepared, prepare, request_tables
-from cluster.sampling import library_versions
-from engine.hf_worker import HfWorker
-from engine.run_dir import RunDir
-from engine.study import load_study
-from engine.worker import Request, requests_of
-from steering.operations import Operation
-from steering.stream import hooked
+from sampling_work import (
+    PEER_BATCH,
+    SHAPES,
+    STEPS,
+    Asked,
+    Packed,
+    hf_generate,
+    lens_model,
+    made_work,
+    paper_loop,
+    random_gemma,
+    random_llama,
+)
 
 ROOT = Path(__file__).resolve().parents[1]
-PEER_BATCH = 8
+ROUNDS = 3
 
 
-def chosen_requests(prepared: Prepared, count: int) -> pa.Table:
-    """`count` requests, evenly spread over the plan's conditions."""
-    batches = prepared.plan.batches()
-    table = pa.Table.from_batches(list(batches)).combine_chunks()
-    step = max(1, table.num_rows // count)
-    rows = table.take(pa.array(range(0, table.num_rows, step)[:count])).to_batches()
-    return pa.concat_tables(request_tables(prepared, iter(rows), count))
+@dataclass
+class Way:
+    """One way to answer: `answer()` answers `count` requests."""
+
+    name: str
+    count: int
+    answer: Callable[[], Any]
+    rates: list[float] = field(default_factory=list)
+
+    def run(self) -> Any:
+        started, clock = time.process_time(), time.perf_counter()
+        found = self.answer()
+        if torch.cuda.is_available():
+            torch.cuda.synchronize()
+            self.rates.append(self.count / (time.perf_counter() - clock))
+        else:
+            self.rates.append(self.count / (time.process_time() - started))
+        return found
 
 
-def peer(
-    worker: HfWorker, rows: list[Request], conditions: dict[str, tuple[Operation, ...]]
-) -> dict[bytes, Any]:
-    """transformers `generate`, one condition and eight rows at a time; new token ids by request id."""
-    answers: dict[bytes, Any] = {}
-    groups: dict[str, list[Request]] = {}
-    for row in rows:
-        groups.setdefault(row.condition, []).append(row)
-    for condition, members in groups.items():
-        for start in range(0, len(members), PEER_BATCH):
-            batch = members[start : start + PEER_BATCH]
-            answers.update(_generate(worker, batch, conditions.get(condition, ())))
-    return answers
+def compare(ways: Sequence[Way]) -> None:
+    """All ways in turn, ROUNDS times; the first is the yardstick. Ratios are those of the same round."""
+    for _ in range(ROUNDS):
+        for way in ways:
+            way.run()
+    for way in ways:
+        ratio = statistics.median(own / first for own, first in zip(way.rates, ways[0].rates, strict=True))
+        rounds = " ".join(f"{rate:.4g}" for rate in way.rates)
+        rate = statistics.median(way.rates)
+        print(f"{way.name:44s} {rate:9.4g} answers/s {ratio:8.2f} x   ({rounds})", flush=True)
 
 
-def _generate(worker: HfWorker, batch: list[Request], operations: tuple[Operation, ...]) -> dict[bytes, Any]:
-    tokenizer = worker.tokenizer
-    tokenizer.padding_side = "left"
-    padded = tokenizer.pad({"input_ids": [row.prompt_ids for row in batch]}, return_tensors="pt")
-    width = padded["input_ids"].shape[1]
-
-    def steer(stream: torch.Tensor) -> torch.Tensor | None:
-        if stream.shape[1] != width:
-            return None
-        for place, row in enumerate(batch):
-            columns = [width - len(row.prompt_ids) + i for i in row.span]
-            for op in operations:
-                stream[place, columns] += op.vector
-        return stream
-
-    def generate() -> torch.Tensor:
-        return worker.model.generate(
-            **padded,
-            max_new_tokens=worker.config.sampling.max_tokens,
-            do_sample=False,
-            pad_token_id=tokenizer.pad_token_id,
-        )
-
-    if operations:
-        with hooked(worker.model, operations[0].hook_point, steer):
-            output = generate()
-    else:
-        output = generate()
-    return {row.request_id: output[i, width:].tolist() for i, row in enumerate(batch)}
+def matrix_rate(rows: int, width: int, inner: int) -> float:
+    """GFLOP/s of a product like those of decoding, [rows, width] by [width, inner]."""
+    x, w = torch.randn(rows, width), torch.randn(inner, width)
+    for _ in range(20):
+        torch.nn.functional.linear(x, w)
+    started = time.process_time()
+    for _ in range(300):
+        torch.nn.functional.linear(x, w)
+    return 300 * 2 * rows * width * inner / (time.process_time() - started) / 1e9
 
 
-def agreement(ours: pa.Table, theirs: dict[bytes, Any]) -> int:
-    """Rows whose tokens are the beginning of the peer's (which goes on behind a complete answer)."""
-    return sum(
-        theirs[row["request_id"]][: len(row["answer_ids"])] == row["answer_ids"] for row in ours.to_pylist()
+def random_model(name: str, rows_at_once: int) -> None:
+    model = random_llama(name)
+    size = sum(p.numel() for p in model.parameters())
+    print(f"\n{name}: {size / 1e6:.2f} M parameters, float32")
+    rows, operations = made_work(model, 4, 3, 32)
+    lens = lens_model(model)
+    packed = Packed(model, operations, rows_at_once)
+    batch, own = rows[:PEER_BATCH], operations["c0"]
+    print_equal(packed(rows), rows, operations, lens, model)
+
+    def fresh(answer: Callable[[Sequence[Asked]], Any]) -> Any:
+        packed.passes.forget()
+        return answer(rows)
+
+    mixed = Way(f"packed, 4 conditions mixed, {rows_at_once} at once", len(rows), lambda: fresh(packed))
+    loop = Way("paper's loop, TransformerLens, batch 8", 8, lambda: paper_loop(lens, batch, own, STEPS))
+    peer = Way("transformers generate, hook, batch 8", 8, lambda: hf_generate(model, batch, own, STEPS))
+    odds = Way("packed, log-odds instead of text", len(rows), lambda: fresh(packed.score))
+    compare([loop, peer, mixed, odds])
+    # The embedding is looked up, all other weights are multiplied with.
+    weights = size - model.get_input_embeddings().weight.numel()
+    done = statistics.median(mixed.rates) * STEPS * 2 * weights / 1e9
+    few, many = (
+        matrix_rate(n, model.config.hidden_size, model.config.intermediate_size) for n in (8, rows_at_once)
     )
+    print(f"matrix products: {few:.0f} GFLOP/s with 8 rows, {many:.0f} with {rows_at_once};")
+    print(f"the tokens written need {done:.0f} GFLOP/s, {done / many:.0%} of that", flush=True)
+
+
+def print_equal(
+    found: Sequence[list[int]], rows: Sequence[Asked], operations: dict[str, Any], lens: Any, model: Any
+) -> None:
+    """How many rows have the same tokens in a batch of each condition as packed, all together."""
+    same = {"TransformerLens": 0, "generate": 0}
+    compared = 0
+    for start in range(0, len(rows), len(rows) // len(operations)):
+        batch, ours = rows[start : start + PEER_BATCH], found[start : start + PEER_BATCH]
+        own = operations[batch[0].condition]
+        compared += len(batch)
+        for name, theirs in (
+            ("TransformerLens", paper_loop(lens, batch, own, STEPS)),
+            ("generate", hf_generate(model, batch, own, STEPS)),
+        ):
+            same[name] += sum(a == b for a, b in zip(ours, theirs, strict=True))
+    print(f"equal greedy tokens in {compared} rows of {len(operations)} conditions: {same}", flush=True)
+
+
+def many_conditions() -> None:
+    """256 conditions against one, 256 distinct prefixes and two items behind each, either way."""
+    model = random_llama("1.84 M")
+    print("\n1.84 M, 256 rows at once, 256 prefixes of 160 tokens, 2 items each")
+    ways = []
+    for name, conditions, roles in (("1 condition, 256 roles", 1, 256), ("256 conditions, 1 role", 256, 1)):
+        rows, operations = made_work(model, conditions, roles, 2, examples=0)
+        packed = Packed(model, operations, 256)
+        packed(rows[:8])
+
+        def answer(packed: Packed = packed, rows: list[Asked] = rows) -> Any:
+            packed.passes.forget()
+            return packed(rows)
+
+        ways.append(Way(name, len(rows), answer))
+    compare(ways)
+
+
+def respondent(count: int) -> None:
+    import pyarrow as pa
+    from sampling_respondent import chosen_requests, peers, scoring_worker
+
+    from cluster.preparation import prepare
+    from engine.run_dir import RunDir
+    from engine.study import load_study
+    from engine.worker import requests_of
+
+    study = load_study(ROOT / "examples" / "respondent.yaml")
+    prepared = prepare(study, RunDir(study.out))
+    table = chosen_requests(prepared, count)
+    worker: Any = prepared.make_worker()
+    assert worker.fallback is None
+    rows = requests_of(table)
+    print(f"\nbuilt-in respondent, {len(rows)} requests, {len({row.condition for row in rows})} conditions")
+    whole = worker(table)
+    print(f"new tokens per answer: {statistics.mean(whole['new_tokens'].to_pylist()):.1f}", flush=True)
+
+    def batched() -> Any:
+        packed, worker._packed = worker._packed, None
+        try:
+            return worker(table)
+        finally:
+            worker._packed = packed
+
+    assert batched()["answer_ids"] == whole["answer_ids"], "batch by batch gives other tokens"
+    scorer, cued = scoring_worker(study, table, count)
+    loop, loop_count, generated, generated_count = peers(prepared, worker, rows, whole)
+    compare([
+        Way("paper's loop, batch ends when all have", loop_count, loop),
+        Way("transformers generate with a hook, batch 8", generated_count, generated),
+        Way("worker, batch by batch", len(rows), batched),
+        Way("worker, packed", len(rows), lambda: worker(table)),
+        Way("worker, packed, logprob mode", cued.num_rows, lambda: scorer(cued)),
+    ])  # fmt: skip
+    assert isinstance(whole, pa.Table)
+
+
+def gemma() -> None:
+    """Gemma-2B's shape on a GPU, random weights, bfloat16."""
+    model = random_gemma(torch.bfloat16)
+    rows, operations = made_work(model, 16, 8, 32)
+    for at_once in (64, 256, 1024):
+        packed = Packed(model, operations, at_once)
+        packed(rows[:64])
+        torch.cuda.reset_peak_memory_stats()
+        way = Way(f"packed, 16 conditions mixed, {at_once} at once", len(rows), lambda p=packed: p(rows))
+        compare([way])
+        tokens = statistics.median(way.rates) * STEPS
+        print(f"{tokens:.0f} tokens/s, peak memory {torch.cuda.max_memory_allocated() / 2**30:.1f} GiB")
+    peer = Way(
+        "transformers generate, batch 8", 8, lambda: hf_generate(model, rows[:8], operations["c0"], STEPS)
+    )
+    compare([peer])
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--requests", type=int, default=384)
-    parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("part", choices=("random", "conditions", "respondent", "gemma"))
+    parser.add_argument("--requests", type=int, default=768)
+    parser.add_argument("--rows", type=int, default=192, help="rows at once on the random models")
     arguments = parser.parse_args()
-    torch.set_num_threads(arguments.threads)
-    study = load_study(ROOT / "examples" / "respondent.yaml")
-    prepared = prepare(study, RunDir(study.out))
-    table = chosen_requests(prepared, arguments.requests)
-    worker = prepared.make_worker()
-    assert isinstance(worker, HfWorker)
-    rows = requests_of(table)
-    worker(table.slice(0, 8))
-    peer(worker, rows[:8], prepared.operations)
-    started = time.perf_counter()
-    ours = worker(table)
-    middle = time.perf_counter()
-    with torch.inference_mode():
-        theirs = peer(worker, rows, prepared.operations)
-    ended = time.perf_counter()
-    mine, other = len(rows) / (middle - started), len(rows) / (ended - middle)
-    print(f"{platform.machine()}, {arguments.threads} thread(s); {library_versions()}")
-    print(f"{len(rows)} requests, {len({row.condition for row in rows})} conditions")
-    print(f"worker                        {mine:8.1f} answers/s")
-    print(f"transformers generate, hook   {other:8.1f} answers/s")
-    print(f"ratio                         {mine / other:8.2f}")
-    print(f"equal greedy tokens           {agreement(ours, theirs)} of {len(rows)}")
+    torch.set_num_threads(1)
+    torch.set_grad_enabled(False)
+    import transformers
+
+    transformers.logging.set_verbosity_error()
+    print(
+        f"{platform.machine()}, 1 thread; torch {torch.__version__}, transformers {transformers.__version__}"
+    )
+    {
+        "random": lambda: [random_model(name, arguments.rows) for name in SHAPES],
+        "conditions": many_conditions,
+        "respondent": lambda: respondent(arguments.requests),
+        "gemma": gemma,
+    }[arguments.part]()
 
 
 if __name__ == "__main__":

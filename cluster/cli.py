@@ -49,9 +49,7 @@ def main() -> None:
 
 @app.command()
 def demo(
-    roles: Annotated[
-        int | None, typer.Option("--roles", help="Training roles. [default: 160, or 400 in mode logprob]")
-    ] = None,
+    roles: Annotated[int | None, typer.Option("--roles", help="Training roles. [default: 200]")] = None,
     strengths: Annotated[
         str, typer.Option("--strengths", help="Strengths at which every value is steered.")
     ] = "-2,2",

@@ -9,6 +9,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from cluster.executor import closed_behind
 from cluster.preparation import Prepared, request_tables
 from engine.plan import PLAN_BATCH_ROWS
 
@@ -80,11 +81,11 @@ def _calibrated(prepared: Prepared, table: pa.Table, count: int) -> tuple[float,
     """(seconds, bytes) per request, by answering `count` rows spread over `table` after a warm-up."""
     places = np.unique(np.linspace(0, table.num_rows - 1, min(count, table.num_rows)).astype(np.int64))
     chosen = table.take(pa.array(places))
-    worker = prepared.make_worker()
-    worker(chosen.slice(0, 2))
-    started = time.perf_counter()
-    responses = worker(chosen)
-    seconds = (time.perf_counter() - started) / chosen.num_rows
+    with closed_behind(prepared.make_worker()) as worker:
+        worker(chosen.slice(0, 2))
+        started = time.perf_counter()
+        responses = worker(chosen)
+        seconds = (time.perf_counter() - started) / chosen.num_rows
     sink = pa.BufferOutputStream()
     pq.write_table(responses, sink, compression="zstd")
     # Footer and dictionaries weigh on a small file as they do not on a large one: an upper bound.

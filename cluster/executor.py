@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from typing import Protocol
 
 import pyarrow as pa
@@ -17,13 +19,29 @@ class Executor(Protocol):
 
 
 class InProcessExecutor:
-    """One worker in this process; it is made when the first table comes."""
+    """One worker in this process; it is made when the first table comes, and closed behind the last."""
 
     def __init__(self, make_worker: Callable[[], Worker]) -> None:
         self._make_worker = make_worker
 
     def run(self, requests: Iterable[pa.Table]) -> Iterator[pa.Table]:
-        worker: Worker | None = None
-        for table in requests:
-            worker = worker or self._make_worker()
-            yield worker(table)
+        tables = iter(requests)
+        first = next(tables, None)
+        if first is None:
+            return
+        with closed_behind(self._make_worker()) as worker:
+            # An engine that batches by itself takes the next table before the last is done.
+            stream = getattr(worker, "stream", None)
+            every = itertools.chain([first], tables)
+            yield from stream(every) if stream is not None else map(worker, every)
+
+
+@contextmanager
+def closed_behind(worker: Worker) -> Iterator[Worker]:
+    """Let a worker that holds an engine give its memory back, however the work ends."""
+    try:
+        yield worker
+    finally:
+        close = getattr(worker, "close", None)
+        if close is not None:
+            close()

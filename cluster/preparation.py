@@ -14,17 +14,28 @@ from discovery.resample import parse_resample, rows_in_replicate
 from engine.errors import InputError
 from engine.identity import digest
 from engine.inputs import Inputs, load_inputs
-from engine.models import ModelSource, load_config, load_model, load_tokenizer, resolve_device, resolve_model
+from engine.models import (
+    ModelSource,
+    load_config,
+    load_model,
+    load_tokenizer,
+    release_memory,
+    resolve_device,
+    resolve_model,
+)
 from engine.plan import Plan, PlanIdentity
 from engine.prompts import Prompt, PromptBuilder, PromptFields
 from engine.run_dir import RunDir
 from engine.spellings import spelling_ids
 from engine.split import TRAIN
 from engine.study import Study
+from engine.vllm_worker import VllmWorker
 from engine.worker import REQUEST_SCHEMA, Worker, WorkerConfig, answer_room
 from steering.hook_worker import HookWorker, check_spans
 from steering.measure import load_scales, measure_residual_norms, save_norms
 from steering.operations import Directions, Operation, Scales, resolve_conditions, steering_digests
+from steering.vllm_choice import HF, Choice, choose_backend
+from steering.vllm_worker import SteeredVllmWorker
 
 RESIDUAL_NORM_PROMPTS = 256
 
@@ -41,6 +52,7 @@ class Prepared:
     operations: dict[str, tuple[Operation, ...]]
     plan: Plan
     device: str
+    backend: Choice = HF
 
     @property
     def measured_on(self) -> str:
@@ -50,7 +62,17 @@ class Prepared:
 
     def make_worker(self) -> Worker:
         known = frozenset(condition.name for condition in self.inputs.conditions)
-        return HookWorker(self.worker_config(), self.operations, known)
+        if self.backend.name == "hf":
+            return HookWorker(self.worker_config(), self.operations, known)
+        engine_args = self.study.model.engine_args
+        if not self.operations:
+            return VllmWorker(self.worker_config(), engine_args)
+        return SteeredVllmWorker(self.worker_config(), engine_args, self.operations, known)
+
+    def notes(self) -> list[str]:
+        """Why the study does not run on vLLM, where it would have been taken."""
+        reason = self.backend.why_not
+        return [] if reason is None else [f"backend hf (transformers), since vLLM was passed over: {reason}."]
 
     def worker_config(self) -> WorkerConfig:
         yes, no = spelling_ids(self.builder)
@@ -98,8 +120,12 @@ def prepare(study: Study, run: RunDir, measure: bool = True) -> Prepared:
     scales = _scales(prepared, run, measure)
     operations = resolve_conditions(prepared.inputs.conditions, prepared.directions, scales)
     check_spans(operations, study.scoring.mode, prepared.directions.n_layers)
+    backend = choose_backend(study.model, prepared.source, prepared.device, operations)
+    if backend.max_length is not None:
+        _check_lengths(prepared, backend.max_length)
     identity = replace(prepared.plan.identity, steering=steering_digests(operations))
-    return replace(prepared, operations=operations, plan=Plan(prepared.inputs, identity))
+    plan = Plan(prepared.inputs, identity)
+    return replace(prepared, operations=operations, plan=plan, backend=backend)
 
 
 def study_notes(inputs: Inputs) -> list[str]:
@@ -215,6 +241,9 @@ def _scales(prepared: Prepared, run: RunDir, measure: bool) -> Scales:
     prompts = prepared.sample_prompts(RESIDUAL_NORM_PROMPTS)
     batch_size = prepared.study.sampling.batch_size
     measured = measure_residual_norms(model, prompts, missing, batch_size)
+    # The worker comes next, and vLLM takes the memory that it finds free.
+    del model
+    release_memory(prepared.device)
     # Norms recorded before stay as they are: stored answers were steered with them.
     save_norms({**known.residual_norm, **measured}, run.scales_file, source)
     return replace(known, residual_norm={**known.residual_norm, **measured})

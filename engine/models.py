@@ -9,10 +9,11 @@ from typing import TYPE_CHECKING, Any
 
 from engine.errors import InputError
 from engine.identity import digest_files, digest_text
-from engine.study import ModelSpec
 
 if TYPE_CHECKING:
     import torch
+
+    from engine.study import ModelSpec
 
 # Tokenizer files are not among them: the prompt builder's digest covers what they do.
 _WEIGHT_PATTERNS = (
@@ -138,6 +139,9 @@ def load_model(source: ModelSource, device: str) -> Any:
         )
         model, info = loaded
         _check_all_there(info["missing_keys"], where)
+        if getattr(model.config.get_text_config(), "attn_logit_softcapping", None):
+            # PyTorch's fused attention, the default, leaves the soft-capping of Gemma 2 out without a word.
+            model.set_attn_implementation("eager")
         return model.to(device).eval()
     except (OSError, ValueError, RuntimeError, SafetensorError) as error:
         raise InputError(
@@ -170,6 +174,17 @@ def resolve_device(device: str) -> str:
             "study, field model.device", "a device of this machine", f"{device} ({error})", "Use 'auto'."
         ) from error
     return device
+
+
+def release_memory(device: str) -> None:
+    """Give what dropped models held back to the device, where others can have it."""
+    import gc
+
+    import torch
+
+    gc.collect()
+    if device.startswith("cuda"):
+        torch.cuda.empty_cache()
 
 
 LAYERS = (

@@ -19,6 +19,7 @@ from engine.inputs import Inputs
 from engine.questionnaire import Item
 from engine.roles import Role
 from engine.study import Study
+from engine.vllm_args import answer_args
 
 PLAN_BATCH_ROWS = 65_536
 
@@ -174,7 +175,7 @@ def base_digest(study: Study, identity: PlanIdentity) -> bytes:
         digest_json(
             {
                 "dtype": identity.dtype,
-                "quantisation": None,
+                "quantisation": answer_args(study.model.engine_args) or None,
                 "method": sampling.method,
                 "temperature": sampling.temperature,
                 "top_p": sampling.top_p,

@@ -129,12 +129,14 @@ class RunDir:
 _BEFORE_MANIFEST = {
     ".lock",
     ".plan.new.parquet",
+    "calibration",  # made before the run: whether it is worth its hours
     "features.parquet",
     "features.json",
     "inputs.json",
     "plan.parquet",
     "responses",
     "scales.json",
+    "study.yaml",  # a study may lie in the directory of its run ('out: .'), as that of the demonstration does
 }
 
 

@@ -9,16 +9,17 @@ from typing import TYPE_CHECKING, Any
 
 from engine.answers import NO_SPELLINGS, YES_SPELLINGS, log_odds, logprob_state, logsumexp, marker_end
 from engine.generation import StreamHooks, pad_batch
-from engine.prompts import PromptBuilder
-from engine.worker import Request, WorkerConfig
 
 if TYPE_CHECKING:
     import torch
 
+    from engine.prompts import PromptBuilder
+    from engine.worker import Request, WorkerConfig
+
 # Relative to what is known of a side: far below what float32 tells apart in a log-odds.
 NEGLIGIBLE = 1e-8
 
-HooksFor = Callable[[Sequence[Request]], StreamHooks]
+HooksFor = Callable[[Sequence["Request"]], StreamHooks]
 
 
 def spelling_ids(builder: PromptBuilder) -> tuple[tuple[tuple[int, ...], ...], tuple[tuple[int, ...], ...]]:
@@ -36,6 +37,22 @@ def spelling_ids(builder: PromptBuilder) -> tuple[tuple[tuple[int, ...], ...], t
         return tuple(sorted(kept))
 
     return own(yes), own(no)
+
+
+def scored(odds: float | None, mass: float, mass_threshold: float) -> dict[str, Any]:
+    """The columns of a response that was read from log-probabilities."""
+    state = logprob_state(odds, mass, mass_threshold)
+    return {
+        "state": state,
+        "reason": "low-mass" if state == "unparsed" else "log-odds",
+        "text": "",
+        "answer_ids": [],
+        "finish": "scored",
+        "log_odds": odds,
+        "mass": mass,
+        "new_tokens": 0,
+        "fallback": False,
+    }
 
 
 @dataclass(frozen=True)
@@ -92,18 +109,7 @@ class LogprobScorer:
         return found
 
     def _result(self, odds: float | None, mass: float) -> dict[str, Any]:
-        state = logprob_state(odds, mass, self._config.scoring.mass_threshold)
-        return {
-            "state": state,
-            "reason": "low-mass" if state == "unparsed" else "log-odds",
-            "text": "",
-            "answer_ids": [],
-            "finish": "scored",
-            "log_odds": odds,
-            "mass": mass,
-            "new_tokens": 0,
-            "fallback": False,
-        }
+        return scored(odds, mass, self._config.scoring.mass_threshold)
 
     def _spelling(self, ids: tuple[int, ...], chosen: list[int], reader: _Reader) -> list[float]:
         """log P(ids | prompt) by the chain rule, for the chosen prompts."""

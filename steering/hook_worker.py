@@ -9,9 +9,13 @@ from typing import Any
 from engine.errors import InputError, RunError
 from engine.generation import Batch, NoHooks, StreamHooks, pad_batch
 from engine.hf_worker import HfWorker
+from engine.packed_model import PackedHooks
 from engine.study import HookPointSpec
 from engine.worker import Request, WorkerConfig
 from steering.operations import Operation
+from steering.packed_proof import Claims
+from steering.packed_rows import ProvenRows
+from steering.packed_stream import Marks
 from steering.proof import RowProof, StreamProbe, check_prompt_pass, check_step
 from steering.stream import Steering
 
@@ -31,11 +35,19 @@ class HookWorker(HfWorker):
         conditions: Mapping[str, Sequence[Operation]],
         known: frozenset[str],
     ) -> None:
-        super().__init__(config)
         self.conditions, self.known = dict(conditions), known
-        self._canary()
+        super().__init__(config)
 
-    def hooks(self, rows: Sequence[Request]) -> StreamHooks:
+    def _start(self) -> None:
+        self._canary()
+        self._marks, self._claims = Marks(self.conditions), Claims(self.conditions, self.tokenizer)
+        # The canaries of all conditions, mixed with the baseline's, as packed passes answer them.
+        rows = [self._canary_request(name) for name in ("", *self._canary_conditions(), "")]
+        prompts = [row.prompt_ids for row in rows]
+        hooks = ProvenRows(self.model, self._marks, self._claims, rows, prompts)
+        self._check_packed(prompts, ProvenSteering(self, rows), hooks)
+
+    def refuse(self, rows: Sequence[Request]) -> None:
         for row in rows:
             if row.condition not in self.known:
                 raise RunError(
@@ -44,11 +56,22 @@ class HookWorker(HfWorker):
                     f"'{row.condition}'",
                     "The requests belong to another study: give the run command again.",
                 )
+
+    def packed_hooks(self, rows: Sequence[Request], prompts: Sequence[Sequence[int]]) -> PackedHooks:
+        self.refuse(rows)
+        return ProvenRows(self.model, self._marks, self._claims, rows, prompts)
+
+    def hooks(self, rows: Sequence[Request]) -> StreamHooks:
+        self.refuse(rows)
         if not any(row.condition in self.conditions for row in rows):
             return NoHooks()
         return ProvenSteering(self, rows)
 
-    def proof(self, hooks: StreamHooks, place: int) -> dict[str, Any]:
+    def proof(self, hooks: StreamHooks | PackedHooks, place: int) -> dict[str, Any]:
+        if isinstance(hooks, ProvenRows):
+            found = hooks.proof(place)
+            error = found.error if hooks.is_steered(place) else None
+            return {"steered_tokens": found.steered, "proof_error": error}
         if not isinstance(hooks, ProvenSteering):
             return super().proof(hooks, place)
         proof = hooks.proofs[place]
@@ -68,25 +91,19 @@ class HookWorker(HfWorker):
                     "Check strength, layer and span; if they are right, report it with the study.",
                 )
 
+    def _canary_request(self, condition: str) -> Request:
+        canary = self.config.canary
+        ids, span = list(canary.ids), list(canary.span)
+        return Request(b"", "canary", condition, "canary", 0, ids, span, canary.span_text, [])
+
     def _canary_conditions(self) -> list[str]:
-        """For every combination of kinds, spans and hook points, the condition that moves most."""
-        strongest: dict[Any, tuple[float, str]] = {}
-        for name, operations in self.conditions.items():
-            if all(op.is_idle for op in operations):
-                continue
-            key = tuple((op.kind, op.span, op.hook_point) for op in operations)
-            size = sum(float(op.vector.norm()) if op.vector is not None else 1.0 for op in operations)
-            strongest[key] = max(strongest.get(key, (0.0, name)), (size, name))
-        return [name for _, name in strongest.values()]
+        return strongest_of_each_kind(self.conditions)
 
     def _canary_logits(self, condition: str | None) -> Any:
         """Logits of the canary prompt and of one step behind it, [2, vocabulary]."""
         import torch
 
-        canary = self.config.canary
-        name = condition if condition is not None else ""
-        ids, span = list(canary.ids), list(canary.span)
-        request = Request(b"", "canary", name, "canary", 0, ids, span, canary.span_text, [])
+        request = self._canary_request(condition or "")
         hooks: StreamHooks = ProvenSteering(self, [request]) if condition is not None else NoHooks()
         batch = pad_batch([request.prompt_ids], 0, str(self.model.device))
         with torch.inference_mode():
@@ -96,6 +113,18 @@ class HookWorker(HfWorker):
             with hooks.decode() or _nothing():
                 second = self.model(input_ids=token, past_key_values=first.past_key_values)
         return torch.cat([first.logits[0, -1:], second.logits[0, -1:]]).float()
+
+
+def strongest_of_each_kind(conditions: Mapping[str, Sequence[Operation]]) -> list[str]:
+    """For every combination of kinds, spans and hook points, the condition that moves most."""
+    strongest: dict[Any, tuple[float, str]] = {}
+    for name, operations in conditions.items():
+        if all(op.is_idle for op in operations):
+            continue
+        key = tuple((op.kind, op.span, op.hook_point) for op in operations)
+        size = sum(float(op.vector.norm()) if op.vector is not None else 1.0 for op in operations)
+        strongest[key] = max(strongest.get(key, (0.0, name)), (size, name))
+    return [name for _, name in strongest.values()]
 
 
 @contextmanager

@@ -14,13 +14,14 @@ from typing import TYPE_CHECKING, Any
 from engine.errors import RunError
 from engine.generation import Batch
 from engine.models import FINAL_NORMS, decoder_layers, find_module
-from engine.study import HookPointSpec
-from engine.worker import Request
-from steering.operations import Operation
 from steering.stream import hooked
 
 if TYPE_CHECKING:
     import torch
+
+    from engine.study import HookPointSpec
+    from engine.worker import Request
+    from steering.operations import Operation
 
 
 @dataclass

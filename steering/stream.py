@@ -9,12 +9,13 @@ from typing import TYPE_CHECKING, Any
 
 from engine.generation import Batch
 from engine.models import decoder_layers
-from engine.study import HookPointSpec
-from engine.worker import Request
-from steering.operations import Operation
 
 if TYPE_CHECKING:
     import torch
+
+    from engine.study import HookPointSpec
+    from engine.worker import Request
+    from steering.operations import Operation
 
 StreamFunction = Callable[["torch.Tensor"], "torch.Tensor | None"]
 

@@ -82,7 +82,9 @@ def test_no_requests_no_responses(llama):
 
 
 def test_memory_that_runs_out_costs_no_answer(llama, monkeypatch):
+    """Batch by batch; packed passes have a test of their own."""
     worker, prompts = llama
+    monkeypatch.setattr(worker, "_packed", None)
     requests = [asking.request(i, prompt) for i, prompt in enumerate(prompts[:13])]
     whole = answers(worker, requests)
     generate, sizes = worker._generate, []

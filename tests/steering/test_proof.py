@@ -115,7 +115,9 @@ def workers(request, tiny_model):
             source=asking.source(folder, request.param),
             sampling=SamplingSpec(max_tokens=3),
         )
-        made.append((span, HookWorker(config, own, frozenset({"baseline", *own}))))
+        worker = HookWorker(config, own, frozenset({"baseline", *own}))
+        worker._packed = None  # batch by batch, where these faults are planted
+        made.append((span, worker))
     return made, prompts
 
 

@@ -1,0 +1,95 @@
+"""Whether packed passes give a model's own logits: asked of every model at start, by trying."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from engine.errors import RunError
+from engine.generation import Generator, StreamHooks
+from engine.memory import MemoryEndedError
+from engine.packed_attention import UnsupportedModelError
+from engine.packed_generation import PackedGenerator
+from engine.packed_model import PackedHooks, PackedModel
+
+if TYPE_CHECKING:
+    import torch
+
+STEPS = 2
+# Root mean square difference, as a share of the logits' own spread: far above rounding, far below what a
+# forgotten mask, window or soft-cap does.
+TOLERANCE = {"float32": 1e-3, "float16": 0.03, "bfloat16": 0.1}
+
+
+@dataclass
+class _Steps:
+    """Stands for the sampling settings: so many tokens, whatever they are."""
+
+    max_tokens: int = STEPS
+    method: str = "greedy"
+
+
+@dataclass
+class _Watching:
+    """Keeps the logits of every row and step, and chooses the same tokens whatever they are."""
+
+    prompts: Sequence[Sequence[int]]
+    seen: dict[tuple[int, int], torch.Tensor] = field(default_factory=dict)
+
+    def __call__(self, logits: torch.Tensor, rows: Sequence[int], step: int | Sequence[int]) -> list[int]:
+        steps = [step] * len(rows) if isinstance(step, int) else step
+        for own, row, at in zip(logits, rows, steps, strict=True):
+            self.seen[row, at] = own.cpu()
+        return [self.prompts[row][at % len(self.prompts[row])] for row, at in zip(rows, steps, strict=True)]
+
+
+def why_not_packed(
+    simple: Generator,
+    passes: PackedModel,
+    prompts: Sequence[Sequence[int]],
+    simple_hooks: StreamHooks,
+    packed_hooks: PackedHooks,
+) -> str | None:
+    """None where packed passes over `prompts` and a step behind them give the logits of the simple loop;
+    else what is the matter."""
+    import torch
+
+    trial = Generator(simple.model, simple.tokenizer, _Steps())  # type: ignore[arg-type]
+    trial.eos, trial.stop = frozenset(), _Endless()  # type: ignore[assignment]
+    wanted, found = _Watching(prompts), _Watching(prompts)
+    with torch.inference_mode():
+        trial._generate(prompts, wanted, simple_hooks)  # type: ignore[arg-type]
+    try:
+        # One row fewer at once than there are, so that rows come and go.
+        run = PackedGenerator(trial, passes)
+        run(prompts, [], packed_hooks, max(1, len(prompts) - 1), found)
+    except UnsupportedModelError as error:
+        return str(error)
+    except (RunError, MemoryEndedError):
+        raise
+    except Exception as error:
+        # Whatever a model's own code raises when it is called in a way that it does not know.
+        return " ".join(f"{type(error).__name__}: {error}".split())[:200]
+    differ = max(_difference(wanted.seen[key], found.seen[key]) for key in wanted.seen)
+    allowed = TOLERANCE[str(simple.model.dtype).removeprefix("torch.")]
+    if differ <= allowed:
+        return None
+    return f"logits that differ by {differ:.2g} of their spread (allowed {allowed:g})"
+
+
+class _Endless:
+    """Stands for the stop check: no answer is ever complete."""
+
+    def __call__(self, ids: Sequence[int]) -> bool:
+        return False
+
+    def text(self, ids: Sequence[int]) -> str:
+        return ""
+
+
+def _difference(wanted: torch.Tensor, found: torch.Tensor) -> float:
+    spread = float((wanted - wanted.mean()).square().mean().sqrt())
+    difference = float((wanted - found).square().mean().sqrt())
+    # NaN on both sides is for the run itself to find.
+    return difference / spread if spread > 0 else difference

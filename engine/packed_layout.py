@@ -1,0 +1,286 @@
+"""Layouts: which tokens of a packed pass see which, for passes over prompts and for steps.
+
+A token sees a stored prefix, which it shares with others, and tokens of its own row. Both are read apart and
+joined by their log-sum-exp, so that a prefix is never copied, not for a row and not for a step.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from engine.packed_attention import HIDDEN, Heads
+
+if TYPE_CHECKING:
+    import torch
+
+    from engine.prefix_cache import LayerCache, PrefixCache
+
+# What one further call costs beside the arithmetic, in scores computed.
+CALL = 4096
+
+
+@dataclass(frozen=True)
+class Stretch:
+    """Consecutive tokens of one row in a pass: `tokens` of them, behind `length` tokens in prefix `slot`."""
+
+    tokens: int
+    slot: int
+    length: int
+
+
+@dataclass(frozen=True)
+class _Run:
+    """Prefixes in consecutive slots lo … hi − 1 that are read in one call, by `width` queries each.
+
+    places: where these queries lie among all that read prefixes; lengths [hi − lo]: what they see of each;
+    tokens [hi − lo, width]: which tokens of the pass the queries are.
+    """
+
+    lo: int
+    hi: int
+    width: int
+    places: slice
+    lengths: np.ndarray
+    tokens: np.ndarray
+
+
+class Reading:
+    """How the tokens of a pass read the prefixes they stand behind."""
+
+    def __init__(
+        self, cache: PrefixCache, slots: np.ndarray, lengths: np.ndarray, positions: np.ndarray
+    ) -> None:
+        """`slots`, `lengths`, `positions` [tokens]; a length of 0 is no prefix."""
+        self._cache, self._positions = cache, positions
+        self._without = lengths == 0
+        self._runs: list[_Run] = []
+        self._taken: list[int] = []
+        self._back = np.zeros(len(slots), dtype=np.int64)
+        pairs = np.stack([slots, lengths], 1)[~self._without]
+        tokens = np.flatnonzero(~self._without)
+        kinds, kind_of = np.unique(pairs, axis=0, return_inverse=True)
+        members = [tokens[kind_of == i] for i in range(len(kinds))]
+        for lo, hi in _runs(kinds, [len(m) for m in members]):
+            self._add(kinds[lo:hi], members[lo:hi])
+        self._hidden: dict[tuple[int | None, torch.device], list[torch.Tensor | None]] = {}
+        self._index: dict[torch.device, tuple[torch.Tensor, torch.Tensor, torch.Tensor | None]] = {}
+
+    def move(self, positions: np.ndarray) -> None:
+        """The same tokens of later `positions`: sliding windows have moved on."""
+        self._positions = positions
+        self._hidden = {key: found for key, found in self._hidden.items() if key[0] is None}
+
+    def _add(self, kinds: np.ndarray, members: Sequence[np.ndarray]) -> None:
+        width = max(len(m) for m in members)
+        start = len(self._taken)
+        for i, own in enumerate(members):
+            # Rows of fewer queries repeat their last one; nobody takes what it reads.
+            self._taken += [*own.tolist(), *[int(own[-1])] * (width - len(own))]
+            self._back[own] = start + i * width + np.arange(len(own))
+        taken = np.array(self._taken[start:]).reshape(len(members), width)
+        self._runs.append(
+            _Run(
+                int(kinds[0, 0]),
+                int(kinds[-1, 0]) + 1,
+                width,
+                slice(start, len(self._taken)),
+                kinds[:, 1],
+                taken,
+            )
+        )
+
+    def __call__(self, heads: Heads) -> tuple[torch.Tensor, torch.Tensor] | None:
+        """Result [tokens, heads, size] and log-sum-exp [tokens, heads]; None where no token has a prefix."""
+        import torch
+
+        if not self._runs:
+            return None
+        take, back, without = self._on(heads.q.device)
+        q = heads.q[take]
+        keys, values = self._cache.keys[heads.layer], self._cache.values[heads.layer]
+        outs, sums = [], []
+        for run, hidden in zip(self._runs, self._hiding(heads), strict=True):
+            n = int(run.lengths.max())
+            own = q[run.places].unflatten(0, (run.hi - run.lo, run.width))
+            k, v = keys[run.lo : run.hi, :, :n], values[run.lo : run.hi, :, :n]
+            out, lse = heads.unfold(*heads.read(heads.fold(own), k, v, hidden, False), run.width)
+            outs.append(out)
+            sums.append(lse)
+        out, lse = torch.cat(outs)[back], torch.cat(sums)[back]
+        return out, lse if without is None else lse.masked_fill(without, HIDDEN)
+
+    def _on(self, device: torch.device) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor | None]:
+        import torch
+
+        if device not in self._index:
+            without = torch.from_numpy(self._without).unsqueeze(1).to(device) if self._without.any() else None
+            take, back = torch.tensor(self._taken), torch.from_numpy(self._back)
+            self._index[device] = take.to(device), back.to(device), without
+        return self._index[device]
+
+    def _hiding(self, heads: Heads) -> list[torch.Tensor | None]:
+        """Per run what is added to its scores, the same in every layer of one window."""
+        key = (heads.window, heads.q.device)
+        if key not in self._hidden:
+            self._hidden[key] = [_run_hidden(run, self._positions[run.tokens], heads) for run in self._runs]
+        return self._hidden[key]
+
+
+def _runs(kinds: np.ndarray, counts: Sequence[int]) -> list[tuple[int, int]]:
+    """Which (slot, length) kinds are read in one call: where padding costs less than a call of its own."""
+    found: list[tuple[int, int]] = []
+    cost = 0
+    for i, ((slot, length), count) in enumerate(zip(kinds.tolist(), counts, strict=True)):
+        alone = length * count
+        if found:
+            lo = found[-1][0]
+            width, longest = max(counts[lo : i + 1]), int(kinds[lo : i + 1, 1].max())
+            joint = (i + 1 - lo) * width * longest
+            if slot == kinds[i - 1, 0] + 1 and joint <= cost + alone + CALL:
+                found[-1] = (lo, i + 1)
+                cost = joint
+                continue
+        found.append((i, i + 1))
+        cost = alone
+    return found
+
+
+def _run_hidden(run: _Run, positions: np.ndarray, heads: Heads) -> torch.Tensor | None:
+    """[prefixes, 1, queries or 1, keys] for queries at `positions` [prefixes, width], or None where every
+    query sees all keys."""
+    import torch
+
+    n = int(run.lengths.max())
+    uneven = bool((run.lengths < n).any())
+    sliding = heads.window is not None and int(positions.max()) >= heads.window
+    if not uneven and not sliding:
+        return None
+    places = np.arange(n)
+    seen = np.broadcast_to((places < run.lengths[:, None])[:, None], (len(run.lengths), 1, n))
+    if sliding:
+        assert heads.window is not None
+        seen = seen & (places > positions[..., None] - heads.window)
+        seen = np.tile(seen, (1, heads.groups, 1))
+    hidden = torch.from_numpy(np.where(seen, 0.0, HIDDEN).astype(np.float32)).unsqueeze(1)
+    return hidden.to(heads.q.device)
+
+
+def _joined(
+    own: tuple[torch.Tensor, torch.Tensor], prefix: tuple[torch.Tensor, torch.Tensor] | None
+) -> torch.Tensor:
+    """Attention over two sets of keys from the attention over each, weighted by their shares of the sum."""
+    if prefix is None:
+        return own[0]
+    share = (prefix[1] - own[1]).float().sigmoid().unsqueeze(-1)
+    return own[0].float().lerp(prefix[0].float(), share).to(own[0].dtype)
+
+
+class PromptLayout:
+    """A pass over stretches of prompts. Keys and values are written into `into` where that is given:
+    token i to `places[i]` of slot `slots[i]`."""
+
+    def __init__(
+        self,
+        stretches: Sequence[Stretch],
+        prefixes: PrefixCache,
+        into: LayerCache | None,
+        slots: np.ndarray,
+        places: np.ndarray,
+    ) -> None:
+        sizes = np.array([s.tokens for s in stretches])
+        starts = np.cumsum(sizes) - sizes
+        lengths = np.repeat([s.length for s in stretches], sizes)
+        positions = lengths + np.arange(sizes.sum()) - np.repeat(starts, sizes)
+        self._reading = Reading(prefixes, np.repeat([s.slot for s in stretches], sizes), lengths, positions)
+        self._into, self._slots, self._places = into, slots, places
+        self.positions = positions
+        self._sizes, self._starts = sizes, starts
+        self._index: dict[torch.device, tuple[torch.Tensor, ...]] = {}
+
+    def attend(self, heads: Heads) -> torch.Tensor:
+        pad, back, slots, places = self._on(heads.q.device)
+        if self._into is not None:
+            self._into.write(heads.layer, slots, places, heads.k, heads.v)
+        return _joined(self._within(heads, pad, back), self._reading(heads))
+
+    def _within(
+        self, heads: Heads, pad: torch.Tensor, back: torch.Tensor
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        """Attention of every stretch over itself, stretches padded at their ends to one width."""
+        import torch
+
+        m, width = len(self._sizes), int(self._sizes.max())
+        shape = (m, width)
+        q, k, v = (
+            tensor.unsqueeze(0) if m == 1 else tensor[pad].unflatten(0, shape)
+            for tensor in (heads.q, heads.k, heads.v)
+        )
+        if heads.groups > 1:
+            k, v = k.repeat_interleave(heads.groups, 2), v.repeat_interleave(heads.groups, 2)
+        hidden = None
+        if heads.window is not None and width > heads.window:
+            far = np.subtract.outer(np.arange(width), np.arange(width))
+            seen = (far >= 0) & (far < heads.window)
+            band = torch.from_numpy(np.where(seen, 0.0, HIDDEN).astype(np.float32))
+            hidden = band.to(heads.q.device)[None, None]
+        q, k, v = (tensor.transpose(1, 2) for tensor in (q, k, v))
+        out, lse = heads.read(q, k, v, hidden, hidden is None)
+        out, lse = out.transpose(1, 2).flatten(0, 1), lse.transpose(1, 2).flatten(0, 1)
+        return (out, lse) if m == 1 else (out[back], lse[back])
+
+    def _on(self, device: torch.device) -> tuple[torch.Tensor, ...]:
+        import torch
+
+        if device not in self._index:
+            width = int(self._sizes.max())
+            columns = np.arange(width)
+            pad = self._starts[:, None] + np.minimum(columns, self._sizes[:, None] - 1)
+            back = np.flatnonzero(columns < self._sizes[:, None])
+            arrays = (pad.ravel(), back, self._slots, self._places)
+            self._index[device] = tuple(torch.from_numpy(array).to(device) for array in arrays)
+        return self._index[device]
+
+
+class StepLayout:
+    """One new token for each of the first n slots of `rows`, which hold `own` [n] tokens each so far."""
+
+    def __init__(self, reading: Reading, rows: LayerCache, own: np.ndarray) -> None:
+        self._reading, self._rows, self._own = reading, rows, own
+        self._index: dict[torch.device, tuple[torch.Tensor, torch.Tensor]] = {}
+        self._hidden: dict[tuple[int | None, torch.device], torch.Tensor] = {}
+
+    def attend(self, heads: Heads) -> torch.Tensor:
+        slots, places = self._on(heads.q.device)
+        self._rows.write(heads.layer, slots, places, heads.k, heads.v)
+        n, width = len(self._own), int(self._own.max()) + 1
+        k = self._rows.keys[heads.layer][:n, :, :width]
+        v = self._rows.values[heads.layer][:n, :, :width]
+        q = heads.fold(heads.q.unsqueeze(1))
+        own = heads.unfold(*heads.read(q, k, v, self._hiding(heads), False), 1)
+        return _joined(own, self._reading(heads))
+
+    def _on(self, device: torch.device) -> tuple[torch.Tensor, torch.Tensor]:
+        import torch
+
+        if device not in self._index:
+            slots = torch.arange(len(self._own), device=device)
+            self._index[device] = slots, torch.from_numpy(self._own).to(device)
+        return self._index[device]
+
+    def _hiding(self, heads: Heads) -> torch.Tensor:
+        """[rows, 1, 1, width]: 0 for what a row holds and sees."""
+        import torch
+
+        key = (heads.window, heads.q.device)
+        if key not in self._hidden:
+            places, own = np.arange(int(self._own.max()) + 1), self._own[:, None]
+            seen = places <= own
+            if heads.window is not None:
+                seen &= places > own - heads.window
+            hidden = torch.from_numpy(np.where(seen, 0.0, HIDDEN).astype(np.float32))
+            self._hidden[key] = hidden[:, None, None].to(heads.q.device, heads.q.dtype)
+        return self._hidden[key]

@@ -1,0 +1,221 @@
+"""One running vLLM engine: started, fed, stepped, asked and given back, with vLLM's errors made readable.
+
+On a GPU the engine core is a process of its own, whose exit frees the GPU's memory; on a CPU it runs in this
+one (five seconds to start instead of twenty). Written for vLLM 0.32, whose classes below LLM it uses.
+"""
+
+from __future__ import annotations
+
+import gc
+import os
+import threading
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from typing import Any
+
+from engine.errors import InputError, RunError
+
+
+class VllmEngine:
+    """An engine for `arguments` (vLLM's EngineArgs by name) on `device` (cpu or cuda).
+
+    `process` runs the engine core in a process of its own; the default is to do that on a GPU only.
+    RunError when it does not start.
+    """
+
+    _inside = False  # whether one runs in this process
+
+    def __init__(self, arguments: Mapping[str, Any], device: str, process: bool | None = None) -> None:
+        self.device = device
+        self.process = device != "cpu" if process is None else process
+        if not self.process and VllmEngine._inside:
+            raise RunError(
+                "vLLM, start of the engine",
+                "no other engine inside this process",
+                "one that runs",
+                "Close it first: vLLM keeps its process groups for the whole process.",
+            )
+        config = configured(arguments, device, self.process)
+        self.max_model_len = int(config.model_config.max_model_len)
+        self.vocabulary = int(config.model_config.get_vocab_size())
+        self.max_num_seqs = int(config.scheduler_config.max_num_seqs)
+        self._engine: Any = _started(config, self.process)
+        VllmEngine._inside = not self.process or VllmEngine._inside
+        self._closed = threading.Event()
+        if self.process:
+            client = self._engine.engine_core
+            threading.Thread(target=_watch_core, args=(client, self._closed), daemon=True).start()
+
+    def add(self, key: str, ids: Sequence[int], params: Any, salt: str | None, detokenizer: Any) -> str:
+        """Queue one prompt (token ids) and return vLLM's name for it; ValueError when vLLM refuses it.
+
+        `detokenizer` takes the tokens as they come and says when to stop.
+        """
+        from vllm.inputs.engine import tokens_input
+
+        with _readable():
+            name = str(self._engine.add_request(key, tokens_input(list(ids), cache_salt=salt), params))
+        # vLLM's own place for stop strings: they end a request without a round trip through its outputs.
+        self._engine.output_processor.request_states[name].detokenizer = detokenizer
+        return name
+
+    def step(self) -> list[Any]:
+        """One step of the engine; the outputs (RequestOutput) of requests that finished with it."""
+        with _readable():
+            return list(self._engine.step())
+
+    @property
+    def unfinished(self) -> int:
+        return int(self._engine.get_num_unfinished_requests())
+
+    def ask_workers(self, method: str, *args: Any) -> list[Any]:
+        """What `method` of the worker extension returns on every worker."""
+        with _readable():
+            return list(self._engine.collective_rpc(method, args=args))
+
+    def forget_prefixes(self) -> None:
+        with _readable():
+            self._engine.reset_prefix_cache()
+
+    def close(self) -> None:
+        """Give the memory back; safe to repeat, and on an engine that is dead already."""
+        engine, self._engine = self._engine, None
+        if engine is None:
+            return
+        self._closed.set()
+        with suppress(Exception):
+            engine.engine_core.shutdown()
+        with suppress(Exception):
+            engine.renderer.shutdown()
+        del engine
+        if not self.process:
+            _forget_groups()
+            VllmEngine._inside = False
+        gc.collect()
+
+
+def configured(arguments: Mapping[str, Any], device: str, process: bool | None = None) -> Any:
+    """vLLM's configuration; InputError when it refuses the arguments or the model."""
+    process = device != "cpu" if process is None else process
+    with quiet(), _multiprocessing(process):
+        from vllm.engine.arg_utils import EngineArgs
+        from vllm.usage.usage_lib import UsageContext
+
+        try:
+            given = dict(arguments)
+            if device == "cpu" and not process and _world(given) == 1:
+                given.setdefault("distributed_executor_backend", "uni")
+            return EngineArgs(**given).create_engine_config(UsageContext.LLM_CLASS)
+        except (ValueError, TypeError, NotImplementedError, AssertionError, OSError) as error:
+            raise InputError(
+                "study, field model.engine_args",
+                "arguments and a model that vLLM takes",
+                shortened(error),
+                "Change the argument that is named, or use backend: hf.",
+            ) from error
+
+
+def _world(arguments: Mapping[str, Any]) -> int:
+    sizes = [arguments.get(f"{kind}_parallel_size") or 1 for kind in ("tensor", "pipeline")]
+    return int(sizes[0] * sizes[1])
+
+
+def _started(config: Any, process: bool) -> Any:
+    from vllm.v1.engine.llm_engine import LLMEngine
+    from vllm.v1.executor import Executor
+
+    try:
+        with quiet(), _multiprocessing(process):
+            return LLMEngine(config, Executor.get_class(config), log_stats=False, multiprocess_mode=process)
+    except Exception as error:
+        # vLLM raises whatever its parts raise: ValueError for memory, RuntimeError for a dead process, …
+        if not process:
+            _forget_groups()
+        above = " The lines that vLLM printed above name the cause." if process else ""
+        raise RunError(
+            "vLLM, start of the engine",
+            "an engine for this model on this machine",
+            shortened(error),
+            "Where memory is short, lower engine_args.max_model_len or gpu_memory_utilization (or free the "
+            f"GPU); otherwise backend: hf runs without vLLM.{above}",
+        ) from error
+
+
+def _watch_core(client: Any, closed: threading.Event) -> None:
+    """Wake who waits for a core that died: vLLM's client notices the death, and then waits for ever."""
+    from vllm.v1.engine.exceptions import EngineDeadError
+
+    while not closed.wait(1.0):
+        if client.resources.engine_dead:
+            client.outputs_queue.put(EngineDeadError())
+            return
+
+
+@contextmanager
+def _readable() -> Iterator[None]:
+    """What goes wrong inside a running engine, as one paragraph; refusals of a request pass (ValueError)."""
+    from vllm.exceptions import VLLMValidationError
+    from vllm.v1.engine.exceptions import EngineDeadError
+
+    try:
+        yield
+    except VLLMValidationError:
+        raise
+    except EngineDeadError as error:
+        raise RunError(
+            "vLLM, engine core",
+            "a running process",
+            "a dead one (the lines that it printed above name the cause)",
+            "What was finished is stored: the same command continues. If memory was short, lower "
+            "engine_args.gpu_memory_utilization or max_num_seqs.",
+        ) from error
+    except ValueError:
+        raise
+    except Exception as error:
+        raise RunError(
+            "vLLM, step of the engine",
+            "a step without failure",
+            f"{type(error).__name__}: {shortened(error)}",
+            "What was finished is stored: the same command continues. backend: hf runs without vLLM.",
+        ) from error
+
+
+def shortened(error: BaseException) -> str:
+    return " ".join(str(error).split())[:400] or type(error).__name__
+
+
+@contextmanager
+def quiet() -> Iterator[None]:
+    """vLLM logs errors only and leaves threads alone, unless the user has said otherwise."""
+    os.environ.setdefault("VLLM_LOGGING_LEVEL", "ERROR")
+    os.environ.setdefault("VLLM_NO_USAGE_STATS", "1")
+    # On a CPU vLLM would bind this process to its cores for good, and discovery comes after sampling;
+    # with several workers it would ask for a memory node for each of them.
+    os.environ.setdefault("VLLM_CPU_OMP_THREADS_BIND", "nobind")
+    yield
+
+
+@contextmanager
+def _multiprocessing(process: bool) -> Iterator[None]:
+    """The environment variable by which vLLM's CPU platform decides on its executor."""
+    name = "VLLM_ENABLE_V1_MULTIPROCESSING"
+    before = os.environ.get(name)
+    os.environ[name] = "1" if process else "0"
+    try:
+        yield
+    finally:
+        if before is None:
+            del os.environ[name]
+        else:
+            os.environ[name] = before
+
+
+def _forget_groups() -> None:
+    """Undo what an engine inside this process leaves behind, so that another one can follow."""
+    import torch
+    from vllm.distributed.parallel_state import cleanup_dist_env_and_memory
+
+    with suppress(Exception):
+        cleanup_dist_env_and_memory()
+    # The CPU worker replaces it by a function that only warns.
+    torch.set_num_threads = torch._C.set_num_threads

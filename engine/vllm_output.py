@@ -1,0 +1,77 @@
+"""Between vLLM's output and a response: when a request stops, how it ended, and what could not be had."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from engine.errors import RunError
+from engine.generation import StopCheck
+from engine.models import ModelSource
+
+
+class AnswerStop:
+    """Takes a request's tokens where vLLM would turn them into text, and stops it behind a complete answer.
+
+    Its methods are those that vLLM's output processor calls on an IncrementalDetokenizer.
+    """
+
+    def __init__(self, stop: StopCheck | None, eos: Sequence[int]) -> None:
+        self._stop, self._eos = stop, frozenset(eos)
+        self.token_ids: list[int] = []
+
+    @property
+    def output_token_ids(self) -> list[int]:
+        return self.token_ids
+
+    def num_output_tokens(self) -> int:
+        return len(self.token_ids)
+
+    def update(self, new_token_ids: list[int], stop_terminated: bool) -> str | None:
+        """The reason to stop, or None; the end of sequence and what follows the answer are left out."""
+        for token in new_token_ids:
+            if self._stop is not None and token in self._eos:
+                return None
+            self.token_ids.append(token)
+            if self._stop is not None and self._stop(self.token_ids):
+                return "complete"
+        return None
+
+    def get_next_output_text(self, finished: bool, delta: bool) -> str:
+        return ""
+
+
+def finish_of(output: Any) -> str:
+    """vLLM's reasons in axiograph's words; its stop tokens are the ends of sequence."""
+    if output.stop_reason == "complete":
+        return "complete"
+    return "limit" if output.finish_reason == "length" else "eos"
+
+
+def failed(reason: str) -> dict[str, Any]:
+    """The columns of a response that could not be had: unparsed, so counted, and never a score."""
+    return {
+        "state": "unparsed",
+        "reason": f"failed: {reason}",
+        "text": "",
+        "answer_ids": [],
+        "finish": "failed",
+        "new_tokens": 0,
+        "fallback": False,
+    }
+
+
+def generation_settings(source: ModelSource) -> Any:
+    """The generation settings that transformers gives a model loaded from `source`."""
+    from transformers import AutoConfig, GenerationConfig
+
+    try:
+        return GenerationConfig.from_pretrained(source.folder)
+    except OSError:
+        config = AutoConfig.from_pretrained(source.folder, trust_remote_code=source.trust_remote_code)
+        return GenerationConfig.from_model_config(config)
+
+
+def not_finite() -> RunError:
+    remedy = "Half precision can overflow: try dtype float32 or bfloat16, or a smaller strength."
+    return RunError("logits of the model", "finite numbers", "NaN or infinity", remedy)

@@ -1,0 +1,304 @@
+"""The plain sampler on vLLM: unsteered requests, in `generate` or `logprob` mode, at vLLM's own speed.
+
+`steering.vllm_worker` builds on it: the same engine with operations in the stream, so that the baseline of
+a steered run comes from the same worker as what it is compared with (DESIGN 3).
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+import time
+from collections import deque
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import pyarrow as pa
+
+from engine.errors import RunError
+from engine.generation import Generated, StopCheck, eos_ids
+from engine.hf_worker import device_name, versions
+from engine.models import load_tokenizer
+from engine.vllm_args import engine_arguments
+from engine.vllm_courses import Ask, Course, Courses, Said
+from engine.vllm_engine import VllmEngine, shortened
+from engine.vllm_output import AnswerStop, failed, finish_of, generation_settings, not_finite
+from engine.worker import Request, WorkerConfig, answer_room, requests_of, responses_table
+
+FILLED = 2  # times the engine's own batch that is queued before the next table is taken
+SEED_BITS = 63
+
+
+@dataclass
+class Job:
+    """One table under way; `results` by row number."""
+
+    rows: list[Request]
+    started: float
+    results: dict[int, dict[str, Any]] = field(default_factory=dict)
+
+    @property
+    def is_done(self) -> bool:
+        return len(self.results) == len(self.rows)
+
+
+@dataclass
+class _Walk:
+    """A row on its course: the asks that are out, and what came back so far.
+
+    computed: by vLLM's names of its requests, how many of their tokens passed through the model.
+    """
+
+    job: Job
+    place: int
+    course: Course
+    waiting: int = 0
+    said: list[Said | None] = field(default_factory=list)
+    computed: dict[str, int] = field(default_factory=dict)
+
+
+class VllmWorker:
+    """Answers requests with vLLM. Its configuration travels; it does not.
+
+    `engine_args` are the study's. Calls from several threads share one engine, and `stream` takes the next
+    table before the last one is done: either keeps the engine full. `close` gives the memory back.
+    """
+
+    backend = "vllm"
+    extension = "engine.vllm_extension.FiniteLogits"
+
+    def __init__(
+        self, config: WorkerConfig, engine_args: Mapping[str, Any], process: bool | None = None
+    ) -> None:
+        self.config = config
+        self.tokenizer = load_tokenizer(config.source)
+        self._stop = StopCheck(self.tokenizer)
+        self._eos = sorted(eos_ids(generation_settings(config.source), self.tokenizer))
+        self._courses = Courses(config, self._stop)
+        self._walks: dict[str, tuple[_Walk, int, str, int]] = {}
+        self._lock = threading.Lock()
+        self._last_done = 0.0
+        self._asked = 0
+        own = {"worker_extension_cls": self.extension, "max_logprobs": 20, **self.own_arguments(engine_args)}
+        arguments = engine_arguments(config.source, config.device, engine_args, **own)
+        self.engine = VllmEngine(arguments, config.device, process)
+        self._about = {
+            "backend": self.backend,
+            "device": device_name(config.device),
+            "dtype": config.source.dtype,
+            "versions": vllm_versions(),
+            "mode": config.scoring.mode,
+        }
+        try:
+            self.prepare_engine()
+        except BaseException:
+            self.close()
+            raise
+
+    def own_arguments(self, engine_args: Mapping[str, Any]) -> dict[str, Any]:
+        """Engine arguments that this worker needs whatever the study says."""
+        return {}
+
+    def prepare_engine(self) -> None:
+        """What is done once, before the first request."""
+        self.engine.ask_workers("axiograph_watch")
+
+    def close(self) -> None:
+        """End the engine and give its memory back."""
+        self.engine.close()
+
+    def __call__(self, requests: pa.Table) -> pa.Table:
+        """One response row for each request row, in order."""
+        with self._lock:
+            job = self._begin(requests)
+        while not job.is_done:
+            with self._lock:
+                if not job.is_done:
+                    self._advance()
+        with self._lock:
+            return self._finished(job)
+
+    def stream(self, tables: Iterable[pa.Table]) -> Iterator[pa.Table]:
+        """Responses of `tables`, each table whole, in the order in which they are done.
+
+        When the engine fails, the rows that are finished come first, then the error.
+        """
+        source, open_jobs, dry = iter(tables), deque[Job](), False
+        try:
+            while open_jobs or not dry:
+                while not dry and self.engine.unfinished < FILLED * self.engine.max_num_seqs:
+                    table = next(source, None)
+                    dry = table is None
+                    if table is not None:
+                        with self._lock:
+                            open_jobs.append(self._begin(table))
+                with self._lock:
+                    if not all(job.is_done for job in open_jobs):
+                        self._advance()
+                for job in [job for job in open_jobs if job.is_done]:
+                    yield self._finished(job)
+                    open_jobs.remove(job)
+        except RunError:
+            for job in open_jobs:
+                if rescued := self._rescued(job):
+                    yield rescued
+            raise
+
+    def _rescued(self, job: Job) -> pa.Table | None:
+        """The responses of a broken job that are beyond doubt, or None."""
+        done = sorted(job.results)
+        if not done:
+            return None
+        rows = [job.rows[place] for place in done]
+        try:
+            self.check_done(rows, [job.results[place] for place in done])
+        except RunError:
+            return None
+        return responses_table([job.results[place] for place in done], rows)
+
+    def _begin(self, table: pa.Table) -> Job:
+        rows = requests_of(table)
+        job = Job(rows, time.perf_counter())
+        self.check(rows)
+        # Neighbours share the longest prefixes, whatever the order of the table.
+        for place in sorted(range(len(rows)), key=lambda i: (rows[i].condition, rows[i].prompt_ids)):
+            if reason := self._unfit(rows[place]):
+                job.results[place] = self._response(rows[place], failed(reason))
+            else:
+                walk = _Walk(job, place, self._courses(rows[place]))
+                self._go_on(walk, None)
+        return job
+
+    def check(self, rows: Sequence[Request]) -> None:
+        """RunError for requests that this worker cannot answer as they are meant."""
+        for row in rows:
+            if row.condition in self.config.steered:
+                raise RunError(
+                    "plain sampler",
+                    "unsteered requests",
+                    f"condition '{row.condition}'",
+                    "Use the worker that steers.",
+                )
+
+    def _unfit(self, row: Request) -> str | None:
+        """Why a request cannot be asked at all; such a one must not reach the engine that the others need."""
+        room = answer_room(self.config, len(row.prompt_ids), len(row.cued_ids))
+        limit = self.engine.max_model_len
+        if len(row.prompt_ids) + room > limit:
+            return f"longer than {limit} tokens: {len(row.prompt_ids)} and up to {room} of the answer"
+        wrong = [i for i in (*row.prompt_ids, *row.cued_ids) if not 0 <= i < self.engine.vocabulary]
+        if wrong or not row.prompt_ids:
+            return f"no token of the model's vocabulary: {wrong[0]}" if wrong else "a prompt without tokens"
+        return None
+
+    def _go_on(self, walk: _Walk, said: list[Said] | None) -> None:
+        """Send a row what came back, and the engine what the row asks next."""
+        row = walk.job.rows[walk.place]
+        try:
+            asks = next(walk.course) if said is None else walk.course.send(said)
+        except StopIteration as end:
+            walk.job.results[walk.place] = self._response(row, end.value, walk.computed)
+            return
+        walk.said, walk.waiting = [None] * len(asks), len(asks)
+        try:
+            for number, ask in enumerate(asks):
+                self._send(walk, number, row, ask)
+        except ValueError as error:
+            # vLLM refuses this one request: its row says so, and the others go on.
+            walk.course.close()
+            walk.job.results[walk.place] = self._response(row, failed(shortened(error)))
+
+    def _send(self, walk: _Walk, number: int, row: Request, ask: Ask) -> None:
+        stop = AnswerStop(None if ask.scored else self._stop, self._eos)
+        self._asked += 1
+        key = str(self._asked)
+        salt, extra = self.label(row)
+        name = self.engine.add(key, ask.ids, self.sampling(row, ask, extra), salt, stop)
+        walk.computed[name] = 0
+        self._walks[key] = (walk, number, name, len(ask.ids))
+
+    def label(self, row: Request) -> tuple[str | None, dict[str, Any] | None]:
+        """What goes with a request: the salt of its prefixes, and arguments for the extension."""
+        return None, None
+
+    def sampling(self, row: Request, ask: Ask, extra: dict[str, Any] | None) -> Any:
+        """vLLM's SamplingParams: greedy or seeded by the request's id, raw log-probabilities."""
+        from vllm import SamplingParams
+        from vllm.sampling_params import RequestOutputKind
+
+        spec = self.config.sampling
+        drawn = spec.method == "sample" and not ask.scored
+        return SamplingParams(
+            temperature=spec.temperature if drawn else 0.0,
+            top_p=spec.top_p if drawn else 1.0,
+            seed=int.from_bytes(row.request_id, "little") % (1 << SEED_BITS) if drawn else None,
+            max_tokens=ask.limit,
+            stop_token_ids=None if ask.scored else self._eos,
+            ignore_eos=True,
+            logprob_token_ids=list(ask.scored) or None,
+            output_kind=RequestOutputKind.FINAL_ONLY,
+            detokenize=False,
+            skip_clone=True,
+            extra_args=extra,
+        )
+
+    def _advance(self) -> None:
+        """One step of the engine; rows whose asks are all answered go on."""
+        for output in self.engine.step():
+            walk, number, name, sent = self._walks.pop(output.request_id)
+            said = walk.said[number] = self._said(output.outputs[0])
+            # The last token that was written is not read any more, unless the end of sequence followed it.
+            behind = len(said.written.ids) - (said.written.finish != "eos")
+            walk.computed[name] = sent + max(0, behind)
+            walk.waiting -= 1
+            if walk.waiting == 0 and walk.place not in walk.job.results:
+                self._go_on(walk, [said for said in walk.said if said is not None])
+
+    def _said(self, output: Any) -> Said:
+        ids = tuple(output.token_ids)
+        if output.logprobs:
+            return Said(
+                Generated((), "", "scored"), {t: float(lp.logprob) for t, lp in output.logprobs[0].items()}
+            )
+        return Said(Generated(ids, self._stop.text(ids), finish_of(output)))
+
+    def _response(
+        self, row: Request, result: dict[str, Any], computed: Mapping[str, int] | None = None
+    ) -> dict[str, Any]:
+        return {
+            "request_id": row.request_id,
+            "role": row.role,
+            "condition": row.condition,
+            "item_id": row.item_id,
+            "repeat": row.repeat,
+            "prompt_tokens": len(row.prompt_ids),
+            "seconds": 0.0,
+            "steered_tokens": 0,
+            "proof_error": None,
+            "computed": dict(computed or {}),
+            **self._about,
+            **result,
+        }
+
+    def _finished(self, job: Job) -> pa.Table:
+        results = [job.results[place] for place in range(len(job.rows))]
+        self.check_done(job.rows, results)
+        now = time.perf_counter()
+        # Tables overlap: each has the time since the one before it was done.
+        seconds = (now - max(job.started, self._last_done)) / max(1, len(results))
+        self._last_done = now
+        return responses_table([result | {"seconds": seconds} for result in results], job.rows)
+
+    def check_done(self, rows: Sequence[Request], results: Sequence[dict[str, Any]]) -> None:
+        """RunError when answers cannot be trusted; fills in what is only known now."""
+        if not all(self.engine.ask_workers("axiograph_finite")):
+            raise not_finite()
+
+
+def vllm_versions() -> str:
+    """The libraries that decide what a model answers, and whether batches may change its rounding."""
+    from vllm import __version__
+
+    invariant = ", batch invariant" if os.environ.get("VLLM_BATCH_INVARIANT", "0") == "1" else ""
+    return f"{versions()}, vllm {__version__}{invariant}"

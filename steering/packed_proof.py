@@ -1,0 +1,222 @@
+"""Proof of steering for packed passes, by a check that does not trust the code that steers (DESIGN 7).
+
+What should be done at a token is worked out here again, from its row's condition and token ids alone: its
+claim. The stream is recorded before the steering and where the next module receives it, for all tokens of a
+pass; it must have changed as claimed, and nowhere else. What was proven of a stored prefix stays with it,
+and a row may only go on behind one of whose every token was proven what the row itself claims.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from engine.errors import RunError
+
+if TYPE_CHECKING:
+    import torch
+
+    from engine.study import HookPointSpec
+    from engine.worker import Request
+    from steering.operations import Operation
+    from steering.proof import StreamProbe
+
+# Of float32 sums on the way to a changed number, in units of the last place of the largest norm.
+ROUNDING = 16
+
+
+@dataclass
+class PackedProof:
+    """What was proven of one row: how many tokens of its prompt are steered, and the largest error."""
+
+    steered: int
+    error: float
+
+
+@dataclass
+class Claims:
+    """What the conditions of a study promise, numbered: the operations at a token, in order; 0 is none."""
+
+    conditions: Mapping[str, Sequence[Operation]]
+    tokenizer: Any
+    _promised: list[tuple[Operation, ...]] = field(default_factory=lambda: [()])
+    _number: dict[tuple[bytes, ...], int] = field(default_factory=lambda: {(): 0})
+    _known: dict[tuple[int, ...], int] = field(default_factory=dict)
+    _read: dict[tuple[int, ...], str] = field(default_factory=dict)
+
+    def of_prompt(self, request: Request, ids: Sequence[int]) -> np.ndarray:
+        """The claim of every token of `ids` [n], with which the request's prompt begins; RunError when they
+        are not its own, or when those of its span are other words."""
+        _check_own(request, ids)
+        operations = self.conditions.get(request.condition, ())
+        # Equal sums are equal sets of operations: one power of two for each.
+        sums = np.zeros(len(ids), dtype=object if len(operations) > 62 else np.int64)
+        for k, op in enumerate(operations):
+            sums[np.asarray(self._positions(op, request, ids), dtype=np.int64)] += 1 << k
+        claimed = np.zeros(len(ids), dtype=np.int64)
+        for own in set(sums.tolist()) - {0}:
+            acting = tuple(op for k, op in enumerate(operations) if own >> k & 1)
+            claimed[sums == own] = self._claim(acting)
+        return claimed
+
+    def of_steps(self, request: Request) -> int:
+        """The claim of every token that the request writes."""
+        own = self.conditions.get(request.condition, ())
+        return self._claim(tuple(op for op in own if op.span in ("generated", "all")))
+
+    def promised(self, claim: int) -> tuple[Operation, ...]:
+        return self._promised[claim]
+
+    def _claim(self, operations: tuple[Operation, ...]) -> int:
+        short = tuple(id(op) for op in operations)
+        if short not in self._known:
+            # By what the operations are: conditions may hold equal ones.
+            key = tuple(op.digest for op in operations)
+            if key not in self._number:
+                self._number[key] = len(self._promised)
+                self._promised.append(operations)
+            self._known[short] = self._number[key]
+        return self._known[short]
+
+    def _positions(self, op: Operation, request: Request, ids: Sequence[int]) -> Sequence[int]:
+        """Where `op` should act, by the tokens themselves: those of a span must decode to its words."""
+        if op.span == "generated":
+            return ()
+        if op.span in ("prompt", "all"):
+            return range(len(request.prompt_ids) if op.span == "prompt" else len(ids))
+        tokens = tuple(ids[i] for i in request.span)
+        if tokens not in self._read:
+            found = self.tokenizer.decode(list(tokens), clean_up_tokenization_spaces=False)
+            self._read[tokens] = " ".join(found.split())
+        if not tokens or self._read[tokens] != request.span_text:
+            wanted = f"steered tokens that decode to '{request.span_text}'"
+            raise failure(request, wanted, f"'{self._read[tokens]}'")
+        return request.span
+
+
+@dataclass(frozen=True)
+class Judge:
+    """Compares what one pass did with what its tokens claim; `rows[i]` is the request of token i."""
+
+    claims: Claims
+    claimed: np.ndarray
+    rows: Sequence[Request]
+
+    def errors(self, probe: StreamProbe) -> np.ndarray:
+        """Largest |observed − expected| of every token [n]; RunError at the first that fails."""
+        errors = np.zeros(len(self.claimed), dtype=np.float32)
+        present = {int(claim): self.claims.promised(int(claim)) for claim in np.unique(self.claimed)}
+        for claim, operations in present.items():
+            for op in operations:
+                if op.hook_point not in probe.before or op.hook_point not in probe.after:
+                    row = self.rows[int(np.flatnonzero(self.claimed == claim)[0])]
+                    raise failure(row, f"a pass through {op.hook_point}", "none")
+        for point, before in probe.before.items():
+            own = {
+                claim: acting
+                for claim, operations in present.items()
+                if (acting := [op for op in operations if op.hook_point == point])
+            }
+            if point not in probe.after:
+                raise failure(self.rows[0], f"a pass through {point}", "none")
+            errors = np.maximum(errors, self._at(point, before[0], probe.after[point][0], own))
+        return errors
+
+    def _at(
+        self,
+        point: HookPointSpec,
+        before: torch.Tensor,
+        after: torch.Tensor,
+        acting: Mapping[int, Sequence[Operation]],
+    ) -> np.ndarray:
+        """`before`, `after` [tokens, d_model] at one point; `acting` are the claims with operations there."""
+        import torch
+
+        touched = np.isin(self.claimed, list(acting))
+        changed = (before != after).any(-1).cpu().numpy()
+        if (changed & ~touched).any():
+            row = self.rows[int(np.flatnonzero(changed & ~touched)[0])]
+            raise failure(row, f"no change at {point} outside the steered tokens", "a change")
+        errors = np.zeros(len(touched), dtype=np.float32)
+        if not touched.any():
+            return errors
+        tokens = np.flatnonzero(touched)
+        chosen = torch.from_numpy(tokens).to(before.device)
+        expected, peak = _expected(before[chosen].float(), self.claimed[tokens], acting)
+        off = (after[chosen].float() - expected).abs()
+        # Rounding of each number to the model's dtype, once, and of float32 sums on the way there.
+        kind = torch.finfo(before.dtype)
+        bound = kind.eps / 2 * expected.abs() + kind.smallest_normal
+        bound = bound + ROUNDING * torch.finfo(torch.float32).eps * peak
+        # Written so that NaN fails.
+        wrong = ~(off <= bound).all(-1).cpu().numpy()
+        largest = off.amax(-1).cpu().numpy()
+        if wrong.any():
+            place = int(np.flatnonzero(wrong)[0])
+            wanted = f"a change at {point} of strength × direction"
+            raise failure(
+                self.rows[int(tokens[place])], wanted, f"one that is off by {float(largest[place]):.3g}"
+            )
+        errors[tokens] = largest
+        return errors
+
+
+def _expected(
+    before: torch.Tensor, claimed: np.ndarray, acting: Mapping[int, Sequence[Operation]]
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """The stream rows [n, d_model] as their operations, one after the other, should leave them, and the
+    largest L2 norm of each on the way [n, 1]."""
+    import torch
+
+    expected = before.clone()
+    peak = expected.norm(dim=-1, keepdim=True)
+    for k in range(max(len(operations) for operations in acting.values())):
+        # Equal operations of several claims are done together.
+        places: dict[int, list[np.ndarray]] = {}
+        by_id: dict[int, Operation] = {}
+        for claim, operations in acting.items():
+            if len(operations) > k:
+                by_id[id(operations[k])] = operations[k]
+                places.setdefault(id(operations[k]), []).append(np.flatnonzero(claimed == claim))
+        sizes = [sum(len(part) for part in parts) for parts in places.values()]
+        order = torch.from_numpy(np.concatenate([part for parts in places.values() for part in parts]))
+        which = torch.from_numpy(np.repeat(np.arange(len(sizes)), sizes)).to(before.device)
+        order = order.to(before.device)
+        rows = expected[order]
+        acting_now = [by_id[number] for number in places]
+        added = _stacked([op.vector for op in acting_now], before)
+        axes = _stacked([op.axis for op in acting_now], before)
+        targets = torch.tensor([[op.target] for op in acting_now], device=before.device)
+        rows += added[which]
+        rows -= torch.einsum("nd,nd->n", rows, axes[which]).unsqueeze(1) * axes[which]
+        rows += targets[which] * axes[which]
+        expected[order] = rows
+        peak[order] = peak[order].maximum(rows.norm(dim=-1, keepdim=True))
+    return expected, peak
+
+
+def _stacked(vectors: Sequence[torch.Tensor | None], like: torch.Tensor) -> torch.Tensor:
+    """[operations, d_model] beside `like`; what an operation does not have is zero."""
+    import torch
+
+    zero = torch.zeros(like.shape[-1])
+    return torch.stack([zero if vector is None else vector for vector in vectors]).to(like.device)
+
+
+def _check_own(request: Request, ids: Sequence[int]) -> None:
+    """The tokens put to the model begin with the request's prompt, with or without the answer cue."""
+    own = [list(request.prompt_ids), *([list(request.cued_ids)] if request.cued_ids else [])]
+    if not any(list(ids[: len(prompt)]) == prompt for prompt in own):
+        raise failure(request, "the request's own tokens in its row", "other tokens")
+
+
+def failure(request: Request, expected: str, found: str) -> RunError:
+    return RunError(
+        f"proof of steering, role '{request.role}', condition '{request.condition}', item {request.item_id}",
+        expected,
+        found,
+        "The answers of this batch were not stored; report this with the study, it is a bug.",
+    )

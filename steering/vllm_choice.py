@@ -1,0 +1,75 @@
+"""Which backend a study runs on: a whole contrast on vLLM, or a whole contrast on transformers (DESIGN 3)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from engine.errors import InputError
+from engine.models import ModelSource
+from engine.study import ModelSpec
+from engine.vllm_args import answer_args, check_engine_args
+from engine.vllm_support import architectures, obstacle
+from steering.operations import Operation
+from steering.vllm_worker import steering_arguments
+
+# Steering in vLLM was compared with the hook worker, token by token, on models of these architectures.
+STEERABLE = frozenset({
+    "LlamaForCausalLM", "GemmaForCausalLM", "Gemma2ForCausalLM", "Gemma3ForCausalLM", "Qwen2ForCausalLM",
+    "Qwen3ForCausalLM", "MistralForCausalLM", "GPT2LMHeadModel", "OPTForCausalLM",
+})  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Choice:
+    """`name`: vllm or hf; `why_not`: what stood against vLLM where `auto` did not take it; `max_length`:
+    the longest sequence that the engine takes, None where the model's own length is what counts."""
+
+    name: str
+    why_not: str | None = None
+    max_length: int | None = None
+
+
+HF = Choice("hf")
+
+
+def choose_backend(
+    spec: ModelSpec,
+    source: ModelSource,
+    device: str,
+    operations: Mapping[str, Sequence[Operation]],
+) -> Choice:
+    """The backend of the whole study; InputError for one that cannot run it, or for wrong engine arguments.
+
+    `auto` takes vLLM where it is installed and can run every condition of the study.
+    """
+    if spec.backend == "hf":
+        return HF
+    reason = obstacle(source, device) or _steering_obstacle(source, operations)
+    if reason is None:
+        own = steering_arguments(operations, spec.engine_args) if operations else {}
+        return Choice("vllm", None, check_engine_args(source, device, {**spec.engine_args, **own}))
+    if spec.backend == "vllm":
+        raise InputError(
+            "study, field model.backend",
+            "a study that vLLM can run here",
+            f"an obstacle: {reason}",
+            "Remove it, or use backend: hf.",
+        )
+    if changed := answer_args(spec.engine_args):
+        raise InputError(
+            "study, field model.engine_args",
+            "vLLM, the only backend that knows them",
+            f"{', '.join(changed)}, while vLLM cannot run this study: {reason}",
+            "Remove the obstacle or the arguments.",
+        )
+    return Choice("hf", reason)
+
+
+def _steering_obstacle(source: ModelSource, operations: Mapping[str, Sequence[Operation]]) -> str | None:
+    if not operations:
+        return None
+    found = architectures(source)
+    if not set(found) & STEERABLE:
+        return f"steering inside it was never compared on the architecture {', '.join(found)}"
+    return None

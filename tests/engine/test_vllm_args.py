@@ -1,0 +1,63 @@
+"""Engine arguments of a study: reserved ones, those in the identity, and axiograph's own. Without vLLM."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from engine.errors import InputError
+from engine.models import ModelSource
+from engine.study import ModelSpec, parse_study
+from engine.vllm_args import CPU_BLOCK_SIZE, RESERVED, TRANSPORT, answer_args, engine_arguments
+
+SOURCE = ModelSource("m", Path("/models/m"), None, "bfloat16", False)
+
+
+def study(**model):
+    data = {
+        "schema": 1,
+        "name": "s",
+        "model": {"path": "m"} | model,
+        "questionnaires": ["items.csv"],
+        "roles": {},
+        "out": "run",
+    }
+    return parse_study(data, "study", Path("/"))
+
+
+def test_what_can_change_an_answer_is_part_of_the_identity():
+    given = {"quantization": "fp8", "tensor_parallel_size": 2, "kv_cache_dtype": "fp8", "max_model_len": 9}
+    assert answer_args(given) == {"kv_cache_dtype": "fp8", "quantization": "fp8"}
+    assert answer_args(dict.fromkeys(TRANSPORT, 1)) == {}
+    assert answer_args({"an_argument_of_the_next_version": 1})
+
+
+def test_reserved_arguments_are_refused_with_what_to_use():
+    assert not TRANSPORT & set(RESERVED)
+    for name in RESERVED:
+        with pytest.raises(InputError, match=rf"without '{name}'.*use {RESERVED[name][:7]}"):
+            study(engine_args={name: 1})
+
+
+def test_engine_arguments_are_those_of_vllm():
+    assert study(engine_args={"max_model_len": 9}).model.backend == "auto"
+    with pytest.raises(InputError, match="'engine_args' beside 'backend: vllm'"):
+        study(backend="hf", engine_args={"max_model_len": 9})
+    with pytest.raises(InputError, match=r"model\.backend"):
+        study(backend="llama.cpp")
+    assert ModelSpec(path=Path("m")).engine_args == {}
+
+
+def test_the_study_goes_over_the_defaults_and_under_what_is_fixed(monkeypatch):
+    monkeypatch.delenv("VLLM_CPU_KVCACHE_SPACE", raising=False)
+    plain = engine_arguments(SOURCE, "cpu", {})
+    assert plain["block_size"] == CPU_BLOCK_SIZE and plain["enforce_eager"] and plain["kv_cache_memory_bytes"]
+    assert (plain["model"], plain["dtype"], plain["seed"]) == ("/models/m", "bfloat16", 0)
+    changed = engine_arguments(SOURCE, "cpu", {"block_size": 64, "dtype": "x"}, enforce_eager=False)
+    assert (changed["block_size"], changed["dtype"], changed["enforce_eager"]) == (64, "bfloat16", False)
+    on_gpu = engine_arguments(SOURCE, "cuda", {})
+    assert not {"block_size", "enforce_eager", "kv_cache_memory_bytes"} & set(on_gpu)
+    assert "kv_cache_memory_bytes" not in engine_arguments(SOURCE, "cpu", {"gpu_memory_utilization": 0.5})
+    monkeypatch.setenv("VLLM_CPU_KVCACHE_SPACE", "3")
+    assert "kv_cache_memory_bytes" not in engine_arguments(SOURCE, "cpu", {})
