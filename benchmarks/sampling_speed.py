@@ -219,6 +219,7 @@ def main() -> None:
     parser.add_argument("part", choices=("random", "conditions", "respondent", "gemma"))
     parser.add_argument("--requests", type=int, default=768)
     parser.add_argument("--rows", type=int, default=192, help="rows at once on the random models")
+    parser.add_argument("--model", choices=tuple(SHAPES), action="append", help="of the random models; all")
     arguments = parser.parse_args()
     torch.set_num_threads(1)
     torch.set_grad_enabled(False)
@@ -229,7 +230,7 @@ def main() -> None:
         f"{platform.machine()}, 1 thread; torch {torch.__version__}, transformers {transformers.__version__}"
     )
     {
-        "random": lambda: [random_model(name, arguments.rows) for name in SHAPES],
+        "random": lambda: [random_model(name, arguments.rows) for name in arguments.model or SHAPES],
         "conditions": many_conditions,
         "respondent": lambda: respondent(arguments.requests),
         "gemma": gemma,

@@ -11,9 +11,10 @@ from discovery.calibration import Calibration, calibrate, default_graphs, estima
 from discovery.calibration_design import Analysis, Design
 from discovery.calibration_noise import load_noise
 from discovery.parts import Part
+from engine.conditions import Condition
 from engine.errors import InputError
 from engine.inputs import Inputs, load_inputs
-from engine.questionnaire import shared_texts
+from engine.questionnaire import Item, shared_texts
 from engine.split import TEST, TRAIN
 from engine.study import Study
 
@@ -79,11 +80,16 @@ def design_of(inputs: Inputs) -> Design:
         # Hints are asked of all roles.
         steered="all" if any(not c.is_steered for c in inputs.conditions[1:]) else study.steer_roles,
         tested=study.effects.roles,
-        conditions=len(inputs.conditions) - 1,
+        conditions=sum(_moves(condition) for condition in inputs.conditions[1:]),
     )
 
 
-def _counted_items(inputs: Inputs) -> list:
+def _moves(condition: Condition) -> bool:
+    """Whether it does anything: a strength of 0 is the baseline."""
+    return condition.hint is not None or any(point.strength != 0 for point in condition.operations)
+
+
+def _counted_items(inputs: Inputs) -> list[Item]:
     if not inputs.study.scoring.drop_shared_items:
         return list(inputs.items)
     dropped = {item.item_id for _, items in shared_texts(inputs.items) for item in items}

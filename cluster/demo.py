@@ -87,7 +87,8 @@ def demo_study(settings: DemoSettings, planted: Planted) -> dict[str, Any]:
     return {
         "schema": 1,
         "name": "demo",
-        "model": {"path": str(ASSETS / "model"), "dtype": "float32", "device": "cpu"},
+        # vLLM would take longer to start than this model to answer.
+        "model": {"path": str(ASSETS / "model"), "dtype": "float32", "device": "cpu", "backend": "hf"},
         "questionnaires": [str(ASSETS / "questionnaire.csv")],
         "roles": {
             "generate": [

@@ -21,6 +21,7 @@ from discovery.graph import CausalGraph
 from discovery.pairing import BASELINE
 from discovery.pc import FloatArray
 from discovery.planted import over_names
+from discovery.provenance import PROVENANCE
 from discovery.relations import Relation, relations
 from discovery.resample import child_rng
 from engine.errors import AxiographError
@@ -178,28 +179,16 @@ def _effects(
     shifts = design.shift * rng.choice([-1.0, 1.0], design.conditions)
     frames = []
     for part, roles in design.effect_roles.items():
-        if not roles:
-            continue
-        group = _TRAIN if part == "train" else _TEST
-        asked = design.asked_train if part == "train" else design.asked_test
-        questioning = Questioning(design, task.noise, task.seed, (number, _ANSWERS), group)
-        true = (
-            values[:roles]
-            if part == "train"
-            else model.draw(child_rng(task.seed, number, _VALUES, _TEST), roles)
-        )
-        before = train if part == "train" else questioning.ask(true, asked)
-        frames.append(profile_frame(before.scores[:roles], design.names, part, condition=BASELINE))
-        for c, (target, shift) in enumerate(zip(targets, shifts, strict=True)):
-            after = questioning.ask(true + shift * model.total[target], asked, condition=c)
-            frames.append(profile_frame(after.scores, design.names, part, condition=f"c{c}"))
+        if roles and part == "train":
+            frames += _steered(task, number, model, part, values[:roles], train, targets, shifts)
+        elif roles:
+            true = model.draw(child_rng(task.seed, number, _VALUES, _TEST), roles)
+            frames += _steered(task, number, model, part, true, None, targets, shifts)
     profiles = pl.concat(frames)
-    provenance = profiles.select("role", "condition").with_columns(
-        backend=pl.lit("simulated"), dtype=pl.lit(""), device=pl.lit("")
-    )
+    worker = {name: pl.lit("simulated") for name in PROVENANCE}
     result = effects(
         profiles,
-        provenance,
+        profiles.select("role", "condition").with_columns(**worker),
         found.graph,
         split=None,
         level=task.analysis.level,
@@ -214,6 +203,29 @@ def _effects(
     )
     counts = _counted(number, model, found.graph, result.changes, targets, shifts)
     return counts, None if overall.is_empty() else overall["p"][0]
+
+
+def _steered(
+    task: Task,
+    number: int,
+    model: PlantedModel,
+    part: str,
+    true: FloatArray,
+    before: Answers | None,
+    targets: np.ndarray,
+    shifts: np.ndarray,
+) -> list[pl.DataFrame]:
+    """Profiles of the roles with values `true`: the baseline (`before`, where it was asked already) and every
+    condition."""
+    design = task.design
+    group, asked = (_TRAIN, design.asked_train) if part == "train" else (_TEST, design.asked_test)
+    questioning = Questioning(design, task.noise, task.seed, (number, _ANSWERS), group)
+    baseline = (before or questioning.ask(true, asked)).scores[: len(true)]
+    frames = [profile_frame(baseline, design.names, part, condition=BASELINE)]
+    for c, (target, shift) in enumerate(zip(targets, shifts, strict=True)):
+        after = questioning.ask(true + shift * model.total[target], asked, condition=c)
+        frames.append(profile_frame(after.scores, design.names, part, condition=f"c{c}"))
+    return frames
 
 
 def _targets(rng: np.random.Generator, design: Design) -> np.ndarray:
@@ -241,8 +253,9 @@ def _counted(
     np.fill_diagonal(kinds, "steered")
     total, reached = model.total, model.descendants
     tested = changes.filter(pl.col("changed").is_not_null())
-    source = targets[[int(name[1:]) for name in tested["condition"]]]
-    size = np.abs(shifts[[int(name[1:]) for name in tested["condition"]]])
+    condition = [int(name[1:]) for name in tested["condition"]]
+    source = targets[condition]
+    size = np.abs(shifts[condition])
     other = np.array([place[name] for name in tested["value"]], dtype=np.int64)
     strong = np.abs(total[source, other]) * size >= STRONG
     truth = np.where(reached[source, other], np.where(strong, "moved", "slightly"), "still").astype(object)

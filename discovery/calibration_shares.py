@@ -14,8 +14,7 @@ BINS = 10
 
 def bin_of(frequencies: FloatArray, bins: int = BINS) -> NDArray[np.int64]:
     """The bin of each frequency in [0, 1]: bin k holds [k / bins, (k + 1) / bins), the last one 1 as well."""
-    # Frequencies are shares of replicates: 0.3 × 10 must not fall below 3 by rounding.
-    return np.minimum(np.floor(frequencies * bins + 1e-9).astype(np.int64), bins - 1)
+    return np.minimum(np.floor(frequencies * bins).astype(np.int64), bins - 1)
 
 
 def binned(frequencies: FloatArray, true: NDArray[np.bool_], bins: int = BINS) -> pl.DataFrame:

@@ -228,9 +228,11 @@ class VllmWorker:
         from vllm.sampling_params import RequestOutputKind
 
         spec = self.config.sampling
-        drawn = spec.method == "sample" and not ask.scored
+        # A study has a temperature where it samples, and only there.
+        temperature = 0.0 if ask.scored or spec.temperature is None else spec.temperature
+        drawn = temperature > 0
         return SamplingParams(
-            temperature=spec.temperature if drawn else 0.0,
+            temperature=temperature,
             top_p=spec.top_p if drawn else 1.0,
             seed=int.from_bytes(row.request_id, "little") % (1 << SEED_BITS) if drawn else None,
             max_tokens=ask.limit,

@@ -93,6 +93,16 @@ def test_same_directory_goes_on_and_other_answers_are_refused(shown, tmp_path):
     assert (run / "study.yaml").read_bytes() == before
 
 
+def test_a_first_start_that_is_refused_leaves_no_study(tmp_path, monkeypatch):
+    def refuse(study, run):
+        raise InputError("study", "something else", "this", "Change it.")
+
+    monkeypatch.setattr("cluster.demo.prepare", refuse)
+    with pytest.raises(InputError, match="something else"):
+        demo(DemoSettings(), tmp_path / "run", jobs=1)
+    assert not (tmp_path / "run" / "study.yaml").exists()
+
+
 def test_logprob_mode_runs_too(tmp_path):
     settings = DemoSettings(
         mode="logprob", roles=20, strengths=(2.0,), steered_roles=2, steered=("Power",), replicates=5
@@ -229,7 +239,8 @@ def test_design_is_what_the_study_asks(study_assets, tmp_path):
     assert sum(design.asked_train) == sum(design.asked_test) == 6
     assert not any(a and b for a, b in zip(design.asked_train, design.asked_test, strict=True))
     assert (design.temperature, design.top_p, design.repeats) == (0.7, 0.9, 2)
-    assert (design.conditions, design.effect_roles) == (4, {"train": 0, "test": 5})
+    # Two features at strengths 0 and 40: the first is the baseline.
+    assert (design.conditions, design.effect_roles) == (2, {"train": 0, "test": 5})
     assert (analysis.correction, analysis.alpha) == ("repeat", 0.02)
     assert calibration_notes(inputs, design) == []
 

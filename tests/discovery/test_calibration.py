@@ -314,6 +314,18 @@ def test_all_noise_finds_edges_at_the_rate_of_alpha_and_no_effects():
     assert rates["false_alarm"]["share"] < 0.05 and rates["power_strong"]["share"] < 0.1
 
 
+@pytest.mark.parametrize(
+    "tested, roles", [("train", {"train": 60, "test": 0}), ("all", {"train": 60, "test": 9})]
+)
+def test_effects_may_be_tested_on_training_roles(tested, roles):
+    design = Design.of(4, 8, 60, 9, conditions=4, tested=tested)
+    assert design.effect_roles == roles
+    found = calibrate(design, SOME, Analysis(replicates=5), graphs=2)
+    assert found.effects["n"].sum() == 2 * 4 * 4
+    assert found.summary["effects"]["power_steered"]["share"] == 1.0
+    assert Design.of(4, 8, 60, 9, steered="test", tested="train").effect_roles == {"train": 0, "test": 0}
+
+
 def test_without_steering_there_are_no_effects():
     found = calibrate(Design.of(4, 4, 40), SOME, Analysis(replicates=5), graphs=2)
     assert found.effects.is_empty() and found.contrast_p == [None, None]
