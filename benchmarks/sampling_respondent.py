@@ -25,7 +25,7 @@ def chosen_requests(prepared: Prepared, count: int) -> pa.Table:
     return pa.concat_tables(request_tables(prepared, iter(rows), count))
 
 
-def scoring_worker(study: Study, table: pa.Table, count: int) -> tuple[Any, pa.Table]:
+def scoring_worker(study: Study, count: int) -> tuple[Any, pa.Table]:
     """A worker in logprob mode with the same requests, tokenised with the answer cue."""
     scoring = study.scoring.model_copy(update={"mode": "logprob"})
     prepared = prepare(study.model_copy(update={"scoring": scoring}), RunDir(study.out))

@@ -156,7 +156,6 @@ def many_conditions() -> None:
 
 
 def respondent(count: int) -> None:
-    import pyarrow as pa
     from sampling_respondent import chosen_requests, peers, scoring_worker
 
     from cluster.preparation import prepare
@@ -174,24 +173,33 @@ def respondent(count: int) -> None:
     whole = worker(table)
     print(f"new tokens per answer: {statistics.mean(whole['new_tokens'].to_pylist()):.1f}", flush=True)
 
-    def batched() -> Any:
-        packed, worker._packed = worker._packed, None
-        try:
-            return worker(table)
-        finally:
-            worker._packed = packed
+    def fresh(own: Any, requests: Any) -> Any:
+        own._packed._passes.forget()  # prefixes of the round before
+        return own(requests)
 
-    assert batched()["answer_ids"] == whole["answer_ids"], "batch by batch gives other tokens"
-    scorer, cued = scoring_worker(study, table, count)
+    def batched(own: Any, requests: Any) -> Any:
+        packed, own._packed = own._packed, None
+        try:
+            return own(requests)
+        finally:
+            own._packed = packed
+
+    part = table.slice(0, len(rows) // 4)
+    same = batched(worker, part)["answer_ids"].equals(whole["answer_ids"].slice(0, part.num_rows))
+    print(f"the same tokens batch by batch, {part.num_rows} requests: {same}")
+    scorer, cued = scoring_worker(study, count)
     loop, loop_count, generated, generated_count = peers(prepared, worker, rows, whole)
-    compare([
-        Way("paper's loop, batch ends when all have", loop_count, loop),
-        Way("transformers generate with a hook, batch 8", generated_count, generated),
-        Way("worker, batch by batch", len(rows), batched),
-        Way("worker, packed", len(rows), lambda: worker(table)),
-        Way("worker, packed, logprob mode", cued.num_rows, lambda: scorer(cued)),
-    ])  # fmt: skip
-    assert isinstance(whole, pa.Table)
+    some = cued.slice(0, PEER_BATCH * 8)
+    compare(
+        [
+            Way("paper's loop, batch ends when all have", loop_count, loop),
+            Way("transformers generate, hook, batch 8", generated_count, generated),
+            Way("worker, batch by batch", part.num_rows, lambda: batched(worker, part)),
+            Way("worker, packed", len(rows), lambda: fresh(worker, table)),
+            Way("logprob mode, batch by batch", some.num_rows, lambda: batched(scorer, some)),
+            Way("logprob mode, packed", cued.num_rows, lambda: fresh(scorer, cued)),
+        ]
+    )
 
 
 def gemma() -> None:

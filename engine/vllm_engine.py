@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import gc
 import os
+import sys
 import threading
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
@@ -120,10 +121,32 @@ def _world(arguments: Mapping[str, Any]) -> int:
     return int(sizes[0] * sizes[1])
 
 
+def make_llvmlite_scannable() -> None:
+    """Let vLLM look through the namespaces of all modules after numba was used in this process.
+
+    At its start vLLM's CPU build asks every object of every module for its `__dict__`, to replace kernels.
+    llvmlite's library object answers any name with a function of the library, which then is no dictionary."""
+    ffi = sys.modules.get("llvmlite.binding.ffi")
+    if ffi is None:
+        return
+    wrapper = type(ffi.lib)
+    answer = wrapper.__getattr__
+
+    def without_special_names(library: object, name: str) -> Any:
+        if name.startswith("__"):
+            raise AttributeError(name)
+        return answer(library, name)
+
+    if not getattr(answer, "leaves_special_names", False):
+        vars(without_special_names)["leaves_special_names"] = True
+        wrapper.__getattr__ = without_special_names
+
+
 def _started(config: Any, process: bool) -> Any:
     from vllm.v1.engine.llm_engine import LLMEngine
     from vllm.v1.executor import Executor
 
+    make_llvmlite_scannable()
     try:
         with quiet(), _multiprocessing(process):
             return LLMEngine(config, Executor.get_class(config), log_stats=False, multiprocess_mode=process)

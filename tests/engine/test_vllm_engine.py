@@ -14,6 +14,7 @@ from engine.hf_worker import HfWorker
 from engine.models import load_tokenizer
 from engine.study import SamplingSpec
 from engine.vllm_args import check_engine_args
+from engine.vllm_engine import make_llvmlite_scannable
 from engine.vllm_worker import VllmWorker
 from tests import asking, tiny, vllm_models
 
@@ -104,3 +105,14 @@ def test_a_dead_engine_core(asked):
     assert len(kept) >= 2 * len(requests)
     assert all(whole[row["request_id"]] == row["text"] for row in kept)
     assert not [child for child in core if child.is_running() and child.status() != "zombie"]
+
+
+def test_numbas_library_does_not_stop_vllms_scan_of_all_modules():
+    from llvmlite import binding
+    from llvmlite.binding import ffi
+
+    make_llvmlite_scannable()
+    make_llvmlite_scannable()  # once more changes nothing
+    assert not hasattr(ffi.lib, "__dict__")
+    assert binding.llvm_version_info[0] > 0
+    assert ffi.lib.LLVMPY_GetVersionInfo() > 0
