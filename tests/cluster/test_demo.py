@@ -4,6 +4,7 @@ import hashlib
 import json
 import shutil
 import sys
+from dataclasses import replace
 
 import numpy as np
 import polars as pl
@@ -87,6 +88,8 @@ def test_same_directory_goes_on_and_other_answers_are_refused(shown, tmp_path):
     again = demo(settings, run, jobs=1)
     assert again.sampled.answered == 0
     assert again.effects_truth.equals(found.effects_truth)
+    more = demo(replace(settings, roles=ROLES + 2, strengths=(2.0, -2.0)), run, jobs=1)
+    assert more.sampled.answered == 96 * (2 + 2 * STEERED)
     before = (run / "study.yaml").read_bytes()
     with pytest.raises(InputError, match=r"scoring\.mode"):
         demo(DemoSettings(mode="logprob", roles=ROLES, steered_roles=STEERED), run, jobs=1)
