@@ -29,7 +29,10 @@ Directory = Annotated[Path, typer.Argument(metavar="DIR", help="The directory of
 Out = Annotated[
     Path | None, typer.Option("--out", help="Directory of the run, instead of the study's 'out'.")
 ]
-Jobs = Annotated[int, typer.Option("--jobs", min=1, help="Processes for the bootstrap. [default: all cores]")]
+Jobs = Annotated[
+    int,
+    typer.Option("--jobs", min=1, show_default="all cores", help="Threads or processes for the bootstrap."),
+]
 Resampling = Literal["half_of_roles", "roles_with_replacement", "rows_with_replacement"]
 CORES = os.cpu_count() or 1
 
