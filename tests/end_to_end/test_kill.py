@@ -2,6 +2,7 @@
 
 import multiprocessing
 import random
+import shutil
 import signal
 import time
 from pathlib import Path
@@ -107,8 +108,9 @@ def test_killed_runs_continue_where_they_were(study_assets, tmp_path, whole):
         if process.is_alive():
             process.kill()
             process.join()
-            assert process.exitcode == -signal.SIGKILL
-            killed += 1
+            # It may have come to its end between the question and the signal.
+            assert process.exitcode in (-signal.SIGKILL, 0)
+            killed += process.exitcode == -signal.SIGKILL
         asked = log.read_text().split() if log.exists() else []
         # Nothing that was stored is asked again, nothing is asked twice in one run, nothing is lost.
         assert not {bytes.fromhex(i) for i in asked} & before
@@ -117,7 +119,9 @@ def test_killed_runs_continue_where_they_were(study_assets, tmp_path, whole):
         assert before <= now
         partial += 0 < len(now) < 840
         if process.exitcode == 0:
-            break
+            if killed >= 5 and partial >= 2:
+                break
+            shutil.rmtree(run)  # it was done before it could be killed often enough: once more
     assert killed >= 5 and partial >= 2, "the run was too fast to be killed at work"
     from engine.store import ResponseStore
 
