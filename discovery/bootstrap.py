@@ -17,7 +17,8 @@ import polars as pl
 from discovery.averaging import data_driven_threshold, majority_graph
 from discovery.circle_counts import CircleCounts
 from discovery.correction import Correction
-from discovery.graph import BoolArray, CausalGraph, Endpoint, GraphKind
+from discovery.edge_counts import count_edges, count_together
+from discovery.graph import BoolArray, CausalGraph, GraphKind
 from discovery.knowledge import Knowledge
 from discovery.packed import PackedGraphs
 from discovery.pc import Engine, FloatArray, pc
@@ -262,16 +263,13 @@ class _Tally:
         return without if self.circles is None else without + self.circles.adjacent()
 
     def add(self, made: Replicates) -> None:
-        arrow, tail = made.marks == Endpoint.ARROW, made.marks == Endpoint.TAIL
-        back = (0, 2, 1)
-        self.forward += (arrow & tail.transpose(back)).sum(axis=0)
-        self.undirected += (tail & tail.transpose(back)).sum(axis=0)
-        self.bidirected += (arrow & arrow.transpose(back)).sum(axis=0)
+        forward, undirected, bidirected = count_edges(made.marks)
+        self.forward += forward
+        self.undirected += undirected
+        self.bidirected += bidirected
         if self.circles is not None:
             self.circles.add(made.marks)
-        present = made.present.astype(np.float64)
-        both = np.rint(present.T @ present).astype(np.int64)
-        self.together += both - np.diag(np.diag(both))
+        self.together += count_together(made.present)
         self.constant += (made.used[:, None] & ~made.present).sum(axis=0)
         self.used += int(made.used.sum())
         self.borderline += made.borderline

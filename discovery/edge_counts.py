@@ -8,10 +8,29 @@ import numpy as np
 
 from discovery.averaging import majority_graph
 from discovery.circle_counts import CircleCounts
-from discovery.graph import CausalGraph, Endpoint, GraphKind
-from discovery.packed import PackedGraphs
+from discovery.graph import BoolArray, CausalGraph, Endpoint, GraphKind
+from discovery.packed import ByteArray, PackedGraphs
 from discovery.wilson import CountArray
 from engine.errors import InputError
+
+
+def count_edges(marks: ByteArray) -> tuple[CountArray, CountArray, CountArray]:
+    """(forward, undirected, bidirected) [n, n]: graphs of marks [R, n, n] with i → j, i — j, i ↔ j."""
+    arrow, tail = marks == Endpoint.ARROW, marks == Endpoint.TAIL
+    back = (0, 2, 1)
+    return (
+        (arrow & tail.transpose(back)).sum(axis=0),
+        (tail & tail.transpose(back)).sum(axis=0),
+        (arrow & arrow.transpose(back)).sum(axis=0),
+    )
+
+
+def count_together(present: BoolArray) -> CountArray:
+    """[n, n], 0 on the diagonal: in how many rows of present [R, n] both values are true."""
+    there = present.astype(np.float64)
+    both = np.rint(there.T @ there).astype(np.int64)
+    np.fill_diagonal(both, 0)
+    return both
 
 
 @dataclass(frozen=True, eq=False)
@@ -36,16 +55,12 @@ class EdgeCounts:
         adjacent, forward, undirected, bidirected, together = np.zeros((5, n, n), np.int64)
         circles = CircleCounts.zero(n) if graphs.kind is GraphKind.PAG else None
         for marks, presence in graphs.chunks():
-            arrow, tail = marks == Endpoint.ARROW, marks == Endpoint.TAIL
             adjacent += (marks != Endpoint.NONE).sum(axis=0)
-            forward += (arrow & tail.transpose(0, 2, 1)).sum(axis=0)
-            undirected += (tail & tail.transpose(0, 2, 1)).sum(axis=0)
-            bidirected += (arrow & arrow.transpose(0, 2, 1)).sum(axis=0)
+            for total, found in zip((forward, undirected, bidirected), count_edges(marks), strict=True):
+                total += found
             if circles is not None:
                 circles.add(marks)
-            present = presence.astype(np.float64)
-            together += np.rint(present.T @ present).astype(np.int64)
-        np.fill_diagonal(together, 0)
+            together += count_together(presence)
         return cls(graphs.names, adjacent, forward, undirected, bidirected, together, circles)
 
     def consensus(self, threshold: float) -> CausalGraph:

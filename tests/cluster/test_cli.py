@@ -14,20 +14,6 @@ from cluster.cli import main
 from tests import studies
 
 
-@pytest.fixture
-def axiograph(monkeypatch, capfd):
-    """Calls the command; returns (exit code, stdout, stderr)."""
-
-    def call(*arguments):
-        monkeypatch.setattr(sys, "argv", ["axiograph", *map(str, arguments)])
-        with pytest.raises(SystemExit) as stop:
-            main()
-        out, err = capfd.readouterr()
-        return int(stop.value.code or 0), out, err
-
-    return call
-
-
 @pytest.fixture(scope="session")
 def finished(study_assets, tmp_path_factory):
     """A finished run; tests that change it copy it first."""

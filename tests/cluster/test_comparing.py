@@ -10,10 +10,7 @@ from discovery.graph import CausalGraph, GraphKind
 from discovery.packed import PackedGraphs
 from discovery.stored import GraphChoice, StoredDiscovery
 from engine.errors import InputError
-from tests.cluster.test_cli import axiograph
 from tests.discovery.test_packed import pack
-
-__all__ = ["axiograph"]  # a fixture
 
 AB = CausalGraph.from_edges("abcd", [("a", "b"), ("c", "d")])
 BA = CausalGraph.from_edges("abcd", [("b", "a"), ("b", "c")], [("c", "d")])

@@ -3,7 +3,6 @@
 import hashlib
 import json
 import shutil
-import sys
 from dataclasses import replace
 
 import numpy as np
@@ -12,7 +11,6 @@ import pytest
 import yaml
 
 from cluster.calibrate import analysis_of, calibration_notes, design_of
-from cluster.cli import main
 from cluster.demo import DemoSettings, demo
 from cluster.demo_text import demo_text
 from discovery.calibration_noise import NOISE_FILE, load_noise
@@ -189,20 +187,6 @@ def test_noise_was_measured_on_the_shipped_model():
     known = json.loads(NOISE_FILE.read_text())["model_sha256"]
     assert known == digest, "run examples/respondent/item_noise.py again: the model has changed"
     assert load_noise().slope > 1
-
-
-@pytest.fixture
-def axiograph(monkeypatch, capfd):
-    """Calls the command; returns (exit code, stdout, stderr)."""
-
-    def call(*arguments):
-        monkeypatch.setattr(sys, "argv", ["axiograph", *map(str, arguments)])
-        with pytest.raises(SystemExit) as stop:
-            main()
-        out, err = capfd.readouterr()
-        return int(stop.value.code or 0), out, err
-
-    return call
 
 
 def test_calibrate_writes_and_prints(axiograph, study_assets, tmp_path):

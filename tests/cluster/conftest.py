@@ -1,0 +1,21 @@
+"""The command line, called in this process."""
+
+import sys
+
+import pytest
+
+from cluster.cli import main
+
+
+@pytest.fixture
+def axiograph(monkeypatch, capfd):
+    """Calls the command; returns (exit code, stdout, stderr)."""
+
+    def call(*arguments):
+        monkeypatch.setattr(sys, "argv", ["axiograph", *map(str, arguments)])
+        with pytest.raises(SystemExit) as stop:
+            main()
+        out, err = capfd.readouterr()
+        return int(stop.value.code or 0), out, err
+
+    return call
