@@ -1,0 +1,65 @@
+"""Commands around the built-in respondent, whose truth is known."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
+
+from cluster.commands.options import CORES, Jobs, StudyFile
+from engine.errors import InputError
+
+
+def demo(
+    roles: Annotated[int | None, typer.Option("--roles", help="Training roles. [default: 200]")] = None,
+    strengths: Annotated[
+        str, typer.Option("--strengths", help="Strengths at which every value is steered.")
+    ] = "-2,2",
+    mode: Annotated[
+        Literal["generate", "logprob"], typer.Option(help="How answers are scored.")
+    ] = "generate",
+    out: Annotated[Path, typer.Option("--out", help="Directory of the run.")] = Path("runs/demo"),
+    jobs: Jobs = CORES,
+) -> None:
+    """The built-in respondent, end to end, with the known truth beside what is found. No network, minutes."""
+    from cluster.demo import DemoSettings
+    from cluster.demo import demo as show_it
+    from cluster.demo_text import demo_intro, demo_text
+    from discovery.planted import Planted
+
+    settings = DemoSettings(mode=mode, roles=roles, strengths=_strengths(strengths))
+    settings.check()
+    print(demo_intro(Planted.load()), flush=True)
+    print(f"\n{demo_text(show_it(settings, out, jobs))}")
+
+
+def calibrate(
+    study: StudyFile,
+    graphs: Annotated[
+        int | None, typer.Option("--graphs", min=2, help="Planted graphs. [default: by the number of values]")
+    ] = None,
+    seed: Annotated[int, typer.Option("--seed", min=0, help="Seed of the planted graphs and answers.")] = 0,
+    out: Annotated[
+        Path | None,
+        typer.Option("--out", help="Where the result goes. [default: calibration in the study's out]"),
+    ] = None,
+    jobs: Jobs = CORES,
+) -> None:
+    """What a study of this size can find, by planted graphs with the built-in respondent's measured noise."""
+    from cluster.calibrate import calibrate_study
+    from cluster.calibration_text import calibration_text
+    from engine.study import load_study
+
+    loaded = load_study(study)
+    folder = out or loaded.out / "calibration"
+    found = calibrate_study(loaded, folder, graphs=graphs, seed=seed, jobs=jobs)
+    print(calibration_text(found))
+    print(f"\nNumbers, tables and the figure are in {folder}")
+
+
+def _strengths(text: str) -> tuple[float, ...]:
+    try:
+        return tuple(float(part) for part in text.split(","))
+    except ValueError:
+        raise InputError("--strengths", "numbers like -2,2", f"'{text}'", "Separate by commas.") from None
