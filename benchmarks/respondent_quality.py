@@ -23,7 +23,8 @@ from respondent_features import features
 from respondent_shipped import ROOT, STATES, Array, Model, Truth, role_text
 from respondent_steering import random_directions, steering
 
-from discovery.graph import CausalGraph, shd
+from discovery.disattenuation import Disattenuation
+from discovery.graph import shd
 from discovery.pc import pc
 from engine.answers import parse_answer
 
@@ -76,13 +77,13 @@ def ask(model: Model, truth: Truth, count: int) -> Pool:
     )  # fmt: skip
 
 
-def profiles(truth: Truth, pool: Pool, rng: np.random.Generator) -> dict[str, Array]:
-    """Profiles (n, 8) by scoring; `rng` draws the sampled answers."""
+def item_scores(pool: Pool, rng: np.random.Generator) -> dict[str, Array]:
+    """Scores of the items (n, items) by scoring, not yet turned; `rng` draws the sampled answers."""
     return {
-        "log-odds, mean": truth.per_value(pool.odds),
-        "log-odds, tanh (axiograph's score)": truth.per_value(np.tanh(pool.odds / 2)),
-        "greedy": truth.per_value(SCORE[pool.greedy]),
-        "one sampled answer": truth.per_value(pool.sampled(rng)),
+        "log-odds, mean": pool.odds,
+        "log-odds, tanh (axiograph's score)": np.tanh(pool.odds / 2),
+        "greedy": SCORE[pool.greedy],
+        "one sampled answer": pool.sampled(rng),
     }
 
 
@@ -100,7 +101,7 @@ def perfect(truth: Truth, values: Array, rng: np.random.Generator) -> dict[str, 
 def correlations(truth: Truth, pool: Pool) -> list[str]:
     """Correlation with the planted value per value and scoring, and how the answers are distributed."""
     rng = np.random.default_rng(1)
-    rows = {**profiles(truth, pool, rng)}
+    rows = {name: truth.per_value(scores) for name, scores in item_scores(pool, rng).items()}
     rows |= {f"a perfect respondent: {k}": v for k, v in perfect(truth, pool.values, rng).items()}
     lines = [
         f"## Values of {len(pool.values)} unseen roles, {len(truth.items)} items each", "",
@@ -130,26 +131,47 @@ def correlations(truth: Truth, pool: Pool) -> list[str]:
 
 
 def distances(truth: Truth, pool: Pool) -> list[str]:
-    """SHD of PC against the planted CPDAG over draws of roles."""
-    graph = truth.graph()
+    """SHD of PC against the planted CPDAG over draws of roles, corrected for item noise and not."""
     found: dict[tuple[str, int, float], list[float]] = {}
     for n in (n for n in SIZES if n <= len(pool.values)):
         for seed in range(SEEDS):
             rng = np.random.default_rng([seed, n])
             rows = rng.choice(len(pool.values), size=n, replace=False)
-            drawn = {"planted values": pool.values, **profiles(truth, pool, rng)}
-            for name, profile in drawn.items():
-                for alpha in ALPHAS:
-                    found.setdefault((name, n, alpha), []).append(
-                        _distance(profile[rows], truth.names, alpha, graph)
-                    )
+            for alpha in ALPHAS:
+                distance = shd(pc(pool.values[rows], truth.names, alpha).graph, truth.graph())
+                found.setdefault(("planted values", n, alpha), []).append(float(distance))
+            for name, scores in item_scores(pool, rng).items():
+                for way, of_alpha in _distances(truth, scores[rows]).items():
+                    for alpha, distance in of_alpha.items():
+                        found.setdefault((f"{name}{way}", n, alpha), []).append(distance)
+    return _distance_lines(found, len(pool.values))
+
+
+def _distances(truth: Truth, scores: Array) -> dict[str, dict[float, float]]:
+    """SHD per alpha, of the graph as `discovery.correction` none and items would find it."""
+    profile = truth.per_value(scores)
+    # A role that refuses every item of a value has no score for it and is left out.
+    whole = ~np.isnan(profile).any(1)
+    data, parts = profile[whole], (scores * truth.agreement)[whole]
+    corrected = Disattenuation(data, parts, truth.asked, data.shape[1]).correlation(np.arange(len(data)))
+    graph, n = truth.graph(), corrected.rows(len(data))
+    return {
+        "": {alpha: float(shd(pc(data, truth.names, alpha).graph, graph)) for alpha in ALPHAS},
+        ", corrected": {
+            alpha: float(shd(pc(data, truth.names, alpha, correlation=corrected.matrix, n=n).graph, graph))
+            for alpha in ALPHAS
+        },
+    }
+
+
+def _distance_lines(found: dict[tuple[str, int, float], list[float]], pool_size: int) -> list[str]:
     sizes = sorted({n for _, n, _ in found})
     lines = [
         "## Recovered graph", "",
         f"SHD of `discovery.pc.pc` against the planted CPDAG (9 edges of 28 pairs), mean over {SEEDS} draws"
-        f" of n of the {len(pool.values)} roles without replacement; in brackets the draws with SHD 0. Draws"
-        " overlap, the more the larger n. Sampled answers are drawn anew each time. Scores are not corrected"
-        " for item noise.", "",
+        f" of n of the {pool_size} roles without replacement; in brackets the draws with SHD 0. Draws"
+        " overlap, the more the larger n. Sampled answers are drawn anew each time. Corrected: for"
+        " measurement error by the items (`discovery.correction: items`).", "",
     ]  # fmt: skip
     for alpha in ALPHAS:
         lines += [f"alpha {alpha}:", "", "| scoring | " + " | ".join(map(str, sizes)) + " |"]
@@ -161,12 +183,6 @@ def distances(truth: Truth, pool: Pool) -> list[str]:
             )
         lines.append("")
     return lines
-
-
-def _distance(profile: Array, names: list[str], alpha: float, graph: CausalGraph) -> float:
-    # A role that refuses every item of a value has no score for it and is left out.
-    whole = profile[~np.isnan(profile).any(1)]
-    return float(shd(pc(whole, names, alpha).graph, graph))
 
 
 def main() -> None:

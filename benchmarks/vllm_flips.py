@@ -4,7 +4,10 @@ Both answer the same requests of examples/respondent.yaml. The gap is the differ
 log-probabilities at the first place where the answers differ, in a pass of the hook worker's model over what
 both had written until then. DESIGN 3: such answers never meet in one contrast.
 
-    python benchmarks/vllm_flips.py [--dtype bfloat16] [--requests 768]
+    python benchmarks/vllm_flips.py [--dtype bfloat16] [--requests 768] [--random]
+
+--random: a model with random weights (1.84 M, see vllm_speed.py) in the respondent's place, whose tokens lie
+much closer together.
 """
 
 from __future__ import annotations
@@ -12,11 +15,13 @@ from __future__ import annotations
 import argparse
 import os
 import platform
+import tempfile
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
 import torch
+from vllm_speed import save_model
 
 from cluster.preparation import Prepared, prepare, request_tables
 from cluster.sampling import library_versions
@@ -71,25 +76,33 @@ def main() -> None:
     )
     parser.add_argument("--dtype", default="bfloat16,float32")
     parser.add_argument("--requests", type=int, default=768)
+    parser.add_argument("--random", action="store_true")
     arguments = parser.parse_args()
     invariant = os.environ.get("VLLM_BATCH_INVARIANT", "0")
     print(f"{platform.machine()}; {library_versions()}; VLLM_BATCH_INVARIANT={invariant}\n")
     print("| dtype | requests | other tokens | other state | median gap | largest gap |\n" + "|---" * 6 + "|")
-    for dtype in arguments.dtype.split(","):
-        study = load_study(ROOT / "examples" / "respondent.yaml")
-        study = study.model_copy(update={"model": study.model.model_copy(update={"dtype": dtype})})
-        prepared = prepare(study, RunDir(study.out))
-        table = chosen(prepared, arguments.requests)
-        ours, _ = answers(prepared, Choice("vllm"), table)
-        theirs, hooked = answers(prepared, HF, table)
-        gaps = [
-            gap(hooked, request, a["answer_ids"], b["answer_ids"])
-            for request, a, b in zip(requests_of(table), ours, theirs, strict=True)
-            if a["answer_ids"] != b["answer_ids"]
-        ]
-        states = sum(a["state"] != b["state"] for a, b in zip(ours, theirs, strict=True))
-        middle = f"{sorted(gaps)[len(gaps) // 2]:.4f} | {max(gaps):.4f}" if gaps else "— | —"
-        print(f"| {dtype} | {len(ours)} | {len(gaps)} | {states} | {middle} |", flush=True)
+    with tempfile.TemporaryDirectory() as folder:
+        changes = {"path": save_model(Path(folder), "small")} if arguments.random else {}
+        for dtype in arguments.dtype.split(","):
+            print(measured(changes | {"dtype": dtype}, arguments.requests), flush=True)
+
+
+def measured(changes: dict[str, Any], count: int) -> str:
+    """A row of the table; `changes` to the model of the study."""
+    study = load_study(ROOT / "examples" / "respondent.yaml")
+    study = study.model_copy(update={"model": study.model.model_copy(update=changes)})
+    prepared = prepare(study, RunDir(study.out))
+    table = chosen(prepared, count)
+    ours, _ = answers(prepared, Choice("vllm"), table)
+    theirs, hooked = answers(prepared, HF, table)
+    gaps = [
+        gap(hooked, request, a["answer_ids"], b["answer_ids"])
+        for request, a, b in zip(requests_of(table), ours, theirs, strict=True)
+        if a["answer_ids"] != b["answer_ids"]
+    ]
+    states = sum(a["state"] != b["state"] for a, b in zip(ours, theirs, strict=True))
+    middle = f"{sorted(gaps)[len(gaps) // 2]:.4f} | {max(gaps):.4f}" if gaps else "— | —"
+    return f"| {changes['dtype']} | {len(ours)} | {len(gaps)} | {states} | {middle} |"
 
 
 if __name__ == "__main__":
