@@ -13,7 +13,7 @@ from discovery.calibration_noise import ItemNoise
 from discovery.pc import FloatArray
 from discovery.resample import child_rng
 
-HALF_RANGE = 1.5 * 12 / 11  # middles of 12 equal parts of it are the respondent's own thresholds, over ±1.5
+HALF_RANGE = 2 * 12 / 11  # middles of 12 equal parts of it are the respondent's own thresholds, over ±2
 _OFFSETS, _YES, _VALUE, _FATE, _STEERING, _SAMPLING = range(6)
 
 

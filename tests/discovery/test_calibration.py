@@ -15,6 +15,7 @@ from discovery.calibration_model import cpdag_of, random_model
 from discovery.calibration_noise import ItemNoise, Items, fit_noise, fit_steering_noise, load_noise
 from discovery.calibration_shares import bin_of, binned, clustered, mean_and_error
 from discovery.calibration_summary import best_graph, bin_rows, effect_rates, recommend
+from discovery.planted import Planted
 from discovery.wilson import wilson
 from engine.errors import InputError, RunError
 from tests.discovery.sem import cpdag_of as cpdag_by_definition
@@ -182,7 +183,7 @@ def test_first_roles_do_not_depend_on_how_many_follow():
 def test_clear_answers_are_the_signs_of_value_minus_threshold():
     design = Design.of(1, 4, 1)
     asking = Questioning(design, CLEAR, 0, (0,), 0)
-    # Middles of four equal parts of ±18/11: −1.227, −0.409, 0.409, 1.227.
+    # Middles of four equal parts of ±24/11: −1.636, −0.545, 0.545, 1.636.
     values = np.array([[-2.0], [-1.0], [0.0], [1.0], [2.0]])
     scores = asking.ask(values, design.asked_train).scores[:, 0]
     assert scores.tolist() == [-1.0, -0.5, 0.0, 0.5, 1.0]
@@ -195,6 +196,15 @@ def test_a_share_of_the_items_and_missing_answers_are_missing():
     assert np.all((~np.isnan(answers.parts[:, :10])).sum(axis=1) == 5)
     nothing = Questioning(design, ItemNoise(3.0, missing_rate=1.0), 0, (0,), 0)
     assert np.isnan(nothing.ask(values, design.asked_train).scores).all()
+
+
+def test_twelve_items_have_the_thresholds_of_the_respondent():
+    """Spread over less, every simulated answer would tell more about a value than the respondent's do."""
+    own = Planted.load().thresholds
+    design = Design.of(1, 12, 1)
+    found = Questioning(design, CLEAR, 0, (0,), 0)._thresholds(0)
+    first = sorted(threshold for item, threshold in own.items() if item.startswith("security-"))
+    assert sorted(found) == pytest.approx(first, abs=1e-6)
 
 
 def test_sampled_repeats_scatter_and_a_narrow_nucleus_does_not():
