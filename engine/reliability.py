@@ -32,6 +32,22 @@ def cronbach_alpha(table: NDArray[np.float64]) -> tuple[float | None, str | None
     return items * mean_covariance / total, None
 
 
+def alpha_interval(
+    alpha: float | None, items: int, roles: int, level: float = 0.05
+) -> tuple[float | None, float | None]:
+    """Feldt's interval of Cronbach's alpha at 1 − level (1965, Psychometrika 30, p. 357), (None, None)
+    without alpha.
+
+    (1 − α) / (1 − α̂) follows F with n − 1 and (n − 1)(k − 1) degrees of freedom, for n roles, k items,
+    complete answers and scores that are normal; with gaps it is an approximation."""
+    if alpha is None or items < 2 or roles < 2:
+        return None, None
+    from scipy.stats import f
+
+    low, high = f.ppf([level / 2, 1 - level / 2], roles - 1, (roles - 1) * (items - 1))
+    return 1 - (1 - alpha) * float(high), 1 - (1 - alpha) * float(low)
+
+
 def pairwise_covariance(table: NDArray[np.float64]) -> NDArray[np.float64]:
     """Items × items: covariance over the rows that have both, divisor n − 1; NaN where n < 2."""
     there = (~np.isnan(table)).astype(np.float64)

@@ -1,0 +1,118 @@
+"""Side effects over all conditions: bars and their table."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import polars as pl
+
+from cluster.report.chart import RELATION_COLOURS, Chart
+from cluster.report.effect_tables import RELATIONS
+from cluster.report.table import Column, Table
+
+
+def overall_chart(data: pl.DataFrame) -> Chart:
+    """Bars of expected, possible and unexpected change over all conditions: a figure for papers."""
+    import altair as alt
+
+    panels = [
+        _bars(
+            alt,
+            data.rename({"shown_low": "share_shown_low", "shown_high": "share_shown_high"}),
+            "share",
+            "share of the others that changed too",
+        ),
+        _bars(alt, data, "size", "mean |difference|, noise taken off"),
+    ]
+    chart = alt.hconcat(*panels, spacing=30).resolve_scale(color="shared")
+    caption = (
+        "Over all conditions: how often and how much other values changed when one did, by "
+        "their relation to it. Whiskers: intervals."
+    )
+    return Chart.of(
+        "side-effects",
+        caption,
+        "Bars of expected, possible and unexpected change; the table below holds the numbers.",
+        chart,
+    )
+
+
+def _bars(alt: Any, data: pl.DataFrame, measure: str, title: str) -> Any:
+    columns = ["source", "relation", measure, f"{measure}_shown_low", f"{measure}_shown_high", "n"]
+    rows = data.select(columns).drop_nulls(measure)
+    base = alt.Chart(rows).encode(y=alt.Y("relation:N", sort=list(RELATIONS), title=None))
+    tip = [
+        "source:N",
+        "relation:N",
+        alt.Tooltip(f"{measure}:Q", format=".3f"),
+        alt.Tooltip(f"{measure}_shown_low:Q", title="low", format=".3f"),
+        alt.Tooltip(f"{measure}_shown_high:Q", title="high", format=".3f"),
+        "n:Q",
+    ]
+    bars = base.mark_bar(height={"band": 0.7}).encode(
+        x=alt.X(
+            f"{measure}:Q",
+            title=title,
+            stack=None,
+            **({"scale": alt.Scale(domain=[0, 1])} if measure == "share" else {}),
+        ),
+        color=alt.Color(
+            "relation:N",
+            scale=alt.Scale(domain=list(RELATIONS), range=list(RELATION_COLOURS.values())),
+            legend=None,
+        ),
+        tooltip=tip,
+    )
+    whiskers = base.mark_rule(color="#7a7a7a", strokeWidth=2).encode(
+        x=f"{measure}_shown_low:Q", x2=f"{measure}_shown_high:Q"
+    )
+    layered = (bars + whiskers).properties(width=330, height=alt.Step(20))
+    return layered.facet(
+        row=alt.Row(
+            "source:N",
+            title=None,
+            sort=rows["source"].unique(maintain_order=True).to_list(),
+            header=alt.Header(labelAngle=0, labelAlign="left", labelOrient="top"),
+        ),
+        spacing=8,
+    )
+
+
+def overall_table(data: pl.DataFrame) -> Table:
+    """What the bars show, with its counts."""
+    rows = [
+        [
+            r["source"],
+            r["relation"],
+            r["n"],
+            r["changed"],
+            r["weight"],
+            (r["share"], r["shown_low"], r["shown_high"]),
+            (r["size"], r["size_shown_low"], r["size_shown_high"]),
+            (r["roles_share"], r["roles_share_low"], r["roles_share_high"]),
+            r["reason"],
+        ]
+        for r in data.iter_rows(named=True)
+    ]
+    columns = (
+        Column("graph and weights"),
+        Column("relation"),
+        Column("others", "count", note="pairs of a changed value and another one that were tested"),
+        Column("changed", "number", 1),
+        Column("of", "number", 1),
+        Column("share", "estimate", 2),
+        Column("size", "estimate", 3),
+        Column(
+            "roles' share",
+            "estimate",
+            2,
+            note="the paper's: of the roles in which the value moved, in how many another did too (no test)",
+        ),
+        Column("why none"),
+    )
+    return Table(
+        "side-effects",
+        "All conditions together: what the other values did, by their relation to the value that changed.",
+        columns,
+        rows,
+    )
