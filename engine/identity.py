@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
@@ -47,6 +47,17 @@ class RequestIds:
 
     def __call__(self, role: bytes, condition: bytes, item: bytes, repeat: int) -> bytes:
         """All three digests have 16 bytes, so that plain concatenation is unambiguous."""
-        state = self._base.copy()
-        state.update(role + condition + item + repeat.to_bytes(4, "little"))
-        return state.digest()
+        return self.cell(role, condition)(item, repeat)
+
+    def cell(self, role: bytes, condition: bytes) -> Callable[[bytes, int], bytes]:
+        """(item, repeat) → id, for the requests of one role and condition: what they share is hashed once."""
+        shared = self._base.copy()
+        shared.update(role + condition)
+        copy = shared.copy
+
+        def request_id(item: bytes, repeat: int) -> bytes:
+            state = copy()
+            state.update(item + repeat.to_bytes(4, "little"))
+            return state.digest()
+
+        return request_id

@@ -6,9 +6,10 @@ condition stand together: they share their prompt up to the question.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
+import numpy as np
 import pyarrow as pa
 
 from engine.answers import STOP_RULES_VERSION
@@ -57,6 +58,7 @@ class Plan:
         self._ids = RequestIds(base_digest(inputs.study, identity))
         self._conditions = self._condition_digests()
         self._items = {item.item_id: _item_digest(item) for item in inputs.items}
+        self._hinted: dict[tuple[str, str], bytes] = {}
 
     def _condition_digests(self) -> dict[str, bytes]:
         digests: dict[bytes, str] = {}
@@ -101,64 +103,80 @@ class Plan:
         value = item.value if "value" in self.inputs.template.variables else ""
         if condition.hint is None and not value:
             return own
-        return digest(own, self.inputs.hint_text(condition, item).encode(), value.encode())
+        key = (condition.name, item.item_id)
+        if key not in self._hinted:
+            hint = self.inputs.hint_text(condition, item)
+            self._hinted[key] = digest(own, hint.encode(), value.encode())
+        return self._hinted[key]
 
     def rows(self) -> Iterator[tuple[bytes, Role, Condition, Item, int]]:
         """(request id, role, condition, item, repeat) in plan order."""
+        repeats = range(self.inputs.study.sampling.repeats)
+        for role, condition, items, ids in self._asked():
+            following = iter(ids)
+            for item in items:
+                for repeat in repeats:
+                    yield next(following), role, condition, item, repeat
+
+    def _asked(self) -> Iterator[tuple[Role, Condition, list[Item], list[bytes]]]:
+        """Role × condition in plan order, with its items and the ids of these and their repeats."""
         repeats = range(self.inputs.study.sampling.repeats)
         for role in self.inputs.roles:
             role_digest = self._role_digest(role)
             items = self.inputs.items_for(role)
             for condition in self.inputs.conditions:
-                if not self.inputs.asks(role, condition):
-                    continue
-                base = self._conditions[condition.name]
-                for item in items:
-                    item_digest = self._item_digest(condition, item)
-                    for repeat in repeats:
-                        yield self._ids(role_digest, base, item_digest, repeat), role, condition, item, repeat
+                if self.inputs.asks(role, condition):
+                    request_id = self._ids.cell(role_digest, self._conditions[condition.name])
+                    digests = [self._item_digest(condition, item) for item in items]
+                    ids = [request_id(d, repeat) for d in digests for repeat in repeats]
+                    yield role, condition, items, ids
 
     def batches(self, size: int = PLAN_BATCH_ROWS) -> Iterator[pa.RecordBatch]:
         """The plan as record batches of PLAN_SCHEMA with at most `size` rows."""
-        names = [role.name for role in self.inputs.roles]
-        conditions = [condition.name for condition in self.inputs.conditions]
-        item_ids = [item.item_id for item in self.inputs.items]
-        role_index = {name: i for i, name in enumerate(names)}
-        condition_index = {name: i for i, name in enumerate(conditions)}
-        item_index = {name: i for i, name in enumerate(item_ids)}
-        splits = [0 if self.inputs.role_split[name] == "train" else 1 for name in names]
-        columns: tuple[list[bytes], list[int], list[int], list[int], list[int]] = ([], [], [], [], [])
+        waiting: list[pa.RecordBatch] = []
+        rows = 0
+        for cell in self._cells():
+            waiting.append(cell)
+            rows += cell.num_rows
+            if rows >= size:
+                whole = pa.concat_batches(waiting)
+                for start in range(0, rows - size + 1, size):
+                    yield whole.slice(start, size)
+                waiting, rows = [whole.slice(rows - rows % size)], rows % size
+        if rows:
+            yield pa.concat_batches(waiting)
 
-        def flush() -> pa.RecordBatch:
-            ids, roles, conds, items, repeats = columns
+    def _cells(self) -> Iterator[pa.RecordBatch]:
+        """One batch for each role × condition."""
+        inputs, repeats = self.inputs, self.inputs.study.sampling.repeats
+        roles, conditions = _Names(r.name for r in inputs.roles), _Names(c.name for c in inputs.conditions)
+        items, splits = _Names(i.item_id for i in inputs.items), pa.array(["train", "test"])
+        for role, condition, asked, ids in self._asked():
+            count = len(ids)
+            codes = np.array([items.number[item.item_id] for item in asked], np.int32)
+            split = 0 if inputs.role_split[role.name] == "train" else 1
             arrays = [
-                pa.array(ids, pa.binary(DIGEST_SIZE)),
-                _dictionary(roles, names),
-                _dictionary(conds, conditions),
-                _dictionary(items, item_ids),
-                pa.array(repeats, pa.int32()),
-                pa.DictionaryArray.from_arrays(
-                    pa.array([splits[i] for i in roles], pa.int8()), pa.array(["train", "test"])
+                pa.FixedSizeBinaryArray.from_buffers(
+                    pa.binary(DIGEST_SIZE), count, [None, pa.py_buffer(b"".join(ids))]
                 ),
+                roles.array(np.full(count, roles.number[role.name], np.int32)),
+                conditions.array(np.full(count, conditions.number[condition.name], np.int32)),
+                items.array(np.repeat(codes, repeats)),
+                pa.array(np.tile(np.arange(repeats, dtype=np.int32), len(asked))),
+                pa.DictionaryArray.from_arrays(np.full(count, split, np.int8), splits),
             ]
-            for column in columns:
-                column.clear()
-            return pa.RecordBatch.from_arrays(arrays, schema=PLAN_SCHEMA)
-
-        for request_id, role, condition, item, repeat in self.rows():
-            columns[0].append(request_id)
-            columns[1].append(role_index[role.name])
-            columns[2].append(condition_index[condition.name])
-            columns[3].append(item_index[item.item_id])
-            columns[4].append(repeat)
-            if len(columns[0]) == size:
-                yield flush()
-        if columns[0]:
-            yield flush()
+            yield pa.RecordBatch.from_arrays(arrays, schema=PLAN_SCHEMA)
 
 
-def _dictionary(indices: list[int], names: list[str]) -> pa.DictionaryArray:
-    return pa.DictionaryArray.from_arrays(pa.array(indices, pa.int32()), pa.array(names, pa.string()))
+class _Names:
+    """Names with their numbers, as the dictionary of a column."""
+
+    def __init__(self, names: Iterable[str]) -> None:
+        self.number = {name: number for number, name in enumerate(names)}
+        self._dictionary = pa.array(self.number, pa.string())
+
+    def array(self, numbers: np.ndarray) -> pa.DictionaryArray:
+        return pa.DictionaryArray.from_arrays(numbers, self._dictionary)
 
 
 def _item_digest(item: Item) -> bytes:

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import fcntl
 import json
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +16,9 @@ import pyarrow.parquet as pq
 from engine.errors import InputError, RunError
 from engine.files import write_json
 from engine.inputs import Inputs
+from engine.lock import file_lock, object_lock
+from engine.mirror import RESPONSES, Mirror
+from engine.remote import RemoteFolder, is_remote
 from engine.snapshot import load_inputs_snapshot
 from engine.store import ResponseStore
 
@@ -26,9 +28,29 @@ MANIFEST_VERSION = 1
 
 @dataclass(frozen=True)
 class RunDir:
-    """Paths of one run. `open_run` and `create_run` check that it is one."""
+    """Paths of one run. `open_run` and `create_run` check that it is one.
+
+    Of a run in an object store `path` is a local copy of everything but the responses (engine.mirror), which
+    `publish` writes back; `where` is what a person is told."""
 
     path: Path
+    mirror: Mirror | None = field(default=None, compare=False, repr=False)
+
+    @property
+    def where(self) -> str:
+        """The directory or the address of the run."""
+        return str(self.path if self.mirror is None else self.mirror.remote)
+
+    def shown(self, path: Path) -> str:
+        """Where the file `path` of the run is for a person: its address in an object store, or itself."""
+        if self.mirror is None or not path.is_relative_to(self.path):
+            return str(path)
+        return f"{self.where}/{path.relative_to(self.path).as_posix()}"
+
+    def publish(self) -> None:
+        """Write what has changed to the object store; nothing to do where the run is on a disk."""
+        if self.mirror is not None:
+            self.mirror.publish()
 
     @property
     def manifest_file(self) -> Path:
@@ -63,7 +85,9 @@ class RunDir:
         return self.path / "effects"
 
     def store(self) -> ResponseStore:
-        return ResponseStore(self.path / "responses")
+        if self.mirror is not None:
+            return ResponseStore(self.mirror.remote.folder(RESPONSES))
+        return ResponseStore(self.path / RESPONSES)
 
     def inputs(self) -> Inputs:
         return load_inputs_snapshot(self.inputs_file)
@@ -74,7 +98,7 @@ class RunDir:
             pq.read_schema(self.plan_file)
         except (OSError, pa.ArrowInvalid) as error:
             raise RunError(
-                str(self.plan_file),
+                self.shown(self.plan_file),
                 "the plan of the run",
                 f"'{str(error).splitlines()[0]}'",
                 "The responses beside it are intact: give the run command again, it writes the plan anew.",
@@ -89,7 +113,7 @@ class RunDir:
                 raise ValueError(f"format {data['format']} version {data['version']}")
         except (OSError, ValueError, KeyError, TypeError) as error:
             raise RunError(
-                str(self.manifest_file),
+                self.shown(self.manifest_file),
                 f"an {FORMAT} manifest of version {MANIFEST_VERSION}",
                 f"'{error}'",
                 "The responses beside it are intact: give the run command with the study again.",
@@ -101,38 +125,21 @@ class RunDir:
 
     @contextmanager
     def locked(self) -> Iterator[None]:
-        """Only one process writes to a run at a time; the lock goes when the process ends, however."""
-        lock = self.path / ".lock"
-        try:
-            stream = lock.open("w")
-        except OSError as error:
-            raise InputError(
-                f"output {self.path}",
-                "a directory that may be written",
-                str(error.strerror),
-                "Choose another 'out' or --out.",
-            ) from error
-        with stream:
-            try:
-                fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError as error:
-                raise RunError(
-                    f"run directory {self.path}",
-                    "no other process writing to it",
-                    "one that holds its lock",
-                    "Wait for it (axiograph status shows how far it is), or use another --out.",
-                ) from error
+        """Only one process writes to a run at a time; engine.lock says what holds it."""
+        with file_lock(self.path) if self.mirror is None else object_lock(self.mirror.remote):
             yield
 
 
 # What stands in a run before its manifest does: it may be stopped at any moment, also in its first second.
 _BEFORE_MANIFEST = {
+    ".clock",
     ".lock",
     ".plan.new.parquet",
     "calibration",  # made before the run: whether it is worth its hours
     "features.parquet",
     "features.json",
     "inputs.json",
+    "pilot",  # which features to steer is looked for before the run
     "plan.parquet",
     "responses",
     "scales.json",
@@ -144,33 +151,40 @@ def _is_own(name: str) -> bool:
     return name in _BEFORE_MANIFEST or (name.startswith(".") and name.endswith(".tmp"))
 
 
-def open_run(path: Path) -> RunDir:
-    """An existing run; InputError when `path` is none."""
-    run = RunDir(path)
+def run_at(place: Path | str) -> RunDir:
+    """The run at `place`, a directory or an address, whether or not there is one. Nothing is made there."""
+    if not is_remote(place):
+        return RunDir(Path(place))
+    mirror = Mirror(RemoteFolder(str(place)))
+    _refuse_foreign(str(place), [name for names in mirror.remote.entries() for name in names])
+    mirror.fetch()
+    return RunDir(mirror.path, mirror)
+
+
+def open_run(place: Path | str) -> RunDir:
+    """An existing run; InputError when `place` is none."""
+    run = run_at(place)
     if not run.manifest_file.is_file():
+        there = run.mirror is None and run.path.is_dir()
         raise InputError(
-            f"run directory {path}",
+            f"run directory {run.where}",
             "a directory that `axiograph run` has written",
-            "no manifest.json" if path.is_dir() else "no such directory",
+            "no manifest.json" if there or run.mirror else "no such directory",
             "Give the directory that the run command named ('out' in the study).",
         )
     run.manifest()
     return run
 
 
-def create_run(path: Path) -> RunDir:
-    """The run at `path`, new or existing; InputError when something else is there."""
-    run = RunDir(path)
+def create_run(place: Path | str) -> RunDir:
+    """The run at `place`, new or existing; InputError when something else is there."""
+    run = run_at(place)
+    if run.mirror is not None:
+        return run
+    path = run.path
     if path.exists() and not path.is_dir():
         raise InputError(f"output {path}", "a directory", "a file", "Choose another 'out' or --out.")
-    foreign = [] if not path.is_dir() else [p.name for p in path.iterdir() if not _is_own(p.name)]
-    if not run.manifest_file.is_file() and foreign:
-        raise InputError(
-            f"output {path}",
-            "an empty directory or a run of axiograph",
-            f"other files ({', '.join(sorted(foreign)[:3])})",
-            "Choose another 'out' or --out: nothing there was touched.",
-        )
+    _refuse_foreign(str(path), [p.name for p in path.iterdir()] if path.is_dir() else [])
     try:
         path.mkdir(parents=True, exist_ok=True)
     except OSError as error:
@@ -178,3 +192,15 @@ def create_run(path: Path) -> RunDir:
             f"output {path}", "a directory that can be made", str(error.strerror), "Choose another 'out'."
         ) from error
     return run
+
+
+def _refuse_foreign(where: str, names: list[str]) -> None:
+    """InputError where there is something that is neither a run nor the beginning of one."""
+    foreign = [] if "manifest.json" in names else sorted(name for name in names if not _is_own(name))
+    if foreign:
+        raise InputError(
+            f"output {where}",
+            "an empty directory or a run of axiograph",
+            f"other files ({', '.join(foreign[:3])})",
+            "Choose another 'out' or --out: nothing there was touched.",
+        )

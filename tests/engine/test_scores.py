@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from math import tanh
-from pathlib import Path
 
 import numpy as np
 import polars as pl
@@ -13,15 +12,10 @@ from hypothesis import strategies as st
 from polars.testing import assert_frame_equal
 
 from engine.errors import RunError
+from engine.profiles import acquiescence, answer_rates, constant_items, profiles, reliability
 from engine.reliability import cronbach_alpha, pairwise_covariance
-from engine.scores import (
-    acquiescence,
-    answer_rates,
-    constant_items,
-    item_scores,
-    profiles,
-    reliability,
-)
+from engine.scores import item_scores
+from engine.tally import Tally, tally_frames
 
 ITEMS = pl.DataFrame(
     {
@@ -65,6 +59,11 @@ def _frames(rows: list[Row], mode: str = "generate", **response) -> tuple[pl.Laz
 
 def _scores(rows: list[Row], **response) -> pl.LazyFrame:
     return item_scores(*_frames(rows, **response), ITEMS)
+
+
+def _tally(rows: list[Row], **response) -> Tally:
+    plan, responses = _frames(rows, **response)
+    return tally_frames(plan.collect(), responses.collect(), ITEMS)
 
 
 def _score_column(scores: pl.LazyFrame) -> list[float | None]:
@@ -111,7 +110,7 @@ def test_profiles_by_hand():
         ("eve", "baseline", "b:1", None),
         ("eve", "baseline", "a:1", "yes"),
     ]
-    scores = _scores(rows)
+    scores = _tally(rows)
     expected = pl.DataFrame(
         {
             "role": ["", "ann", "eve", "ann"],
@@ -134,10 +133,10 @@ def test_profiles_refuse_mixed_modes_and_splits():
     mixed = pl.concat([responses.head(1), responses.tail(1).with_columns(mode=pl.lit("logprob"))])
     for use in (profiles, reliability, acquiescence):
         with pytest.raises(RunError, match="generate and logprob"):
-            use(item_scores(plan, mixed, ITEMS))
+            use(tally_frames(plan.collect(), mixed.collect(), ITEMS))
     torn = plan.with_columns(split=pl.Series(["train", "test"]))
     with pytest.raises(RunError, match="'ann'"):
-        profiles(item_scores(torn, responses, ITEMS))
+        profiles(tally_frames(torn.collect(), responses.collect(), ITEMS))
 
 
 def test_unknown_items_and_states_are_refused():
@@ -155,19 +154,12 @@ def test_profiles_do_not_depend_on_the_order_of_rows(cells, random):
     plan, responses = _frames(rows, mode="logprob", log_odds=[odds for _, odds in cells])
     order = list(range(len(cells)))
     random.shuffle(order)
-    shuffled = [frame.collect()[order].lazy() for frame in (plan, responses)]
-    one, two = profiles(item_scores(plan, responses, ITEMS)), profiles(item_scores(*shuffled, ITEMS))
+    frames = [frame.collect() for frame in (plan, responses)]
+    one = profiles(tally_frames(*frames, ITEMS))
+    two = profiles(tally_frames(*(frame[order] for frame in frames), ITEMS))
     assert one.equals(two)  # to the last bit
     by_role = {role: np.mean([tanh(odds / 2) for r, odds in cells if r == role]) for role, _ in cells}
     assert one["Zeal"].to_list() == pytest.approx([by_role[role] for role in sorted(by_role)], abs=1e-11)
-
-
-def test_profiles_survive_a_parquet_file(tmp_path: Path):
-    scores = _scores([("ann", "baseline", "a:1", "yes"), ("ann", "baseline", "b:1", "no")])
-    scores.sink_parquet(tmp_path / "scores.parquet")
-    read = profiles(pl.scan_parquet(tmp_path / "scores.parquet"))
-    assert_frame_equal(read, profiles(scores))
-    assert read.columns == ["role", "condition", "split", "Zeal", "Awe", "Unasked"]
 
 
 def test_answer_rates_by_hand():
@@ -176,7 +168,7 @@ def test_answer_rates_by_hand():
         *(("ann", "hot", "b:2", state) for state in ("refused", "unparsed", "unparsed", None, None)),
         ("ann", "baseline", "b:1", None),
     ]
-    rates = answer_rates(*_frames(rows, fallback=[True] + [False] * 10))
+    rates = answer_rates(_tally(rows, fallback=[True] + [False] * 10))
     expected = pl.DataFrame(
         {
             "condition": ["baseline", "hot"],
@@ -212,7 +204,7 @@ def test_acquiescence_by_hand():
         ("", "baseline", "a:1", "yes"),
         ("", "baseline", "b:2", "unparsed"),
     ]
-    table = acquiescence(_scores(rows))
+    table = acquiescence(_tally(rows))
     assert table.columns == ["role", "condition", "split", "acquiescence", "values"]
     found = {role: (mean, values) for role, _, _, mean, values in table.iter_rows()}
     assert found == {"": (None, 0), "ann": (0.5, 1), "eve": (0.0, 1)}
@@ -225,7 +217,7 @@ def test_constant_items():
         *(("ann", "baseline", "a:1", "refused"), ("eve", "baseline", "a:1", "unparsed")),
         ("ann", "hot", "b:1", "no"),
     ]
-    assert constant_items(_scores(rows)).rows() == [("b:1", "Zeal", 2, 1.0), ("a:1", "Awe", 0, None)]
+    assert constant_items(_tally(rows)).rows() == [("b:1", "Zeal", 2, 1.0), ("a:1", "Awe", 0, None)]
 
 
 def test_reliability_by_hand():
@@ -238,7 +230,7 @@ def test_reliability_by_hand():
     rows += [(f"r{i}", "baseline", "b:2", state) for i, state in enumerate(second)]
     rows += [(f"r{i}", "hot", "b:2", "yes") for i in range(4)]  # not baseline: not counted
     rows += [("r0", "baseline", "a:1", "yes"), ("r1", "baseline", "a:2", "yes")]
-    table = reliability(_scores(rows))
+    table = reliability(_tally(rows))
     assert table.columns == ["value", "alpha", "items", "roles", "reason"]
     zeal, awe, unasked = table.rows()
     assert zeal == ("Zeal", pytest.approx(0.8), 2, 4, None)
@@ -253,7 +245,7 @@ def test_reliability_means_repeats_first():
     for role, (one, two, other) in states.items():
         rows += [(role, "baseline", "b:1", one), (role, "baseline", "b:1", two)]
         rows.append((role, "baseline", "b:2", other))
-    assert reliability(_scores(rows)).row(0) == ("Zeal", pytest.approx(1.0), 2, 2, None)
+    assert reliability(_tally(rows)).row(0) == ("Zeal", pytest.approx(1.0), 2, 2, None)
 
 
 TABLES = st.integers(0, 2**32 - 1).map(lambda seed: np.random.default_rng(seed).normal(size=(12, 5)).round(2))
