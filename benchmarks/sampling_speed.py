@@ -43,6 +43,8 @@ from sampling_work import (
     random_llama,
 )
 
+from engine.prefix_cache import PrefixCache
+
 ROOT = Path(__file__).resolve().parents[1]
 ROUNDS = 3
 
@@ -79,29 +81,37 @@ def compare(ways: Sequence[Way]) -> None:
         print(f"{way.name:44s} {rate:9.4g} answers/s {ratio:8.2f} x   ({rounds})", flush=True)
 
 
-def matrix_rate(rows: int, width: int, inner: int) -> float:
-    """GFLOP/s of a product like those of decoding, [rows, width] by [width, inner]."""
+def matrix_rates(rows: int, width: int, inner: int) -> tuple[float, float]:
+    """GFLOP/s of products like those of decoding, [rows, width] by [width, inner]: by PyTorch's own linear,
+    as the peers have it, and by oneDNN with weights laid out beforehand."""
     x, w = torch.randn(rows, width), torch.randn(inner, width)
-    for _ in range(20):
-        torch.nn.functional.linear(x, w)
-    started = time.process_time()
-    for _ in range(300):
-        torch.nn.functional.linear(x, w)
-    return 300 * 2 * rows * width * inner / (time.process_time() - started) / 1e9
+    laid = torch.ops.mkldnn._reorder_linear_weight(w, None)
+    found = []
+    for multiply in (
+        lambda: torch.nn.functional.linear(x, w),
+        lambda: torch.ops.mkldnn._linear_pointwise(x, laid, None, "none", [], ""),
+    ):
+        for _ in range(20):
+            multiply()
+        started = time.process_time()
+        for _ in range(300):
+            multiply()
+        found.append(300 * 2 * rows * width * inner / (time.process_time() - started) / 1e9)
+    return found[0], found[1]
 
 
-def random_model(name: str, rows_at_once: int) -> None:
+def random_model(name: str, rows_at_once: int, items: int) -> None:
     model = random_llama(name)
     size = sum(p.numel() for p in model.parameters())
     print(f"\n{name}: {size / 1e6:.2f} M parameters, float32")
-    rows, operations = made_work(model, 4, 3, 32)
+    rows, operations = made_work(model, 4, 3, items)
     lens = lens_model(model)
     packed = Packed(model, operations, rows_at_once)
     batch, own = rows[:PEER_BATCH], operations["c0"]
     print_equal(packed(rows), rows, operations, lens, model)
 
     def fresh(answer: Callable[[Sequence[Asked]], Any]) -> Any:
-        packed.passes.forget()
+        packed.fresh()
         return answer(rows)
 
     mixed = Way(f"packed, 4 conditions mixed, {rows_at_once} at once", len(rows), lambda: fresh(packed))
@@ -112,11 +122,11 @@ def random_model(name: str, rows_at_once: int) -> None:
     # The embedding is looked up, all other weights are multiplied with.
     weights = size - model.get_input_embeddings().weight.numel()
     done = statistics.median(mixed.rates) * STEPS * 2 * weights / 1e9
-    few, many = (
-        matrix_rate(n, model.config.hidden_size, model.config.intermediate_size) for n in (8, rows_at_once)
-    )
+    shape = model.config.hidden_size, model.config.intermediate_size
+    (few, _), (many, laid) = matrix_rates(PEER_BATCH, *shape), matrix_rates(rows_at_once, *shape)
     print(f"matrix products: {few:.0f} GFLOP/s with 8 rows, {many:.0f} with {rows_at_once};")
-    print(f"the tokens written need {done:.0f} GFLOP/s, {done / many:.0%} of that", flush=True)
+    print(f"by oneDNN, with weights laid out beforehand, {laid:.0f} with {rows_at_once};")
+    print(f"the tokens written need {done:.0f} GFLOP/s, {done / laid:.0%} of that", flush=True)
 
 
 def print_equal(
@@ -148,7 +158,7 @@ def many_conditions() -> None:
         packed(rows[:8])
 
         def answer(packed: Packed = packed, rows: list[Asked] = rows) -> Any:
-            packed.passes.forget()
+            packed.fresh()
             return packed(rows)
 
         ways.append(Way(name, len(rows), answer))
@@ -174,7 +184,7 @@ def respondent(count: int) -> None:
     print(f"new tokens per answer: {statistics.mean(whole['new_tokens'].to_pylist()):.1f}", flush=True)
 
     def fresh(own: Any, requests: Any) -> Any:
-        own._packed._passes.forget()  # prefixes of the round before
+        own._packed._passes.prefixes = PrefixCache(1, 1)  # those of the round before are of no use
         return own(requests)
 
     def batched(own: Any, requests: Any) -> Any:
@@ -227,6 +237,7 @@ def main() -> None:
     parser.add_argument("part", choices=("random", "conditions", "respondent", "gemma"))
     parser.add_argument("--requests", type=int, default=768)
     parser.add_argument("--rows", type=int, default=192, help="rows at once on the random models")
+    parser.add_argument("--items", type=int, default=32, help="questions per role and condition, there")
     parser.add_argument("--model", choices=tuple(SHAPES), action="append", help="of the random models; all")
     arguments = parser.parse_args()
     torch.set_num_threads(1)
@@ -238,7 +249,9 @@ def main() -> None:
         f"{platform.machine()}, 1 thread; torch {torch.__version__}, transformers {transformers.__version__}"
     )
     {
-        "random": lambda: [random_model(name, arguments.rows) for name in arguments.model or SHAPES],
+        "random": lambda: [
+            random_model(name, arguments.rows, arguments.items) for name in arguments.model or SHAPES
+        ],
         "conditions": many_conditions,
         "respondent": lambda: respondent(arguments.requests),
         "gemma": gemma,

@@ -18,6 +18,7 @@ from engine.generation import Generator
 from engine.packed_generation import PackedGenerator
 from engine.packed_model import PackedModel
 from engine.packed_scoring import PackedScorer
+from engine.prefix_cache import PrefixCache
 from steering.packed_proof import Claims
 from steering.packed_rows import ProvenRows
 from steering.packed_stream import Marks
@@ -44,6 +45,7 @@ class Add:
     span: str = "prompt_span"
     axis: None = None
     target: float = 0.0
+    clamp: None = None
 
 
 @dataclass(frozen=True)
@@ -146,6 +148,10 @@ class Packed:
         for place in range(len(rows)):
             hooks.proof(place)
         return [list(answer.ids) for answer in found]
+
+    def fresh(self) -> None:
+        """Prefixes are computed anew; the caches of rows stay, as they do in a worker."""
+        self.passes.prefixes = PrefixCache(1, 1)
 
     def score(self, rows: Sequence[Asked]) -> list[float]:
         """Log-odds of two tokens on either side, in passes over the prompts alone."""

@@ -22,7 +22,7 @@ from discovery.graph import BoolArray, CausalGraph, GraphKind
 from discovery.knowledge import Knowledge
 from discovery.packed import PackedGraphs
 from discovery.pc import Engine, FloatArray, pc
-from discovery.replicating import NullEdges, Progress, Replicates, Work, in_order
+from discovery.replicating import Jobs, NullEdges, Progress, Replicates, Work, in_order
 from discovery.resample import IntArray, Resample, parse_resample
 from discovery.wilson import CountArray, share, wilson
 from engine.errors import InputError
@@ -167,7 +167,7 @@ def bootstrap(
     replicates: int = 1000,
     resample: Resample | str = Resample.HALF_OF_ROLES,
     seed: int = 0,
-    n_jobs: int = 1,
+    n_jobs: Jobs = 1,
     null_replicates: int = NULL_REPLICATES,
     progress: Progress | None = None,
     engine: Engine = pc,
@@ -278,7 +278,7 @@ class _Tally:
 
 
 def _replicates(
-    work: Work, count: int, n_jobs: int, progress: Progress | None, total: int, kind: GraphKind
+    work: Work, count: int, n_jobs: Jobs, progress: Progress | None, total: int, kind: GraphKind
 ) -> tuple[_Tally, PackedGraphs]:
     tally = _Tally.zero(len(work.names), kind)
     packed = []
@@ -290,7 +290,7 @@ def _replicates(
     return tally, PackedGraphs.join(work.names, packed)
 
 
-def _null(work: Work, count: int, n_jobs: int, progress: Progress | None, offset: int) -> NullEdges:
+def _null(work: Work, count: int, n_jobs: Jobs, progress: Progress | None, offset: int) -> NullEdges:
     edges = NullEdges()
     report = _reporter(progress, offset, offset + count)
     for part in in_order(work.make_null, work.chunks(count), n_jobs, work.in_threads, report):

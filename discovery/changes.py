@@ -99,7 +99,7 @@ class Changes:
 def find_changes(pairing: Pairing, level: float, resamples: int | None, seed: int) -> Changes:
     """Test every condition and value; `resamples` None takes as many as the tests need."""
     shape = (len(pairing.conditions), len(pairing.names))
-    draws = RoleDraws.of(pairing.roles, _draw_count(resamples, shape[0] * shape[1], level), seed)
+    draws = RoleDraws.of(pairing.roles, draw_count(resamples, shape[0] * shape[1], level), seed)
     pairs = np.zeros(shape, np.int64)
     mean, low, high, p, cut_low, cut_high = np.full((6, *shape), np.nan)
     for c, condition in enumerate(pairing.conditions):
@@ -134,7 +134,7 @@ def benjamini_hochberg(p: FloatArray, level: float) -> tuple[FloatArray, BoolArr
     return adjusted, rejected
 
 
-def _draw_count(resamples: int | None, tests: int, level: float) -> int:
+def draw_count(resamples: int | None, tests: int, level: float) -> int:
     """Enough draws that the smallest p can pass Benjamini–Hochberg alone, within reason."""
     if resamples is None:
         return int(np.clip(np.ceil(4 * tests / level), 2000, _MAX_RESAMPLES))

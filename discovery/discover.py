@@ -24,6 +24,7 @@ from discovery.pairwise import Pairwise
 from discovery.parts import Part, disattenuation
 from discovery.pc import Engine, PCResult, constant_columns
 from discovery.provenance import profiles_digest
+from discovery.replicating import Jobs
 from engine.errors import InputError
 
 __all__ = ["Discovery", "discover", "load_graph"]
@@ -152,7 +153,7 @@ def discover(
     replicates: int = 1000,
     resample: Resample | str = Resample.HALF_OF_ROLES,
     seed: int = 0,
-    n_jobs: int = 1,
+    n_jobs: Jobs = 1,
     threshold: float = 0.5,
     null_replicates: int = NULL_REPLICATES,
     progress: Progress | None = None,
@@ -297,13 +298,15 @@ def _excluded(matrix: ProfileMatrix, whole: PCResult, used: CorrectionUse | None
     return dict.fromkeys(matrix.null_values, "null for more than 20 % of roles") | reasons
 
 
-def _warn(matrix: ProfileMatrix, runs: int, n_jobs: int, algorithm: Algorithm, notify: Notify | None) -> None:
+def _warn(
+    matrix: ProfileMatrix, runs: int, n_jobs: Jobs, algorithm: Algorithm, notify: Notify | None
+) -> None:
     """Say so before hours of work."""
     if notify is None:
         return
     varying = int((~constant_columns(matrix.data)).sum())
     one = algorithm.seconds(varying, len(matrix.data))
-    total = one * (1 + runs / max(1, n_jobs))
+    total = one * (1 + runs / max(1, n_jobs if isinstance(n_jobs, int) else n_jobs.size))
     if total > _SLOW_SECONDS:
         notify(
             f"{algorithm.title} on {varying} values: up to {_duration(one)} a run where many values are "

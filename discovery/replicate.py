@@ -5,9 +5,12 @@ from __future__ import annotations
 import csv
 import io
 import json
+import platform
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
+from importlib import metadata
 from pathlib import Path
+from typing import Any
 
 from discovery.export import write_graph, write_text
 from discovery.graph import CausalGraph
@@ -42,6 +45,8 @@ from discovery.published import (
 from engine.errors import InputError
 
 ROLE = "Mary Holt"
+REPLICATION_FILE = "replication.json"
+SCHEMA = "axiograph-replication/1"
 
 
 @dataclass(frozen=True)
@@ -56,11 +61,34 @@ class ReplicationResult:
     steering: dict[str, Counts] | None
     artefacts: list[Artefact] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
+    reference_edges: list[tuple[str, str]] | None = None
+    directory: Path = Path()
+    role: str = ROLE
 
     @property
     def ok(self) -> bool:
         """True where no compared cell differs."""
         return all(artefact.equal == artefact.total for artefact in self.artefacts)
+
+    def document(self) -> dict[str, Any]:
+        """What it was made from, its reduced graph and the reference graph, and how it compares, as JSON
+        types."""
+        names = ("axiograph", "causal-learn", "polars", "numpy")
+        return {
+            "schema": SCHEMA,
+            "directory": str(self.directory),
+            "features": list(self.features),
+            "role": self.role,
+            "values": list(self.graph.names),
+            "reduced_edges": [list(edge) for edge in self.reduced_edges],
+            "reference_edges": None
+            if self.reference_edges is None
+            else [list(e) for e in self.reference_edges],
+            "artefacts": [asdict(artefact) for artefact in self.artefacts],
+            "notes": list(self.notes),
+            "versions": {"python": platform.python_version()}
+            | {name: metadata.version(name) for name in names},
+        }
 
     def summary(self) -> str:
         """Equal/total for each artefact, the differences and the notes, as text."""
@@ -98,7 +126,21 @@ def replicate(
     second = _table2(test, kept, role, edges, reference, notes)
     steering = None if expected.comparison is None else _steering(directory, test, expected.comparison)
     artefacts = expected.compare(reduced, first, second, steering, notes)
-    result = ReplicationResult(tuple(kept), graph, reduced, first, second, steering, artefacts, notes)
+    result = ReplicationResult(
+        features=tuple(kept),
+        graph=graph,
+        reduced_edges=reduced,
+        table1=first,
+        table2=second,
+        steering=steering,
+        artefacts=artefacts,
+        notes=notes,
+        reference_edges=None
+        if reference is None
+        else [(train.values[i], train.values[j]) for i, j in reference],
+        directory=directory,
+        role=role,
+    )
     if out is not None:
         _write(result, out)
     return result
@@ -246,6 +288,7 @@ def _write(result: ReplicationResult, out: Path) -> None:
     if result.steering is not None:
         write_text(out / "steering_comparison.json", json.dumps(result.steering, indent=1) + "\n")
     write_text(out / "summary.txt", result.summary())
+    write_text(out / REPLICATION_FILE, json.dumps(result.document(), indent=1, ensure_ascii=False) + "\n")
 
 
 def _csv(table: Table, columns: Sequence[str]) -> str:

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 import numpy as np
 
@@ -25,6 +25,19 @@ if TYPE_CHECKING:
 
 Progress = Callable[[int, int], None]
 Part = TypeVar("Part")
+
+
+class Spread(Protocol):
+    """Computes chunks in another place, a cluster for example; `size`: how many at the same time."""
+
+    @property
+    def size(self) -> int: ...
+
+    def __call__(self, task: Callable[[range], Part], chunks: Sequence[range]) -> Iterator[Part]:
+        """The results of `task`, in the order of `chunks`; `task` travels once."""
+
+
+Jobs = int | Spread  # a number as in joblib
 _CHUNK = 8  # replicates a task: small enough for progress, large enough to hide the dispatch
 _FAST_CHUNK = 125
 _BLOCK = 64  # tasks given to a backend that returns lists
@@ -200,22 +213,24 @@ class Work:
 def in_order(
     task: Callable[[range], Part],
     chunks: list[range],
-    n_jobs: int,
+    n_jobs: Jobs,
     in_threads: bool,
     report: Callable[[int], None],
 ) -> Iterator[Part]:
     """The results of `task` over chunks, in order; `report` is told how many numbers are done.
 
-    `n_jobs` as in joblib, threads or processes; a joblib backend chosen around the call (for example that
-    of `ray.util.joblib`) takes the place of either."""
+    `n_jobs` as in joblib, threads or processes, or another place; a joblib backend chosen around the call
+    (for example that of `ray.util.joblib`) takes the place of threads and processes."""
     for chunk, part in zip(chunks, _parallel(task, chunks, n_jobs, in_threads), strict=True):
         yield part
         report(chunk.stop)
 
 
 def _parallel(
-    task: Callable[[range], Part], chunks: list[range], n_jobs: int, in_threads: bool
+    task: Callable[[range], Part], chunks: list[range], n_jobs: Jobs, in_threads: bool
 ) -> Iterator[Part]:
+    if not isinstance(n_jobs, int):
+        return n_jobs(task, chunks)
     if n_jobs == 1 or len(chunks) < 2:
         return map(task, chunks)
     from joblib import Parallel, delayed, effective_n_jobs

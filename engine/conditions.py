@@ -9,6 +9,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Literal
 
 from engine.errors import InputError
 from engine.hints import Hint
@@ -18,12 +19,22 @@ BASELINE = "baseline"
 
 
 @dataclass(frozen=True)
+class Control:
+    """The `number`-th (from 1) random feature or random direction in place of a steered one."""
+
+    kind: Literal["feature", "direction"]
+    number: int
+
+
+@dataclass(frozen=True)
 class OperationPoint:
-    """One operation with one feature and one strength: a point of a study's grid."""
+    """One operation with one feature and one strength: a point of a study's grid. `control`: what stands in
+    for the direction of the feature, if anything."""
 
     spec: OperationSpec
     feature: int | None
     strength: float | None
+    control: Control | None = None
 
     @property
     def kind(self) -> str:
@@ -47,15 +58,20 @@ class OperationPoint:
 
     @property
     def label(self) -> str:
-        """Short and unique within its specification, e.g. `f14351:+100`, `joy:=2`, `f7:out`."""
+        """Short and unique within its specification, e.g. `f14351:+100`, `joy:=2`, `f7:out`, `f7:a=3` (an
+        activation), `f7~direction1:+100` (a control)."""
         if self.spec.direction is not None:
             name = self.spec.direction.path.stem
             if self.spec.direction.key != "direction":
                 name += f".{self.spec.direction.key}"
         else:
             name = f"f{self.feature}"
+        if self.control is not None:
+            name += f"~{self.control.kind}{self.control.number}"
         if self.strength is None:
             return f"{name}:out"
+        if self.kind == "clamp_feature":
+            return f"{name}:a={self.strength:.12g}"
         sign = "=" if self.kind == "clamp" else "+" if self.strength >= 0 else "-"
         return f"{name}:{sign}{abs(self.strength) if sign != '=' else self.strength:.12g}"
 
@@ -94,8 +110,18 @@ def _operation_points(spec: OperationSpec) -> Iterator[OperationPoint]:
     # + 0.0 turns -0.0 into 0.0, which would otherwise be a second condition that does the same.
     strengths: list[float | None] = [strength + 0.0 for strength in spec.strengths] or [None]
     for feature in spec.features or (None,):
-        for strength in strengths:
-            yield OperationPoint(spec, feature, strength)
+        for control in (None, *_controls(spec)):
+            for strength in strengths:
+                yield OperationPoint(spec, feature, strength, control)
+
+
+def _controls(spec: OperationSpec) -> Iterator[Control]:
+    if spec.controls is None:
+        return
+    for number in range(1, spec.controls.features + 1):
+        yield Control("feature", number)
+    for number in range(1, spec.controls.directions + 1):
+        yield Control("direction", number)
 
 
 def _refuse_equal_names(conditions: list[Condition]) -> None:

@@ -31,7 +31,7 @@ def budget(devices: list[Any]) -> Budget:
 
     gpus = [device for device in devices if device.type == "cuda"]
     if not gpus:
-        return Budget(int(CPU_SHARE * _available()), CPU_ROWS)
+        return Budget(int(CPU_SHARE * available()), CPU_ROWS)
     free = []
     for device in gpus:
         held = torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)
@@ -39,7 +39,7 @@ def budget(devices: list[Any]) -> Budget:
     return Budget(int(GPU_SHARE * min(free) * len(gpus)), GPU_ROWS)
 
 
-def _available() -> int:
+def available() -> int:
     """Bytes of main memory that can be had without swapping."""
     import os
 

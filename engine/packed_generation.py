@@ -17,7 +17,6 @@ import numpy as np
 import engine.generation
 from engine.generation import Generated, Generator
 from engine.memory import MemoryEndedError, memory_watched
-from engine.packed_attention import packed
 from engine.packed_layout import PromptLayout, Reading, StepLayout, Stretch
 from engine.packed_model import Needs, PackedHooks, PackedModel, Prefixes, Tokens, token_ids
 from engine.prefix_cache import Evidence, PrefixCache
@@ -99,7 +98,7 @@ class PackedGenerator:
         choose = choose or engine.generation.TokenChooser(self.simple.sampling, request_ids)
         run = _Run(self, Prompts.of(prompts, hooks), choose, hooks)
         rows = self.passes.rows_at_once(run.needs, len(prompts), _smaller(limit, self._limit))
-        with torch.inference_mode(), packed(self.passes.model):
+        with torch.inference_mode(), self.passes.entered():
             while True:
                 try:
                     with memory_watched():

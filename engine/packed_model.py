@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
 from engine.memory import Budget, budget
-from engine.packed_attention import Layout, laid_out
+from engine.packed_attention import Layout, laid_out, packed
 from engine.packed_layout import PromptLayout, Stretch
+from engine.packed_products import Products
 from engine.prefix_cache import Evidence, LayerCache, PrefixCache
 from engine.sharing import Group, shared_lengths
 
@@ -94,8 +95,15 @@ class PackedModel:
         on_gpu = any(device.type == "cuda" for device in self.devices)
         self.pass_tokens = pass_tokens or (8192 if on_gpu else 1024)
         self._token_bytes = _token_bytes(model)
+        self._products = Products(model)
         self.prefixes = PrefixCache(1, 1)
         self.rows = LayerCache(1, 1)
+
+    @contextmanager
+    def entered(self) -> Iterator[None]:
+        """Within, the model's passes are packed ones (`run`); afterwards it is as before."""
+        with packed(self.model), self._products.used():
+            yield
 
     def rows_at_once(self, needs: Needs, requests: int, limit: int | None) -> int:
         """How many rows may be under way together: within `limit`, or as memory allows."""

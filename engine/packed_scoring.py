@@ -10,7 +10,6 @@ import numpy as np
 
 from engine.answers import log_odds, logsumexp
 from engine.memory import MemoryEndedError, memory_watched
-from engine.packed_attention import packed
 from engine.packed_generation import Prompts, admitted
 from engine.packed_layout import PromptLayout, Stretch
 from engine.packed_model import PackedHooks, PackedModel, Prefixes, Tokens, token_ids
@@ -75,7 +74,7 @@ class PackedScorer:
         own = max(len(ids) for row in wanted for ids in row)
         together = Prompts.of(prompts, hooks, own)
         found: dict[int, list[float]] = {}
-        with packed(self._passes.model), memory_watched():
+        with self._passes.entered(), memory_watched():
             try:
                 needs = together.needs(0)
                 slots = self._passes.rows_at_once(needs, len(together.groups), None)

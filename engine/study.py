@@ -14,9 +14,11 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import pydantic
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
 from engine.errors import InputError
+from engine.remote import is_remote
+from engine.strengths import GRID, StrengthGrid
 from engine.textfiles import load_yaml
 from engine.vllm_args import check_reserved
 
@@ -29,6 +31,13 @@ def _finite(value: float) -> float:
     return value
 
 
+def _run_place(value: Any) -> Any:
+    if not isinstance(value, (str, Path)) or not str(value):
+        raise ValueError("a directory, or an address like s3://bucket/run")
+    return value if is_remote(value) else Path(value)
+
+
+RunPlace = Annotated[Path | str, BeforeValidator(_run_place)]  # a str is an address in an object store
 Finite = Annotated[float, AfterValidator(_finite)]
 Share = Annotated[float, Field(gt=0.0, le=1.0), AfterValidator(_finite)]
 
@@ -158,23 +167,45 @@ class HookPointSpec(_Spec):
 
 
 Unit = Literal["raw", "unit_norm", "max_activation", "residual_norm"]
+FeatureNumber = Annotated[int, Field(ge=0)]
+
+
+class ControlsSpec(_Spec):
+    """For every steered direction, `features` random features of its SAE and `directions` random directions,
+    each as long as it (the same L2 norm), under the same strengths. `exclude`: features not to be drawn
+    beside the steered ones."""
+
+    features: int = Field(default=0, ge=0)
+    directions: int = Field(default=0, ge=0)
+    exclude: tuple[FeatureNumber, ...] = ()
+    seed: int = Field(default=0, ge=0)
+
+    @model_validator(mode="after")
+    def _some(self) -> ControlsSpec:
+        if not self.features + self.directions:
+            raise ValueError("'features' or 'directions' above 0: how many controls")
+        return self
 
 
 class OperationSpec(_Spec):
-    """One steering operation, or a grid of them: every feature with every strength.
+    """One steering operation, or a grid of them: every feature with every strength (a list, or a grid as in
+    engine.strengths).
 
     `add` adds strength × unit × direction; `clamp` sets the component along the unit direction to
     strength × unit (its length in stream units); `project_out` removes that component and takes no strength.
+    `clamp_feature` sets the activation that the SAE's encoder reads to strength × unit (raw: 1, or
+    max_activation) and keeps what the SAE does not reconstruct.
     """
 
-    kind: Literal["add", "clamp", "project_out"] = "add"
+    kind: Literal["add", "clamp", "project_out", "clamp_feature"] = "add"
     sae: SaeSource | None = None
     direction: DirectionFile | None = None
-    features: tuple[Annotated[int, Field(ge=0)], ...] = ()
-    strengths: tuple[Finite, ...] = ()
+    features: tuple[FeatureNumber, ...] = ()
+    strengths: Annotated[tuple[Finite, ...], GRID] = ()
     unit: Unit = "raw"
     span: Literal["prompt_span", "prompt", "generated", "all"] = "prompt_span"
     hook_point: HookPointSpec | None = None
+    controls: ControlsSpec | None = None
 
     @model_validator(mode="after")
     def _coherent(self) -> OperationSpec:
@@ -189,11 +220,29 @@ class OperationSpec(_Spec):
         if self.direction is not None and self.unit == "max_activation":
             raise ValueError("another unit beside 'direction': 'max_activation' is that of an SAE feature")
         if (self.kind == "project_out") != (not self.strengths):
-            raise ValueError("'strengths' for 'add' and 'clamp', none for 'project_out'")
+            raise ValueError("'strengths' for 'add' and clamps, none for 'project_out'")
+        if self.kind == "clamp_feature":
+            self._check_clamp_feature()
+        if self.controls is not None and self.controls.features and self.sae is None:
+            raise ValueError("'controls.directions' beside 'direction': only an SAE has random features")
         for name, given in (("features", self.features), ("strengths", self.strengths)):
             if len(set(given)) != len(given):
                 raise ValueError(f"every number once in '{name}'")
         return self
+
+    def _check_clamp_feature(self) -> None:
+        if self.sae is None:
+            raise ValueError("'sae' beside 'kind: clamp_feature', whose encoder reads the activation")
+        if self.unit not in ("raw", "max_activation"):
+            raise ValueError("'unit: raw' or 'max_activation' beside 'kind: clamp_feature'")
+        if self.hook_point is not None:
+            raise ValueError("no 'hook_point' beside 'kind: clamp_feature': its encoder reads one place only")
+        if self.controls is not None and self.controls.directions:
+            raise ValueError("'controls.features' only beside 'kind: clamp_feature'")
+        if min(self.strengths) < 0:
+            raise ValueError(
+                "strengths of 0 or more beside 'kind: clamp_feature': activations are never less"
+            )
 
 
 class SteeringSpec(_Spec):
@@ -299,13 +348,16 @@ class DiscoverySpec(_Spec):
 class EffectsSpec(_Spec):
     """`level`: false discovery rate; `roles`: on which part of the roles changes are tested; `resamples`:
     draws of the roles behind the intervals of responses; `control`: how the `control_graphs` random graphs
-    are made that the graph is compared with: its names shuffled, or as many edges placed at random."""
+    are made that the graph is compared with: its names shuffled, or as many edges placed at random;
+    `break_margin`: by how much the share of refused and unparsed answers rises where steering breaks the
+    model."""
 
     level: Annotated[float, Field(gt=0, lt=1)] = 0.05
     roles: Literal["train", "test", "all"] = "test"
     resamples: int = Field(default=1000, gt=0)
     control: Literal["relabelled", "uniform"] = "relabelled"
     control_graphs: int = Field(default=1000, gt=0)
+    break_margin: Annotated[float, Field(gt=0, lt=1), AfterValidator(_finite)] = 0.1
     seed: int = Field(default=0, ge=0)
 
 
@@ -329,7 +381,7 @@ class Study(_Spec):
     scoring: ScoringSpec = ScoringSpec()
     discovery: DiscoverySpec = DiscoverySpec()
     effects: EffectsSpec = EffectsSpec()
-    out: Path
+    out: RunPlace
 
     @model_validator(mode="after")
     def _coherent(self) -> Study:
@@ -384,7 +436,8 @@ def _as_input_error(error: pydantic.ValidationError, where: str) -> InputError:
 def _all_keys(model: type[BaseModel]) -> set[str]:
     """Every key that may stand anywhere in a study, for "did you mean"."""
     keys: set[str] = set()
-    for cls in [model, *_Spec.__subclasses__()]:
+    classes: list[type[BaseModel]] = [model, StrengthGrid, *_Spec.__subclasses__()]
+    for cls in classes:
         keys.update(field.alias or name for name, field in cls.model_fields.items())
     return keys
 
@@ -403,9 +456,13 @@ def _with_variables(path: str, where: str) -> str:
 
 
 def _absolute(value: Any, base: Path, where: str, field: str = "") -> Any:
-    """`value` with every Path inside made absolute against `base` (models are frozen, so copies)."""
-    if isinstance(value, Path):
-        expanded = Path(_with_variables(str(value), f"{where}, field {field[1:]}")).expanduser()
+    """`value` with every Path inside made absolute against `base` (models are frozen, so copies); an address
+    in an object store, which only `out` may be, stays one."""
+    if isinstance(value, Path) or field == ".out":
+        text = _with_variables(str(value), f"{where}, field {field[1:]}")
+        if field == ".out" and is_remote(text):
+            return text
+        expanded = Path(text).expanduser()
         return expanded if expanded.is_absolute() else (base / expanded).resolve()
     if isinstance(value, BaseModel):
         names = type(value).model_fields

@@ -119,12 +119,18 @@ def strongest_of_each_kind(conditions: Mapping[str, Sequence[Operation]]) -> lis
     """For every combination of kinds, spans and hook points, the condition that moves most."""
     strongest: dict[Any, tuple[float, str]] = {}
     for name, operations in conditions.items():
-        if all(op.is_idle for op in operations):
+        if all(op.may_rest for op in operations):
             continue
         key = tuple((op.kind, op.span, op.hook_point) for op in operations)
-        size = sum(float(op.vector.norm()) if op.vector is not None else 1.0 for op in operations)
+        size = sum(_size(op) for op in operations)
         strongest[key] = max(strongest.get(key, (0.0, name)), (size, name))
     return [name for _, name in strongest.values()]
+
+
+def _size(op: Operation) -> float:
+    if op.clamp is not None:
+        return op.clamp.target * float(op.clamp.writer.norm())
+    return float(op.vector.norm()) if op.vector is not None else 1.0
 
 
 @contextmanager

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -28,6 +29,11 @@ FEATURE_SCHEMA = {
     "mean_activation": pl.Float64,
     "share_active": pl.Float64,  # share of span tokens with an activation above 0
 }
+
+
+def span_heads(prompts: Sequence[Prompt]) -> list[Prompt]:
+    """The prompts up to the last token of their span: what lies behind changes nothing there."""
+    return [replace(prompt, ids=prompt.ids[: max(prompt.span) + 1], cued=()) for prompt in prompts]
 
 
 def span_streams(
@@ -89,15 +95,18 @@ def save_features(table: pl.DataFrame, path: Path, source: str, saes: Mapping[st
 def load_scales(features_file: Path, scales_file: Path, source: str, saes: Mapping[str, str]) -> Scales:
     """Scales recorded in a run for this `source` and these SAEs (digests by name), and for no other: a
     model, template or SAE that changed behind its name has no scales yet."""
-    largest: dict[tuple[str, int], float] = {}
-    if features_file.is_file():
-        table = _features(features_file).filter(
-            pl.col("source") == source,
-            pl.col("sae_digest") == pl.col("sae").replace_strict(saes, default=None, return_dtype=pl.String),
-        )
-        rows = table.select("sae", "feature", "max_activation").iter_rows()
-        largest = {(sae, feature): value for sae, feature, value in rows}
+    rows = load_features(features_file, source, saes).select("sae", "feature", "max_activation").iter_rows()
+    largest = {(sae, feature): value for sae, feature, value in rows}
     return Scales(largest, _norms(scales_file).get(source, {}))
+
+
+def load_features(features_file: Path, source: str, saes: Mapping[str, str]) -> pl.DataFrame:
+    """FEATURE_SCHEMA rows recorded for this `source` and these SAEs (digests by name); empty without any."""
+    if not features_file.is_file():
+        return pl.DataFrame(schema=FEATURE_SCHEMA)
+    digests = pl.col("sae").replace_strict(saes, default=None, return_dtype=pl.String)
+    kept = (pl.col("source") == source) & (pl.col("sae_digest") == digests)
+    return _features(features_file).filter(kept).select(FEATURE_SCHEMA.keys())
 
 
 def _features(path: Path) -> pl.DataFrame:

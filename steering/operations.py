@@ -4,9 +4,11 @@ With v the released direction, u = v / |v| and s the strength, an operation at a
 
     add          h + s · c · w          clamp   h + (s · c · |w| − u·h) u        project_out   h − (u·h) u
 
+    clamp_feature    see steering.clamping; the unit is 1 (raw) or a (max_activation)
+
 where the unit fixes c · w:  raw 1 · v;  unit_norm 1 · u;  max_activation a · v with a the largest
 activation of the feature in a recorded `features` run;  residual_norm m · u with m the median L2 norm of
-the unsteered stream on the span.
+the unsteered stream on the span. A control (steering.controls) takes the place of v with v's length.
 """
 
 from __future__ import annotations
@@ -19,6 +21,8 @@ from engine.conditions import Condition, OperationPoint
 from engine.errors import InputError
 from engine.identity import digest, digest_json
 from engine.study import DirectionFile, HookPointSpec, SaeSource
+from steering.clamping import FeatureClamp, feature_clamp
+from steering.controls import as_long_as, control_direction, control_feature
 from steering.saes import Sae, check_layer, load_sae
 
 if TYPE_CHECKING:
@@ -31,6 +35,7 @@ class Operation:
 
     add: `vector` is s · c · w, added as it is.
     clamp, project_out: `axis` is u and `target` the component along u afterwards, in stream units.
+    clamp_feature: `clamp`.
     """
 
     kind: str
@@ -39,10 +44,12 @@ class Operation:
     vector: torch.Tensor | None
     axis: torch.Tensor | None
     target: float
+    clamp: FeatureClamp | None = None
 
     @property
     def digest(self) -> bytes:
         parts = [t.numpy().tobytes() for t in (self.vector, self.axis) if t is not None]
+        parts += [] if self.clamp is None else [self.clamp.digest]
         plan = [self.kind, self.span, self.hook_point.layer, self.hook_point.place, self.target]
         return digest(digest_json(plan), *parts)
 
@@ -50,6 +57,11 @@ class Operation:
     def is_idle(self) -> bool:
         """Whether it is meant to change nothing: the strength is 0."""
         return self.vector is not None and not bool(self.vector.any())
+
+    @property
+    def may_rest(self) -> bool:
+        """Whether it may leave a stream as it is: an activation set to 0 is often 0 already."""
+        return self.is_idle or (self.clamp is not None and self.clamp.target == 0)
 
 
 @dataclass
@@ -82,7 +94,31 @@ class Directions:
         return point.hook_point
 
     def vector(self, point: OperationPoint) -> torch.Tensor:
-        """The released direction v, [d_model]."""
+        """The direction v, [d_model]: as released, or the control in its place."""
+        own = self._released(point)
+        if point.control is None:
+            return own
+        name = f"control {point.label.rpartition(':')[0]} (seed {point.spec.controls.seed})"  # type: ignore[union-attr]
+        if point.control.kind == "direction":
+            made = as_long_as(control_direction(point, self.d_model), own)
+            self.digests[name] = digest(made.numpy().tobytes()).hex()
+            return made
+        assert point.sae is not None
+        sae = self.sae(point.sae)
+        feature = control_feature(point, sae)
+        self.digests[name] = f"feature {feature} of {sae.name}"
+        return as_long_as(sae.direction(feature), own)
+
+    def clamped(self, point: OperationPoint, target: float) -> FeatureClamp:
+        """The clamp of the point's feature, or of the control in its place."""
+        assert point.sae is not None and point.feature is not None
+        sae = self.sae(point.sae)
+        feature = point.feature if point.control is None else control_feature(point, sae)
+        if point.control is not None:
+            self.vector(point)  # records which one it is
+        return feature_clamp(sae, feature, target)
+
+    def _released(self, point: OperationPoint) -> torch.Tensor:
         if point.sae is not None:
             assert point.feature is not None
             return self.sae(point.sae).direction(point.feature)
@@ -145,6 +181,11 @@ def _resolve(point: OperationPoint, directions: Directions, scales: Scales) -> O
     import torch
 
     hook_point = directions.hook_point(point)
+    if point.kind == "clamp_feature":
+        assert point.strength is not None
+        unit = 1.0 if point.unit == "raw" else _largest_activation(point, directions, scales)
+        clamp = directions.clamped(point, point.strength * unit)
+        return Operation(point.kind, point.span, hook_point, None, None, 0.0, clamp)
     v = directions.vector(point)
     # In float64, since float32 sums differ between machines in the last digit, and with it the identity.
     norm = float(v.double().norm())
@@ -186,6 +227,10 @@ def _unit_vector(
         return u
     if point.unit == "residual_norm":
         return scales.residual_norm[str(hook_point)] * u
+    return _largest_activation(point, directions, scales) * v
+
+
+def _largest_activation(point: OperationPoint, directions: Directions, scales: Scales) -> float:
     assert point.sae is not None and point.feature is not None
     name = directions.sae(point.sae).name
     largest = scales.max_activation.get((name, point.feature))
@@ -196,7 +241,7 @@ def _unit_vector(
             "none" if largest is None else "activation 0 everywhere",
             "Run `axiograph features STUDY` first, choose an active feature or use another unit.",
         )
-    return largest * v
+    return largest
 
 
 def steering_digests(resolved: Mapping[str, Sequence[Operation]]) -> dict[str, bytes]:

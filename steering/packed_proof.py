@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from engine.errors import RunError
+from steering.proof import reset
 
 if TYPE_CHECKING:
     import torch
@@ -193,6 +194,9 @@ def _expected(
         rows += added[which]
         rows -= torch.einsum("nd,nd->n", rows, axes[which]).unsqueeze(1) * axes[which]
         rows += targets[which] * axes[which]
+        for number, op in enumerate(acting_now):
+            if op.clamp is not None:
+                rows[which == number] = reset(rows[which == number], op.clamp)
         expected[order] = rows
         peak[order] = peak[order].maximum(rows.norm(dim=-1, keepdim=True))
     return expected, peak

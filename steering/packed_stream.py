@@ -129,10 +129,11 @@ class _Round:
         number = np.zeros(max(deep) + 1, dtype=np.int64)
         number[deep] = np.arange(len(deep))
         self.places, self._which = torch.from_numpy(places), torch.from_numpy(number[marks[places]])
-        zero = torch.zeros(next(t for op in operations for t in (op.vector, op.axis) if t is not None).shape)
+        zero = torch.zeros(_width(operations[0]))
         self._vectors = torch.stack([zero if op.vector is None else op.vector for op in operations])
         self._axes = torch.stack([zero if op.axis is None else op.axis for op in operations])
         self._targets = torch.tensor([op.target for op in operations])
+        self._clamps = [(i, op.clamp) for i, op in enumerate(operations) if op.clamp is not None]
 
     def operate(self, rows: torch.Tensor) -> torch.Tensor:
         """Those of `rows` [tokens, d_model] that this round acts on, each changed by its own operation."""
@@ -142,4 +143,13 @@ class _Round:
         )
         # For `add` the axis is zero and so is the second term; for the others the vector is.
         component = (own * axis).sum(-1)
-        return own + vector + (target - component).unsqueeze(-1) * axis
+        changed = own + vector + (target - component).unsqueeze(-1) * axis
+        for number, clamp in self._clamps:
+            chosen = (self._which == number).to(rows.device)
+            changed[chosen] = clamp.apply(own[chosen])
+        return changed
+
+
+def _width(op: Operation) -> int:
+    parts = (op.vector, op.axis, op.clamp.writer if op.clamp is not None else None)
+    return next(len(part) for part in parts if part is not None)

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
     from engine.study import HookPointSpec
     from engine.worker import Request
+    from steering.clamping import FeatureClamp
     from steering.operations import Operation
 
 
@@ -195,8 +196,20 @@ def _expected(
             axis = op.axis.to(before.device)
             expected[place] -= (expected[place] @ axis).outer(axis)
             expected[place] += op.target * axis
+        elif op.clamp is not None:
+            expected[place] = reset(expected[place], op.clamp)
         peak = peak.maximum(expected.norm(dim=-1, keepdim=True))
     return expected, peak
+
+
+def reset(rows: torch.Tensor, clamp: FeatureClamp) -> torch.Tensor:
+    """Stream rows [n, d_model] in which the feature of `clamp` has its target for an activation, worked out
+    here again: what the feature now writes is taken out, what it should write is put in."""
+    wide = rows.double()
+    reader, writer = clamp.reader.to(rows.device).double(), clamp.writer.to(rows.device).double()
+    read = (wide * reader).sum(-1) + clamp.bias
+    active = (read > clamp.threshold).double()
+    return (wide - (active * read).outer(writer) + clamp.target * writer).float()
 
 
 def _compare(change: Change, request: Request, point: HookPointSpec) -> float:

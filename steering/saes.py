@@ -35,6 +35,10 @@ class Sae:
     def n_features(self) -> int:
         return int(self.w_dec.shape[0])
 
+    def is_of(self, source: SaeSource) -> bool:
+        """Whether it was loaded from `source`."""
+        return self.name == source_name(source)
+
     def direction(self, feature: int) -> torch.Tensor:
         """The decoder row of `feature`, [d_model]; InputError when there is no such feature."""
         if not 0 <= feature < self.n_features:
@@ -46,6 +50,11 @@ class Sae:
             )
         return self.w_dec[feature].clone()
 
+    def link(self, feature: int) -> str | None:
+        """The page of `feature` on Neuronpedia, where sae-lens knows which one that is."""
+        page = self.encoder.cfg.metadata.get("neuronpedia_id")
+        return f"https://neuronpedia.org/{page}/{feature}" if page else None
+
     def activations(self, stream: torch.Tensor) -> torch.Tensor:
         """Feature activations [..., d_sae] of residual stream rows [..., d_model] in float32."""
         import torch
@@ -54,14 +63,18 @@ class Sae:
             return self.encoder.encode(stream.float().to(self.encoder.W_enc.device))
 
 
+def source_name(source: SaeSource) -> str:
+    """What an SAE is called in tables and messages."""
+    return f"SAE {source.path}" if source.path is not None else f"SAE {source.release}/{source.id}"
+
+
 def load_sae(source: SaeSource, d_model: int, n_layers: int) -> Sae:
     """Load and check an SAE for a model of width `d_model` with `n_layers` decoder layers."""
+    name = source_name(source)
     if source.path is not None:
-        name = f"SAE {source.path}"
         encoder, w_dec, identity = _from_folder(source.path, name)
     else:
         assert source.release is not None and source.id is not None
-        name = f"SAE {source.release}/{source.id}"
         encoder, w_dec, identity = _from_release(source.release, source.id, name)
     hook_point = _hook_point(encoder.cfg.metadata, name)
     if w_dec.shape[1] != d_model:

@@ -178,4 +178,9 @@ def _operate(rows: torch.Tensor, places: Places) -> torch.Tensor:
     vector, axis, target = (t.to(rows.device)[places.index] for t in (vectors, axes, targets))
     # For `add` the axis is zero and so is the second term; for the others the vector is.
     component = (rows * axis).sum(-1)
-    return rows + vector + (target - component).unsqueeze(-1) * axis
+    changed = rows + vector + (target - component).unsqueeze(-1) * axis
+    for number, op in enumerate(places.operations):
+        if op.clamp is not None:
+            own = places.index == number
+            changed[own] = op.clamp.apply(rows[own])
+    return changed

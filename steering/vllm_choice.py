@@ -48,7 +48,13 @@ def choose_backend(
     reason = obstacle(source, device) or _steering_obstacle(source, operations)
     if reason is None:
         own = steering_arguments(operations, spec.engine_args) if operations else {}
-        return Choice("vllm", None, check_engine_args(source, device, {**spec.engine_args, **own}))
+        try:
+            return Choice("vllm", None, check_engine_args(source, device, {**spec.engine_args, **own}))
+        except InputError as error:
+            if spec.backend == "vllm" or spec.engine_args:
+                raise
+            # Nobody wrote the arguments that vLLM refuses: it is the model that it does not take.
+            reason = error.found
     if spec.backend == "vllm":
         raise InputError(
             "study, field model.backend",
@@ -69,6 +75,8 @@ def choose_backend(
 def _steering_obstacle(source: ModelSource, operations: Mapping[str, Sequence[Operation]]) -> str | None:
     if not operations:
         return None
+    if any(op.clamp is not None for own in operations.values() for op in own):
+        return "clamping through an SAE's encoder is done on transformers only"
     found = architectures(source)
     if not set(found) & STEERABLE:
         return f"steering inside it was never compared on the architecture {', '.join(found)}"

@@ -15,7 +15,7 @@ from steering.operations import Operation, steering_digests
 if TYPE_CHECKING:
     import torch
 
-EXTRA = "axiograph"  # the key of a request's extra_args: [condition number or −1, prompt length, *span]
+EXTRA = "axiograph"  # the key of a request's extra_args: [condition number, prompt length, *span] or [−1, 0]
 UNSTEERED = -1
 
 

@@ -83,7 +83,8 @@ class SteeredVllmWorker(VllmWorker):
 
     def label(self, row: Request) -> tuple[str | None, dict[str, Any] | None]:
         number = self._numbers.get(row.condition, UNSTEERED)
-        return self.salt(row), {EXTRA: [number, len(row.prompt_ids), *row.span]}
+        about = [number, len(row.prompt_ids), *row.span] if number != UNSTEERED else [UNSTEERED, 0]
+        return self.salt(row), {EXTRA: about}
 
     def salt(self, row: Request) -> str | None:
         """What must be equal for keys to be shared: the operations with their vectors, and the span."""
@@ -159,8 +160,16 @@ def steering_arguments(
 
     Hooks are Python: they fire in eager passes only. With `enforce_eager: false` decode steps may be
     captured CUDA graphs where steering touches prompts only (untested: no GPU with vLLM was at hand; the
-    canary and the proof of every row refuse if it does not hold). InputError where it touches answers.
+    canary and the proof of every row refuse if it does not hold). InputError where it touches answers, and
+    for `async_scheduling`, under which the runner learns a row's newest token behind the pass.
     """
+    if engine_args.get("async_scheduling"):
+        raise InputError(
+            "study, field model.engine_args.async_scheduling",
+            "false or nothing in a study that steers",
+            "true",
+            "Remove it: the places of steered tokens are known step by step.",
+        )
     fixed: dict[str, Any] = {"async_scheduling": False}
     if engine_args.get("enforce_eager", True):
         return fixed | {"enforce_eager": True}
@@ -186,5 +195,5 @@ def _failure(row: Request, expected: str, found: str) -> RunError:
         f"proof of steering in vLLM, role '{row.role}', condition '{row.condition}', item {row.item_id}",
         expected,
         found,
-        "The answers of this batch were not stored; report this with the study, it is a bug.",
+        "This answer was not stored; report this with the study, it is a bug.",
     )

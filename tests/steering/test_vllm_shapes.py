@@ -10,7 +10,7 @@ import importlib.util
 import pytest
 
 from tests import vllm_models
-from tests.vllm_workers import TIGHT, compare, mixed, workers
+from tests.vllm_workers import TIGHT, compare, mixed, watched, workers
 
 if importlib.util.find_spec("vllm") is None:
     pytest.skip("vLLM is not installed: pip install -e '.[cpu]'", allow_module_level=True)
@@ -23,9 +23,11 @@ def test_other_shapes_in_small_chunks_with_few_blocks(tmp_path, shape):
     folder = vllm_models.save_model(tmp_path / shape, shape)
     steered, hooked, prompts = workers(folder, acts, TIGHT)
     try:
-        compare(steered, hooked, mixed(acts, prompts, 1), acts)
+        with watched() as events:
+            compare(steered, hooked, mixed(acts, prompts, 1), acts)
     finally:
         steered.close()
+    assert events.preemptions and events.splits
 
 
 @pytest.mark.slow
@@ -38,9 +40,11 @@ def test_every_operation_on_every_shape(tmp_path, shape, engine_args):
     folder = vllm_models.save_model(tmp_path / shape, shape)
     steered, hooked, prompts = workers(folder, acts, engine_args)
     try:
-        compare(steered, hooked, mixed(acts, prompts, 3), acts)
+        with watched() as events:
+            compare(steered, hooked, mixed(acts, prompts, 3), acts)
     finally:
         steered.close()
+    assert engine_args is not TIGHT or (events.preemptions and events.splits)
 
 
 @pytest.mark.slow
