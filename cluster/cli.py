@@ -7,8 +7,9 @@ import sys
 
 import typer
 
-from cluster.commands import builtin, comparing, running, stages
+from cluster.commands import builtin, comparing, features, guiding, reporting, running, stages, submitting
 from engine.errors import AxiographError
+from engine.mirror import publish_open
 
 app = typer.Typer(
     help="Finds how the values of a language model hang together, and what happens to the others when one "
@@ -24,12 +25,15 @@ COMMANDS = (
     builtin.calibrate,
     running.plan,
     running.run,
+    submitting.submit,
     stages.score,
     stages.discover,
     stages.effects,
-    running.features,
+    reporting.report,
+    features.features,
     running.status,
     running.show,
+    guiding.guide,
     comparing.compare,
     comparing.replicate,
 )
@@ -40,7 +44,10 @@ for command in COMMANDS:
 def main() -> None:
     """Entry point: errors that a person can cause become one paragraph and an exit code."""
     try:
-        app()
+        try:
+            app()
+        finally:
+            publish_open()
     except AxiographError as error:
         print(f"axiograph: {error}", file=sys.stderr)
         sys.exit(error.exit_code)

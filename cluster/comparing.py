@@ -20,6 +20,8 @@ from discovery.spread import Pairing, Spread, exceeds, spread_of_runs, spread_to
 from discovery.stored import GraphChoice, StoredDiscovery
 from engine.errors import InputError
 from engine.files import write_atomic, write_json
+from engine.remote import is_remote
+from engine.run_dir import open_run
 
 SETTINGS = ("alpha", "n_roles", "rows_per_replicate", "resample")
 FIGURES = ("png", "svg", "pdf")
@@ -154,6 +156,8 @@ def _side(argument: str, name: str, choice: GraphChoice | None, threshold: float
 
 def _path_and_key(argument: str) -> tuple[Path, str | None]:
     """`FILE.json#name` is one graph of a file that holds several."""
+    if is_remote(argument):
+        return open_run(argument).path, None
     whole = Path(argument)
     if whole.exists() or "#" not in argument:
         return whole, None

@@ -12,8 +12,9 @@ import polars as pl
 
 from cluster.executor import InProcessExecutor
 from cluster.preparation import prepare
+from cluster.report.reference import set_reference
 from cluster.sampling import Sampled, sample
-from cluster.stages import discover_graph, find_effects, read_scores, run_graph, score
+from cluster.stages import compare_roles, discover_graph, find_effects, read_scores, run_graph, score
 from discovery.discover import Discovery
 from discovery.effects import Effects
 from discovery.planted import ASSETS, Planted
@@ -122,6 +123,8 @@ def demo(settings: DemoSettings, out: Path, jobs: int) -> Demo:
         found = discover_graph(directory, study, jobs)
         graph, source = run_graph(directory, None)
         changed = find_effects(directory, study, graph, source)
+        compare_roles(directory, graph)
+        set_reference(directory, planted.graph, "planted graph")
         truth = _effects_truth(directory, planted, changed)
         write_atomic(directory.effects / "planted.parquet", truth.write_parquet)
     return Demo(directory, study_file, planted, sampled, found, changed, truth)

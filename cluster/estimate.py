@@ -11,15 +11,21 @@ import pyarrow.parquet as pq
 
 from cluster.executor import closed_behind
 from cluster.preparation import Prepared, request_tables
-from engine.plan import PLAN_BATCH_ROWS
+from engine.idset import IdSet, halves
+from engine.pending import Firsts
+from engine.plan import PLAN_BATCH_ROWS, PLAN_SCHEMA
+from engine.run_dir import RunDir
+from engine.worker import REQUEST_SCHEMA
 
 TOKEN_SAMPLE = 512
 
 
 @dataclass(frozen=True)
 class Estimate:
-    """`prompt_tokens` is exact for up to TOKEN_SAMPLE requests, otherwise scaled from a sample of that size.
+    """`requests`: different ones of the plan; `left`: those that are not stored; `orphans`: stored answers
+    that the plan does not ask for, which the run would refuse. What follows is of what is left.
 
+    `prompt_tokens` is exact for up to TOKEN_SAMPLE requests, otherwise scaled from a sample of that size.
     bytes_on_disk and seconds are None where nothing was sampled to measure them.
     """
 
@@ -29,23 +35,32 @@ class Estimate:
     repeats: int
     rows: int
     requests: int
+    left: int
+    orphans: int
     prompt_tokens: int
     sampled: int
     bytes_on_disk: int | None
     seconds: float | None
 
 
-def estimate(prepared: Prepared, calibrate: int) -> Estimate:
+def stored_ids(run: RunDir) -> IdSet | None:
+    """What the run holds already; None, and nothing is made there, where there is no run."""
+    return IdSet(run.store().ids()) if run.manifest_file.is_file() else None
+
+
+def estimate(prepared: Prepared, calibrate: int, stored: IdSet | None = None) -> Estimate:
     """Go through the whole plan once; answer `calibrate` of its requests (0: none) to measure speed.
 
-    The sample is spread evenly over the plan, so that it holds its mix of roles and conditions. Loading
-    the model is not in the time; the calibrating answers are thrown away.
+    `stored`: ids that need not be asked again. The sample is random, so that it holds the mix of roles and
+    conditions of what is left. Loading the model is not in the time; its answers are thrown away.
     """
-    wanted = max(TOKEN_SAMPLE, calibrate)
-    rows, requests, sample = _walk(prepared, wanted)
-    table = pa.concat_tables(request_tables(prepared, iter([sample]), PLAN_BATCH_ROWS))
-    tokens = np.array([len(ids) for ids in table["prompt_ids"].to_pylist()])
-    seconds, size = _calibrated(prepared, table, calibrate) if calibrate else (None, None)
+    stored = stored or IdSet(pa.array([], PLAN_SCHEMA.field("request_id").type))
+    rows, requests, left, sample = _walk(prepared, stored, max(TOKEN_SAMPLE, calibrate))
+    table = REQUEST_SCHEMA.empty_table()
+    if left:
+        table = pa.concat_tables(request_tables(prepared, iter(sample.to_batches()), PLAN_BATCH_ROWS))
+    tokens = sum(len(ids) for ids in table["prompt_ids"].to_pylist())
+    seconds, size = _calibrated(prepared, table, calibrate) if calibrate and left else (None, None)
     inputs = prepared.inputs
     return Estimate(
         roles=len(inputs.roles),
@@ -54,27 +69,29 @@ def estimate(prepared: Prepared, calibrate: int) -> Estimate:
         repeats=prepared.study.sampling.repeats,
         rows=rows,
         requests=requests,
-        prompt_tokens=int(tokens.sum() * requests / len(tokens)),
+        left=left,
+        orphans=len(stored) - (requests - left),
+        prompt_tokens=int(tokens * left / max(1, table.num_rows)),
         sampled=min(calibrate, table.num_rows),
-        bytes_on_disk=None if size is None else int(size * requests),
-        seconds=None if seconds is None else seconds * requests,
+        bytes_on_disk=None if size is None else int(size * left),
+        seconds=None if seconds is None else seconds * left,
     )
 
 
-def _walk(prepared: Prepared, wanted: int) -> tuple[int, int, pa.RecordBatch]:
-    """(rows, distinct requests, an even sample of at most `wanted` rows), one batch in memory at a time."""
-    total = len(prepared.plan)
-    places = np.unique(np.linspace(0, total - 1, min(wanted, total)).astype(np.int64))
-    rows = requests = 0
-    chosen = []
+def _walk(prepared: Prepared, stored: IdSet, wanted: int) -> tuple[int, int, int, pa.Table]:
+    """(rows, different requests, those of them that are left, at most `wanted` of the rows that are left),
+    one batch in memory at a time. Ids are hashes: the rows with the smallest are a random sample."""
+    rows = requests = left = 0
+    firsts, sample = Firsts(), PLAN_SCHEMA.empty_table()
     for batch in prepared.plan.batches():
-        inside = places[(places >= rows) & (places < rows + batch.num_rows)] - rows
-        chosen.append(batch.take(pa.array(inside)))
-        rows += batch.num_rows
-        # Equal ids stand in one role × condition: only at a batch's edge could one be counted twice.
-        requests += len(batch["request_id"].unique())
-    table = pa.Table.from_batches(chosen).combine_chunks()
-    return rows, requests, table.to_batches()[0]
+        first = firsts.of(batch)
+        asked = first & ~stored.has(batch["request_id"])
+        rows, requests, left = rows + len(first), requests + int(first.sum()), left + int(asked.sum())
+        sample = pa.concat_tables([sample, pa.Table.from_batches([batch.filter(pa.array(asked))])])
+        if sample.num_rows > wanted:
+            smallest = np.argpartition(halves(sample["request_id"])[0], wanted)[:wanted]
+            sample = sample.take(pa.array(np.sort(smallest)))  # in plan order: roles stand together
+    return rows, requests, left, sample.unify_dictionaries().combine_chunks()
 
 
 def _calibrated(prepared: Prepared, table: pa.Table, count: int) -> tuple[float, float]:

@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Protocol
 
 import pyarrow as pa
 
+from cluster.asking import Requests
+from cluster.recipe import Kind
 from engine.worker import Worker
 
 
 class Executor(Protocol):
-    """Runs request tables through workers and yields response tables, in any order."""
+    """Runs requests through workers and yields response tables, in any order."""
 
-    def run(self, requests: Iterable[pa.Table]) -> Iterator[pa.Table]: ...
+    def run(self, requests: Requests) -> Iterator[pa.Table]: ...
 
 
 class InProcessExecutor:
@@ -34,6 +36,19 @@ class InProcessExecutor:
             stream = getattr(worker, "stream", None)
             every = itertools.chain([first], tables)
             yield from stream(every) if stream is not None else map(worker, every)
+
+
+class InTurn:
+    """Several kinds of workers in this process, one behind the other, so that each has the memory alone."""
+
+    def __init__(self, kinds: Sequence[Kind]) -> None:
+        self._kinds = kinds
+
+    def run(self, requests: Requests) -> Iterator[pa.Table]:
+        """Responses kind by kind: the plan rows are gone through once for each."""
+        for kind in self._kinds:
+            own = requests.of_roles(kind.answers)
+            yield from InProcessExecutor(kind.recipe.make).run(own)
 
 
 @contextmanager

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import polars as pl
 
-from engine.conditions import Condition, OperationPoint
+from engine.conditions import Condition, Control, OperationPoint
 from engine.study import OperationSpec
 
 
@@ -26,13 +26,13 @@ def indicator_table(conditions: Sequence[Condition]) -> pl.DataFrame:
     return pl.DataFrame({"condition": [condition.name for condition in conditions], **columns})
 
 
-_Key = tuple[OperationSpec, int | None, float | None]
+_Key = tuple[OperationSpec, int | None, float | None, Control | None]
 
 
 def _key(point: OperationPoint) -> _Key:
     """Operations that differ only in how much they add are one indicator."""
-    spec = point.spec.model_copy(update={"features": (), "strengths": ()})
-    return spec, point.feature, None if point.kind == "add" else point.strength
+    spec = point.spec.model_copy(update={"features": (), "strengths": (), "controls": None})
+    return spec, point.feature, None if point.kind == "add" else point.strength, point.control
 
 
 def _amount(point: OperationPoint) -> float:

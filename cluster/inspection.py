@@ -11,6 +11,7 @@ import polars as pl
 from engine.errors import InputError, RunError
 from engine.inputs import Inputs
 from engine.models import load_tokenizer, resolve_model
+from engine.pending import pending
 from engine.plan import Plan, PlanIdentity
 from engine.prompts import Prompt, PromptBuilder
 from engine.roles import shown
@@ -31,26 +32,17 @@ class Status:
 
 def status(run: RunDir) -> Status:
     """Progress from the files alone, also while another process writes them."""
-    store = run.store()
-    ids = store.ids_frame()
-    count = store.count()
-    plan = run.plan().select(pl.col("request_id").cast(pl.Binary), pl.col("condition").cast(pl.String))
-    stored = ids.lazy().with_columns(stored=pl.lit(True))
-    table = (
-        plan.unique("request_id")
-        .join(stored, on="request_id", how="left")
-        .group_by("condition")
-        .agg(planned=pl.len(), stored=pl.col("stored").fill_null(False).sum())
-        .collect(engine="streaming")
-    )
+    store, todo = run.store(), pending(run)
+    rows = [(name, planned, planned - left) for name, (planned, left) in todo.conditions.items()]
+    table = pl.DataFrame(rows, schema=["condition", "planned", "stored"], orient="row")
     order = {condition.name: i for i, condition in enumerate(run.inputs().conditions)}
     # A condition that is in the plan alone: another process is just installing a new one.
     table = table.sort(pl.col("condition").replace_strict(order, default=len(order), return_dtype=pl.Int64))
     return Status(
-        planned=int(table["planned"].sum()),
-        stored=int(table["stored"].sum()),
-        duplicates=count.duplicates,
-        parts=count.parts,
+        planned=todo.planned,
+        stored=todo.already,
+        duplicates=max(0, store.rows() - len(todo.stored)),
+        parts=len(store.parts()),
         conditions=table,
         updated=str(run.manifest().get("updated", "")),
     )
@@ -125,7 +117,7 @@ def _find(run: RunDir, identifier: str) -> dict[str, Any]:
     if rows.height != 1:
         raise InputError(
             f"response id '{identifier}'",
-            f"(the beginning of) the id of one response in {run.path}",
+            f"(the beginning of) the id of one response in {run.where}",
             "several" if rows.height else "none",
             "Give more digits; `axiograph show DIR` lists responses with their ids.",
         )

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
 
+from cluster.asking import Asking, Requests
+from cluster.lengths import check_lengths
+from cluster.recipe import Kind, WorkerRecipe
 from discovery.pc import MIN_ROWS
 from discovery.resample import parse_resample, rows_in_replicate
 from engine.errors import InputError
+from engine.hf_worker import device_name
 from engine.identity import digest
 from engine.inputs import Inputs, load_inputs
 from engine.models import (
@@ -28,21 +32,30 @@ from engine.prompts import Prompt, PromptBuilder, PromptFields
 from engine.run_dir import RunDir
 from engine.spellings import spelling_ids
 from engine.split import TRAIN
-from engine.study import Study
-from engine.vllm_worker import VllmWorker
-from engine.worker import REQUEST_SCHEMA, Worker, WorkerConfig, answer_room
-from steering.hook_worker import HookWorker, check_spans
+from engine.study import HookPointSpec, Study
+from engine.worker import Worker, WorkerConfig
+from steering.hook_worker import check_spans
 from steering.measure import load_scales, measure_residual_norms, save_norms
 from steering.operations import Directions, Operation, Scales, resolve_conditions, steering_digests
 from steering.vllm_choice import HF, Choice, choose_backend
-from steering.vllm_worker import SteeredVllmWorker
 
 RESIDUAL_NORM_PROMPTS = 256
+# Calls a function on a machine that has what the workers have: its device, its libraries.
+Near = Callable[..., Any]
+
+
+def here(function: Callable[..., Any], *args: Any) -> Any:
+    """The Near of a run whose workers are in this process."""
+    return function(*args)
 
 
 @dataclass(frozen=True)
 class Prepared:
-    """Everything between a study and its first answer."""
+    """Everything between a study and its first answer.
+
+    `device_name`: the hardware behind `device`, as stored rows name it. `unsteered`: the backend of roles
+    that are never steered, where it is another than that of the rest.
+    """
 
     study: Study
     inputs: Inputs
@@ -53,6 +66,12 @@ class Prepared:
     plan: Plan
     device: str
     backend: Choice = HF
+    device_name: str = ""
+    unsteered: Choice | None = None
+
+    @property
+    def asking(self) -> Asking:
+        return Asking(self.inputs, self.builder)
 
     @property
     def measured_on(self) -> str:
@@ -61,18 +80,32 @@ class Prepared:
         return digest(identity.model, identity.dtype.encode(), identity.prompt).hex()
 
     def make_worker(self) -> Worker:
+        """The one worker of a run in this process."""
+        return self._recipe(self.backend, self.operations).make()
+
+    def kinds(self) -> tuple[Kind, ...]:
+        """The kinds of workers that the roles are divided among; which one a role has, the study decides."""
+        steered = self._recipe(self.backend, self.operations)
+        if self.unsteered is None:
+            return (Kind("steered" if self.operations else "plain", steered),)
+        roles = _steered_roles(self.inputs)
+        others = frozenset(role.name for role in self.inputs.roles) - roles
+        plain = self._recipe(self.unsteered, {})
+        return Kind("plain", plain, others), Kind("steered", steered, roles)
+
+    def _recipe(self, choice: Choice, operations: dict[str, tuple[Operation, ...]]) -> WorkerRecipe:
         known = frozenset(condition.name for condition in self.inputs.conditions)
-        if self.backend.name == "hf":
-            return HookWorker(self.worker_config(), self.operations, known)
-        engine_args = self.study.model.engine_args
-        if not self.operations:
-            return VllmWorker(self.worker_config(), engine_args)
-        return SteeredVllmWorker(self.worker_config(), engine_args, self.operations, known)
+        return WorkerRecipe(
+            choice.name, self.worker_config(), self.study.model.engine_args, operations, known
+        )
 
     def notes(self) -> list[str]:
         """Why the study does not run on vLLM, where it would have been taken."""
         reason = self.backend.why_not
-        return [] if reason is None else [f"backend hf (transformers), since vLLM was passed over: {reason}."]
+        if reason is None:
+            return []
+        who = "" if self.unsteered is None else " for the roles that are steered"
+        return [f"backend hf (transformers){who}, since vLLM was passed over: {reason}."]
 
     def worker_config(self) -> WorkerConfig:
         yes, no = spelling_ids(self.builder)
@@ -88,9 +121,8 @@ class Prepared:
         )
 
     def build(self, fields: Sequence[PromptFields]) -> list[Prompt]:
-        """Prompts of the study's scoring mode: with the answer cue behind them where it is scored."""
-        cue = self.study.prompt.answer_cue if self.study.scoring.mode == "logprob" else None
-        return self.builder.build(fields, cue)
+        """Prompts of the study's scoring mode (cluster.asking)."""
+        return self.asking.build(fields)
 
     def canary(self) -> Prompt:
         """The first role's first item, unsteered and unhinted."""
@@ -110,22 +142,44 @@ class Prepared:
         return self.builder.build(fields)
 
 
-def prepare(study: Study, run: RunDir, measure: bool = True) -> Prepared:
+def prepare(
+    study: Study, run: RunDir, measure: bool = True, near: Near = here, mixed: bool = False
+) -> Prepared:
     """Check everything that can be checked before the model is loaded, and make the plan.
 
     `run` is where recorded scales (features run, residual norms) are read, and measured norms kept unless
     `measure` is off; then norms that are not recorded count as 1, which is enough for counting requests.
+    `near` calls what needs the workers' machine. `mixed`: roles that are never steered may have a backend of
+    their own, where `backend: auto` finds a faster one for them.
     """
-    prepared = prepare_unsteered(study, run)
-    scales = _scales(prepared, run, measure)
+    prepared = prepare_unsteered(study, run, near)
+    scales = _scales(prepared, run, measure, near)
     operations = resolve_conditions(prepared.inputs.conditions, prepared.directions, scales)
     check_spans(operations, study.scoring.mode, prepared.directions.n_layers)
-    backend = choose_backend(study.model, prepared.source, prepared.device, operations)
-    if backend.max_length is not None:
-        _check_lengths(prepared, backend.max_length)
+    backend = near(choose_backend, study.model, prepared.source, prepared.device, operations)
+    unsteered = _unsteered_backend(prepared, backend, near) if mixed and operations else None
+    for choice in (backend, unsteered):
+        if choice is not None and choice.max_length is not None:
+            check_lengths(prepared, choice.max_length)
     identity = replace(prepared.plan.identity, steering=steering_digests(operations))
     plan = Plan(prepared.inputs, identity)
-    return replace(prepared, operations=operations, plan=plan, backend=backend)
+    return replace(prepared, operations=operations, plan=plan, backend=backend, unsteered=unsteered)
+
+
+def _unsteered_backend(prepared: Prepared, steered: Choice, near: Near) -> Choice | None:
+    """vLLM for the roles that are never steered, where only the steering stood against it."""
+    spec = prepared.study.model
+    roles = _steered_roles(prepared.inputs)
+    if spec.backend != "auto" or steered.name != "hf" or len(roles) == len(prepared.inputs.roles):
+        return None
+    choice: Choice = near(choose_backend, spec, prepared.source, prepared.device, {})
+    return None if choice.name == "hf" else choice
+
+
+def _steered_roles(inputs: Inputs) -> frozenset[str]:
+    """The roles that are asked under some steering."""
+    steered = [condition for condition in inputs.conditions if condition.is_steered]
+    return frozenset(role.name for role in inputs.roles if any(inputs.asks(role, c) for c in steered))
 
 
 def study_notes(inputs: Inputs) -> list[str]:
@@ -155,7 +209,7 @@ def _enough_rows(train: int, study: Study) -> bool:
     return True
 
 
-def prepare_unsteered(study: Study, run: RunDir) -> Prepared:
+def prepare_unsteered(study: Study, run: RunDir, near: Near = here) -> Prepared:
     """As `prepare`, without resolving the steering: its plan holds the baseline only."""
     born = run.inputs().born if run.inputs_file.is_file() else None
     inputs = load_inputs(study, born)
@@ -165,6 +219,7 @@ def prepare_unsteered(study: Study, run: RunDir) -> Prepared:
     builder.check_plain(inputs.texts())
     config = load_config(source)
     identity = PlanIdentity(source.digest(), source.dtype, builder.digest, {})
+    device, hardware = near(_device, study.model.device)
     prepared = Prepared(
         study=study,
         inputs=inputs,
@@ -173,10 +228,17 @@ def prepare_unsteered(study: Study, run: RunDir) -> Prepared:
         directions=Directions(config.hidden_size, config.num_hidden_layers),
         operations={},
         plan=Plan(replace(inputs, conditions=inputs.conditions[:1]), identity),
-        device=resolve_device(study.model.device),
+        device=device,
+        device_name=hardware,
     )
-    _check_lengths(prepared, getattr(config, "max_position_embeddings", None))
+    check_lengths(prepared, getattr(config, "max_position_embeddings", None))
     return prepared
+
+
+def _device(wanted: str) -> tuple[str, str]:
+    """(device, its name) of this machine for a study's `model.device`."""
+    device = resolve_device(wanted)
+    return device, device_name(device)
 
 
 def _check_items(inputs: Inputs) -> None:
@@ -190,41 +252,7 @@ def _check_items(inputs: Inputs) -> None:
             )
 
 
-def _check_lengths(prepared: Prepared, limit: int | None) -> None:
-    """InputError when the longest prompts leave no room for an answer: now, not in hour six."""
-    fields = _longest(prepared)
-    prompts = prepared.build(fields)
-    longest = max(range(len(prompts)), key=lambda i: len(prompts[i].ids))
-    length = len(prompts[longest].ids)
-    room = answer_room(prepared.worker_config(), length, len(prompts[longest].cued))
-    if limit is not None and length + room > limit:
-        raise InputError(
-            f"study, prompt of role '{fields[longest].role_name}', question '{fields[longest].question}'",
-            f"at most {limit} tokens, the model's length",
-            f"{length} of the prompt and up to {room} of the answer",
-            "Shorten the role texts, the hints or sampling.max_tokens.",
-        )
-
-
-def _longest(prepared: Prepared) -> list[PromptFields]:
-    """Of every unsteered condition, the fields with the longest texts by their tokens."""
-    inputs = prepared.inputs
-
-    def longest(texts: Sequence[str]) -> list[int]:
-        tokens = prepared.builder.tokenizer(texts, add_special_tokens=False)["input_ids"]
-        lengths = [len(ids) for ids in tokens]
-        return sorted(range(len(texts)), key=lengths.__getitem__)[-3:]
-
-    roles = [inputs.roles[i] for i in longest([f"{role.text} {role.name}" for role in inputs.roles])]
-    fields = []
-    for condition in (c for c in inputs.conditions if not c.is_steered):
-        texts = [f"{inputs.hint_text(condition, i)} {i.question} {i.value}" for i in inputs.items]
-        items = [inputs.items[i] for i in longest(texts)]
-        fields += [inputs.fields(role, condition, item) for role in roles for item in items]
-    return fields
-
-
-def _scales(prepared: Prepared, run: RunDir, measure: bool) -> Scales:
+def _scales(prepared: Prepared, run: RunDir, measure: bool, near: Near) -> Scales:
     """Recorded scales, with the residual norms that the study needs and the run does not hold yet."""
     operations = [point for condition in prepared.inputs.conditions for point in condition.operations]
     # Finding the hook points loads the SAEs, whose digests are needed as well.
@@ -237,42 +265,32 @@ def _scales(prepared: Prepared, run: RunDir, measure: bool) -> Scales:
         return known
     if not measure:
         return replace(known, residual_norm={**known.residual_norm, **{str(p): 1.0 for p in missing}})
-    model = load_model(prepared.source, prepared.device)
     prompts = prepared.sample_prompts(RESIDUAL_NORM_PROMPTS)
     batch_size = prepared.study.sampling.batch_size
-    measured = measure_residual_norms(model, prompts, missing, batch_size)
-    # The worker comes next, and vLLM takes the memory that it finds free.
-    del model
-    release_memory(prepared.device)
+    measured = near(_norms, prepared.source, prepared.device, prompts, missing, batch_size)
     # Norms recorded before stay as they are: stored answers were steered with them.
     save_norms({**known.residual_norm, **measured}, run.scales_file, source)
     return replace(known, residual_norm={**known.residual_norm, **measured})
 
 
+def _norms(
+    source: ModelSource,
+    device: str,
+    prompts: Sequence[Prompt],
+    points: Sequence[HookPointSpec],
+    batch_size: int,
+) -> dict[str, float]:
+    model = load_model(source, device)
+    try:
+        return dict(measure_residual_norms(model, prompts, points, batch_size))
+    finally:
+        # The worker comes next, and vLLM takes the memory that it finds free.
+        del model
+        release_memory(device)
+
+
 def request_tables(
     prepared: Prepared, batches: Iterator[pa.RecordBatch], rows_per_table: int
 ) -> Iterator[pa.Table]:
-    """Tables of REQUEST_SCHEMA for plan rows: the only place where they get their tokens."""
-    roles = {role.name: role for role in prepared.inputs.roles}
-    conditions = {condition.name: condition for condition in prepared.inputs.conditions}
-    items = {item.item_id: item for item in prepared.inputs.items}
-    for batch in batches:
-        for start in range(0, batch.num_rows, rows_per_table):
-            rows = batch.slice(start, rows_per_table).to_pylist()
-            fields = [
-                prepared.inputs.fields(
-                    roles[row["role"]], conditions[row["condition"]], items[row["item_id"]]
-                )
-                for row in rows
-            ]
-            prompts = prepared.build(fields)
-            yield _request_table(rows, prompts)
-
-
-def _request_table(rows: Sequence[dict[str, Any]], prompts: Sequence[Prompt]) -> pa.Table:
-    columns = {name: [row[name] for row in rows] for name in REQUEST_SCHEMA.names[:5]}
-    columns["prompt_ids"] = [prompt.ids for prompt in prompts]
-    columns["span"] = [prompt.span for prompt in prompts]
-    columns["span_text"] = [prompt.span_text for prompt in prompts]
-    columns["cued_ids"] = [prompt.cued for prompt in prompts]
-    return pa.Table.from_pydict(columns, schema=REQUEST_SCHEMA)
+    """Tables of REQUEST_SCHEMA for plan rows."""
+    return iter(Requests(prepared.asking, batches, rows_per_table))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
 
 import polars as pl
 
@@ -44,11 +43,18 @@ def number(value: float | None, form: str = ".2f") -> str:
 
 
 def sampled_text(result: Sampled) -> str:
+    failed = ""
+    if result.failed:
+        failed = (
+            f"\nNote: {result.failed:,} stored rows are no answers but the reason why there is none "
+            "(`axiograph show DIR --state unparsed` lists them). Once the cause is removed, `axiograph run "
+            "STUDY --retry-failed` asks them again."
+        )
     if not result.answered:
-        return f"All {result.planned:,} requests were answered before; nothing was asked."
+        return f"All {result.planned:,} requests were asked before; nothing was asked.{failed}"
     before = f", {result.already:,} were there" if result.already else ""
     rate = result.answered / max(result.seconds, 1e-9)
-    return f"{result.answered:,} answers in {duration(result.seconds)} ({rate:.0f}/s){before}."
+    return f"{result.answered:,} answers in {duration(result.seconds)} ({rate:.0f}/s){before}.{failed}"
 
 
 def scored_text(result: Scored) -> str:
@@ -84,9 +90,9 @@ def more(height: int) -> str:
     return "" if height <= SHOWN_ROWS else f"\n… and {height - SHOWN_ROWS} more (in the Parquet files)"
 
 
-def estimate_text(found: Estimate, free: int, out: Path) -> str:
+def estimate_text(found: Estimate, free: int | None, out: str) -> str:
     """What a study would cost, for a person who decides whether to start it."""
-    about = "" if found.requests <= TOKEN_SAMPLE else "about "
+    about = "" if found.left <= TOKEN_SAMPLE else "about "
     lines = [
         f"{found.roles:,} roles, {found.conditions:,} conditions, {found.items:,} items, "
         f"{found.repeats:,} {'repeat' if found.repeats == 1 else 'repeats'}",
@@ -96,14 +102,24 @@ def estimate_text(found: Estimate, free: int, out: Path) -> str:
             if found.rows > found.requests
             else ""
         ),
-        f"prompt tokens   {about}{found.prompt_tokens:,}",
     ]
+    if found.left < found.requests:
+        lines.append(
+            f"stored          {found.requests - found.left:,}; {found.left:,} are left to ask, which follows:"
+        )
+    lines.append(f"prompt tokens   {about}{found.prompt_tokens:,}")
+    if found.orphans:
+        lines.append(
+            f"The run holds {found.orphans:,} answers that this study does not ask for: `axiograph run` "
+            "would refuse it, and say what changed."
+        )
     if found.seconds is not None and found.bytes_on_disk is not None:
         lines += [
-            f"disk            at most {size(found.bytes_on_disk)}; {size(free)} free at {out}",
+            f"disk            at most {size(found.bytes_on_disk)}"
+            + (f", at {out}" if free is None else f"; {size(free)} free at {out}"),
             f"time            about {duration(found.seconds)} here, by {found.sampled} requests answered now",
         ]
-        if found.bytes_on_disk > free:
+        if free is not None and found.bytes_on_disk > free:
             lines.append("The disk is too small for the answers.")
     return "\n".join(lines)
 
@@ -150,21 +166,3 @@ def responses_text(found: pl.DataFrame) -> str:
         for row in found.iter_rows(named=True)
     ]
     return table(["id", "state", "condition", "item", "role", "raw answer"], rows)
-
-
-def features_text(found: pl.DataFrame, top: int) -> str:
-    parts = []
-    for (sae,), rows in found.group_by("sae", maintain_order=True):
-        active = rows.filter(pl.col("max_activation") > 0).height
-        body = [
-            [
-                str(r["feature"]),
-                f"{r['max_activation']:.4g}",
-                f"{r['mean_activation']:.4g}",
-                percent(r["share_active"]),
-            ]
-            for r in rows.head(top).iter_rows(named=True)
-        ]
-        header = ["feature", "largest", "mean", "active on"]
-        parts.append(f"{sae}: {active} of {rows.height} features active on the span\n{table(header, body)}")
-    return "\n\n".join(parts)

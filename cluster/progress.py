@@ -3,11 +3,19 @@
 from __future__ import annotations
 
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+from cluster.meter import Meter, Reading
+
+if TYPE_CHECKING:
+    from rich.console import RenderableType
 
 PLAIN_EVERY_S = 60.0
+LISTED_WORKERS = 16
 
 Advance = Callable[[int], None]
 
@@ -76,6 +84,88 @@ class _Lines:
             file=sys.stderr,
             flush=True,
         )
+
+
+@contextmanager
+def metered(meter: Meter) -> Iterator[None]:
+    """The progress of sampling as its meter tells it: on a terminal a board that is drawn anew, elsewhere a
+    line a minute, also while no answers come."""
+    if not sys.stderr.isatty():
+        with _ticking(meter):
+            yield
+        return
+    from rich.console import Console
+    from rich.live import Live
+
+    with Live(_Board(meter), console=Console(stderr=True), refresh_per_second=2):
+        yield
+
+
+@contextmanager
+def _ticking(meter: Meter) -> Iterator[None]:
+    ended = threading.Event()
+
+    def tick() -> None:
+        while not ended.wait(PLAIN_EVERY_S):
+            _say(meter)
+
+    thread = threading.Thread(target=tick, name="axiograph-progress", daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        ended.set()
+        thread.join()
+        _say(meter)
+
+
+def _say(meter: Meter) -> None:
+    print(f"sampling: {reading_text(meter.read())}", file=sys.stderr, flush=True)
+
+
+class _Board:
+    """A bar, the figures, and the workers."""
+
+    def __init__(self, meter: Meter) -> None:
+        self._meter = meter
+
+    def __rich__(self) -> RenderableType:
+        from rich.console import Group
+        from rich.progress_bar import ProgressBar
+        from rich.text import Text
+
+        reading = self._meter.read()
+        bar = ProgressBar(total=max(1, reading.total), completed=reading.done, width=60)
+        lines: list[Any] = [Text(line) for line in (reading_text(reading), *worker_lines(reading))]
+        return Group(bar, *lines)
+
+
+def reading_text(reading: Reading) -> str:
+    """One line: how far, how fast, how long still, and what failed."""
+    parts = [
+        f"{reading.done:,} of {reading.total:,} answers",
+        f"{reading.rows_per_s:.1f}/s",
+        f"{reading.tokens_per_s:,.0f} tokens/s",
+    ]
+    if reading.done < reading.total:
+        parts.append(f"{duration(float('nan') if reading.eta_s is None else reading.eta_s)} left")
+    if reading.failed:
+        parts.append(f"{reading.failed:,} failed")
+    if reading.workers:
+        busy = sum(worker.busy for worker in reading.workers) / len(reading.workers)
+        count = len(reading.workers)
+        parts.append(f"{count} worker{'s' if count > 1 else ''} {100 * busy:.0f} % busy")
+    return ", ".join(parts)
+
+
+def worker_lines(reading: Reading) -> list[str]:
+    """Every worker with its share of busy time; of many the least busy ones."""
+    chosen = sorted(reading.workers, key=lambda worker: worker.busy)[:LISTED_WORKERS]
+    lines = [
+        f"  {worker.name}  {100 * worker.busy:3.0f} % busy  {worker.rows:,} answers" for worker in chosen
+    ]
+    more = len(reading.workers) - len(chosen)
+    return [*lines, f"  … and {more} busier workers"] if more else lines
 
 
 def duration(seconds: float) -> str:

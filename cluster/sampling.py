@@ -5,23 +5,24 @@ from __future__ import annotations
 import os
 import platform
 import time
-from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib import metadata
 from pathlib import Path
 from typing import Any
 
 import polars as pl
-import pyarrow as pa
-import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from cluster.asking import Requests
 from cluster.executor import Executor
-from cluster.preparation import Prepared, request_tables
-from cluster.progress import progress
+from cluster.heartbeat import beating
+from cluster.meter import Meter
+from cluster.preparation import Prepared
+from cluster.progress import metered
 from engine.errors import InputError, RunError
 from engine.files import remove_leftovers, write_atomic
-from engine.hf_worker import device_name
+from engine.idset import IdSet
+from engine.pending import Pending, left_to_ask, pending
 from engine.plan import PLAN_SCHEMA, Plan, base_digest
 from engine.run_dir import RunDir
 from engine.snapshot import save_inputs, study_as_json
@@ -32,78 +33,88 @@ TABLES_PER_BATCH = 4  # a stored part holds this many batches: what a crash can 
 
 @dataclass(frozen=True)
 class Sampled:
+    """`failed`: stored rows that could not be had, of this start or an earlier one."""
+
     planned: int
     already: int
     answered: int
     seconds: float
+    failed: int = 0
 
 
-def sample(prepared: Prepared, run: RunDir, executor: Executor) -> Sampled:
-    """Answer every planned request that the store does not hold; safe to stop and repeat at any moment."""
+def sample(
+    prepared: Prepared,
+    run: RunDir,
+    executor: Executor,
+    meter: Meter | None = None,
+    retry_failed: bool = False,
+) -> Sampled:
+    """Answer every planned request that the store does not hold; safe to stop and repeat at any moment.
+
+    `meter`: one that the executor tells of its workers. `retry_failed`: rows that could not be had are asked
+    again."""
     started = time.monotonic()
     store = run.store()
     for folder in (run.path, store.folder):
-        remove_leftovers(folder)
+        if isinstance(folder, Path):  # an object store has no files that are half written
+            remove_leftovers(folder)
     store.check()
-    planned = install_plan(prepared, run)
-    todo = pending(run)
-    refuse_other_worker(run, todo, prepared.backend.name, device_name(prepared.device))
-    answered = 0
-    left = planned - todo.already
-    tables = request_tables(prepared, todo.batches(), prepared.study.sampling.batch_size * TABLES_PER_BATCH)
-    with progress("sampling", left, "answers") as advance:
-        for responses in executor.run(tables):
+    todo = install_plan(prepared, run)
+    if retry_failed and store.forget_failed():
+        todo = pending(run)
+    for kind in prepared.kinds():
+        asked = frozenset(role for role in todo.roles if kind.answers(role))
+        refuse_other_worker(run, asked, kind.recipe.backend, prepared.device_name)
+    meter = meter or Meter()
+    meter.start(todo.left)
+    rows = prepared.study.sampling.batch_size * TABLES_PER_BATCH
+    with beating(run, meter, type(executor).__name__), metered(meter):
+        for responses in executor.run(Requests(prepared.asking, todo, rows)):
             store.append(responses)
-            answered += responses.num_rows
-            advance(responses.num_rows)
+            meter.add(responses)
     store.compact()
-    return Sampled(planned, todo.already, answered, time.monotonic() - started)
+    return Sampled(todo.planned, todo.already, meter.done, time.monotonic() - started, store.failed())
 
 
-def install_plan(prepared: Prepared, run: RunDir) -> int:
-    """Write plan, inputs and manifest of this start; returns the number of distinct requests.
+def install_plan(prepared: Prepared, run: RunDir) -> Pending:
+    """Write plan, inputs and manifest of this start; returns what is left to ask.
 
     InputError, with nothing changed, when stored answers would belong to no request of the new plan.
     """
     temporary = run.path / ".plan.new.parquet"
     try:
         write_atomic(temporary, lambda path: write_plan(prepared.plan, path))
-        _refuse_orphans(prepared, run, temporary)
-        requests = _distinct(temporary)
+        todo = left_to_ask(temporary, IdSet(run.store().ids()))
+        _refuse_orphans(prepared, run, todo)
         # In this order: a crash in between leaves an older manifest beside a plan that it still covers.
         save_inputs(prepared.inputs, run.inputs_file)
         temporary.replace(run.plan_file)
-        run.write_manifest(_manifest(prepared, run, requests))
-        return requests
+        run.write_manifest(_manifest(prepared, run, todo.planned))
+        run.publish()
+        return replace(todo, plan_file=run.plan_file)
     finally:
         temporary.unlink(missing_ok=True)
 
 
 def write_plan(plan: Plan, path: Path) -> None:
     """The plan as one Parquet file, batch by batch."""
-    with pq.ParquetWriter(path, PLAN_SCHEMA, compression="zstd") as writer:
+    # A dictionary of ids, which are all different, would only cost time.
+    named = [name for name in PLAN_SCHEMA.names if name != "request_id"]
+    with pq.ParquetWriter(path, PLAN_SCHEMA, compression="zstd", use_dictionary=named) as writer:
         for batch in plan.batches():
             writer.write_batch(batch)
 
 
-def _distinct(plan_file: Path) -> int:
-    ids = pl.scan_parquet(plan_file).select(pl.col("request_id").n_unique())
-    return int(ids.collect(engine="streaming").item())
-
-
-def _refuse_orphans(prepared: Prepared, run: RunDir, plan_file: Path) -> None:
-    stored = run.store().ids_frame()
-    if stored.is_empty():
-        return
-    planned = pl.scan_parquet(plan_file).select(pl.col("request_id").cast(pl.Binary))
-    orphans = stored.lazy().join(planned, on="request_id", how="anti").collect(engine="streaming")
-    if orphans.is_empty():
+def _refuse_orphans(prepared: Prepared, run: RunDir, todo: Pending) -> None:
+    stored = len(todo.stored)
+    orphans = stored - todo.already
+    if not orphans:
         return
     changed = _changes(prepared, run)
     raise InputError(
-        f"study, run directory {run.path}",
+        f"study, run directory {run.where}",
         "a study that still asks for every stored answer (adding is fine)",
-        f"{orphans.height:,} of {stored.height:,} stored answers that it no longer asks for, since "
+        f"{orphans:,} of {stored:,} stored answers that it no longer asks for, since "
         f"{changed or 'a file that it names'} changed",
         "Undo the change, or start a new run with another --out. Nothing was touched.",
     )
@@ -207,43 +218,9 @@ def library_versions() -> dict[str, str]:
     return found
 
 
-@dataclass(frozen=True)
-class Pending:
-    """What is left to ask: plan rows whose id is not stored, each id once."""
-
-    plan_file: Path
-    stored: pa.ChunkedArray
-    already: int
-
-    def batches(self) -> Iterator[pa.RecordBatch]:
-        """In plan order. Equal ids stand in one role × condition, so the last batch is all to remember."""
-        recent: set[bytes] = set()
-        with pq.ParquetFile(self.plan_file, read_dictionary=list(PLAN_SCHEMA.names[1:4])) as file:
-            for batch in file.iter_batches(batch_size=65_536):
-                ids = batch["request_id"].to_pylist()
-                done = pc.is_in(batch["request_id"], value_set=self.stored).to_pylist()
-                seen, keep = set(recent), []
-                for request_id, is_done in zip(ids, done, strict=True):
-                    keep.append(not is_done and request_id not in seen)
-                    seen.add(request_id)
-                recent = set(ids)
-                chosen = batch.filter(pa.array(keep))
-                if chosen.num_rows:
-                    yield chosen
-
-
-def pending(run: RunDir) -> Pending:
-    """What the plan of `run` asks for and its store does not hold."""
-    stored = run.store().ids()
-    planned = run.plan().select(pl.col("request_id").cast(pl.Binary)).unique()
-    have = pl.DataFrame({"request_id": pl.Series(stored.cast(pa.binary()), dtype=pl.Binary)}).unique()
-    already = have.lazy().join(planned, on="request_id", how="semi").select(pl.len())
-    return Pending(run.plan_file, stored, int(already.collect(engine="streaming").item()))
-
-
-def refuse_other_worker(run: RunDir, todo: Pending, backend: str, device: str) -> None:
-    """RunError, before anything is asked, when roles with answers from another backend or device would get
-    more here: their contrasts would join the answers of two, which the stage effects refuses (DESIGN 3)."""
+def refuse_other_worker(run: RunDir, roles: frozenset[str], backend: str, device: str) -> None:
+    """RunError, before anything is asked, when some of these `roles` have answers from another backend or
+    device: their contrasts would join the answers of two, which the stage effects refuses (DESIGN 3)."""
     names = pl.col("backend", "device").cast(pl.String)
     stored = run.store().scan().select("request_id", names)
     others = stored.filter((pl.col("backend") != backend) | (pl.col("device") != device))
@@ -252,11 +229,10 @@ def refuse_other_worker(run: RunDir, todo: Pending, backend: str, device: str) -
         return
     plan = run.plan().select("request_id", pl.col("role").cast(pl.String))
     asked = plan.join(used.lazy(), on="request_id").select("role").unique().collect(engine="streaming")
-    wanted = {role for batch in todo.batches() for role in batch["role"].unique().to_pylist()}
-    both = sorted(wanted & set(asked["role"]))
+    both = sorted(roles & set(asked["role"]))
     if both:
         raise RunError(
-            f"run directory {run.path}",
+            f"run directory {run.where}",
             f"answers of {backend} on {device} only, for the {len(both):,} roles that get more",
             f"answers of {used['backend'][0]} on {used['device'][0]}",
             "Continue there (model.backend, model.device), or start a new run with another --out. "
@@ -264,23 +240,12 @@ def refuse_other_worker(run: RunDir, todo: Pending, backend: str, device: str) -
         )
 
 
-def disk_free(path: Path) -> int:
-    """Bytes free on the disk of `path` (of its nearest folder that exists)."""
-    folder = path
+def disk_free(run: RunDir) -> int | None:
+    """Bytes free on the disk of `run` (of its nearest folder that exists); None in an object store."""
+    if run.mirror is not None:
+        return None
+    folder = run.path
     while not folder.exists():
         folder = folder.parent
     stats = os.statvfs(folder)
     return stats.f_bavail * stats.f_frsize
-
-
-def check_complete(run: RunDir) -> None:
-    """RunError when answers are missing, which later stages would silently average over."""
-    todo = pending(run)
-    left = sum(batch.num_rows for batch in todo.batches())
-    if left:
-        raise RunError(
-            f"run directory {run.path}",
-            "an answer to every request",
-            f"{left:,} without one",
-            "Give the run command again: it continues where it stopped.",
-        )

@@ -7,6 +7,8 @@ from pathlib import Path
 
 import polars as pl
 
+from cluster.coverage import Coverage, complete_cells, cover, covered
+from cluster.dose_run import write_doses
 from cluster.indicators import indicator_table
 from cluster.progress import progress
 from cluster.tested_graph import check_fresh, replicates_of, value_graph
@@ -18,7 +20,8 @@ from discovery.effects import Effects, effects
 from discovery.graph import CausalGraph
 from discovery.knowledge import Knowledge
 from discovery.parts import Part
-from engine import scores
+from discovery.replicating import Jobs
+from engine import profiles, scores
 from engine.conditions import BASELINE
 from engine.errors import InputError, RunError
 from engine.files import write_atomic, write_json
@@ -27,11 +30,12 @@ from engine.questionnaire import one_way_keyed, shared_texts
 from engine.roles import NO_ROLE
 from engine.run_dir import RunDir
 from engine.study import DiscoverySpec, Study
+from engine.tally import WORKER, tally
 
 
 @dataclass(frozen=True)
 class Scored:
-    """Tables of the stage `score`; see engine.scores for their columns."""
+    """Tables of the stage `score`; see engine.profiles for their columns."""
 
     profiles: pl.DataFrame
     rates: pl.DataFrame
@@ -39,32 +43,41 @@ class Scored:
     constant_items: pl.DataFrame
     shared: int
     one_way_keyed: tuple[str, ...]
+    coverage: Coverage
 
 
 def score(run: RunDir) -> Scored:
-    """Profiles, reliability, acquiescence and answer rates of all stored responses."""
-    inputs, plan, responses = run.inputs(), run.plan(), _responses(run)
-    scored = _item_scores(run)
+    """Profiles, reliability, acquiescence and answer rates of what is stored: in one pass over plan and
+    responses, whose memory does not grow with them (engine.tally)."""
+    inputs = run.inputs()
+    run.plan()  # says what is wrong with the file, if anything is
+    tallied = tally(run.plan_file, run.store(), inputs.items_frame())
+    coverage = cover(run, tallied)
+    if not coverage.is_whole:
+        tallied = tallied.of(complete_cells(tallied))
     shared = shared_texts(inputs.items)
     result = Scored(
-        profiles=scores.profiles(scored, drop_shared=inputs.study.scoring.drop_shared_items),
-        rates=_in_plan_order(scores.answer_rates(plan, responses), inputs),
-        reliability=scores.reliability(scored),
-        constant_items=scores.constant_items(scored),
+        profiles=profiles.profiles(tallied, drop_shared=inputs.study.scoring.drop_shared_items),
+        rates=_in_plan_order(profiles.answer_rates(tallied), inputs),
+        reliability=profiles.reliability(tallied),
+        constant_items=profiles.constant_items(tallied),
         shared=len(shared),
         one_way_keyed=one_way_keyed(inputs.items),
+        coverage=coverage,
     )
+    order = ["condition", "role", *WORKER]
     tables = {
         "profiles": result.profiles,
-        "profiles_all_items": scores.profiles(scored),
+        "profiles_all_items": profiles.profiles(tallied),
         "rates": result.rates,
         "reliability": result.reliability,
-        "acquiescence": scores.acquiescence(scored),
+        "acquiescence": profiles.acquiescence(tallied),
         "constant_items": result.constant_items,
+        # Which worker answered each role under each condition, for the check of DESIGN 3.
+        "provenance": tallied.workers.select("role", "condition", *WORKER).sort(order),
     }
     for name, table in tables.items():
         write_atomic(run.scores / f"{name}.parquet", table.write_parquet)
-    _write_provenance(run, plan)
     listed = {text: [f"{i.item_id} ({i.value})" for i in items] for text, items in shared}
     write_json(
         run.scores / "questionnaire.json", {"shared_texts": listed, "one_way_keyed": result.one_way_keyed}
@@ -77,8 +90,9 @@ def _responses(run: RunDir) -> pl.LazyFrame:
     return run.store().scan().drop("role", "condition", "item_id", "repeat")
 
 
-def _item_scores(run: RunDir) -> pl.LazyFrame:
-    return scores.item_scores(run.plan(), _responses(run), run.inputs().items_frame())
+def scored_items(run: RunDir) -> pl.LazyFrame:
+    """engine.scores.item_scores of all stored answers."""
+    return scores.item_scores(covered(run), _responses(run), run.inputs().items_frame())
 
 
 def _in_plan_order(rates: pl.DataFrame, inputs: Inputs) -> pl.DataFrame:
@@ -91,31 +105,23 @@ def _in_plan_order(rates: pl.DataFrame, inputs: Inputs) -> pl.DataFrame:
     )
 
 
-def _write_provenance(run: RunDir, plan: pl.LazyFrame) -> None:
-    """Which worker answered each role under each condition, for the check of DESIGN 3."""
-    used = run.store().scan().select("request_id", "backend", "dtype", "device")
-    rows = plan.select("request_id", "role", "condition").join(used, on="request_id")
-    strings = pl.col("role", "condition", "backend", "dtype", "device").cast(pl.String)
-    table = rows.drop("request_id").with_columns(strings).unique().collect(engine="streaming")
-    table = table.sort("condition", "role", "backend", "dtype", "device")
-    write_atomic(run.scores / "provenance.parquet", table.write_parquet)
-
-
 def read_scores(run: RunDir, name: str) -> pl.DataFrame:
     """A table of the stage `score`; InputError when that has not run."""
     path = run.scores / f"{name}.parquet"
     if not path.is_file():
         raise InputError(
-            str(path), "the table of the stage score", "none", f"Run `axiograph score {run.path}`."
+            run.shown(path), "the table of the stage score", "none", f"Run `axiograph score {run.where}`."
         )
     try:
         return pl.read_parquet(path)
     except (OSError, pl.exceptions.PolarsError) as error:
         found = str(error).splitlines()[0]
-        raise RunError(str(path), "a complete table", found, f"Run `axiograph score {run.path}`.") from error
+        raise RunError(
+            run.shown(path), "a complete table", found, f"Run `axiograph score {run.where}`."
+        ) from error
 
 
-def discover_graph(run: RunDir, study: Study, jobs: int) -> Discovery:
+def discover_graph(run: RunDir, study: Study, jobs: Jobs) -> Discovery:
     """The value graph from the training roles' baseline profiles, one row per role, or, on request, from
     those of all conditions with steering and hints as nodes (DESIGN 11)."""
     settings = study.discovery
@@ -127,7 +133,7 @@ def discover_graph(run: RunDir, study: Study, jobs: int) -> Discovery:
     if settings.rows == "pooled":
         if not (train["condition"] != BASELINE).any():
             raise InputError(
-                f"run directory {run.path}",
+                f"run directory {run.where}",
                 "steered or hinted answers of training roles, to pool them with the baseline",
                 "none",
                 "Give the study steering with 'steer_roles: all' (or 'train'), or hints, and run it again.",
@@ -137,7 +143,7 @@ def discover_graph(run: RunDir, study: Study, jobs: int) -> Discovery:
     parts = None
     if settings.correction != "none":
         part = _PART[settings.correction]
-        scored = _item_scores(run).filter(kept)
+        scored = scored_items(run).filter(kept)
         parts = scores.part_scores(scored, part, drop_shared=study.scoring.drop_shared_items)
     return discover_profiles(train, settings, run.graph, jobs, indicators=indicators, parts=parts)
 
@@ -149,7 +155,7 @@ def discover_profiles(
     profiles: pl.DataFrame,
     settings: DiscoverySpec,
     out: Path,
-    jobs: int,
+    jobs: Jobs,
     *,
     indicators: pl.DataFrame | None = None,
     parts: pl.DataFrame | None = None,
@@ -208,8 +214,8 @@ def run_graph(run: RunDir, graph_file: Path | None) -> tuple[CausalGraph, Path]:
     own was made from other profiles than it has now."""
     path = graph_file or run.graph / "graph.json"
     if not path.is_file():
-        remedy = f"Run `axiograph discover {run.path}` first, or give --graph."
-        raise InputError(f"graph {path}", "a graph written by axiograph", "none", remedy)
+        remedy = f"Run `axiograph discover {run.where}` first, or give --graph."
+        raise InputError(f"graph {run.shown(path)}", "a graph written by axiograph", "none", remedy)
     check_fresh(run, path, read_scores(run, "profiles"))
     return value_graph(path), path
 
@@ -217,12 +223,15 @@ def run_graph(run: RunDir, graph_file: Path | None) -> tuple[CausalGraph, Path]:
 def compare_roles(run: RunDir, graph: CausalGraph) -> tuple[str, pl.DataFrame]:
     """The paper's contrast between roles on baseline profiles: (reference role, table of between_roles).
 
-    Every role is compared with "no role", or with the first role where that was not asked; where items are
-    split too, only the roles of its part, since the others were asked other items.
+    Every role is compared with "no role", or with the first role where that has no answers: the roles that
+    the same kind of worker answered (DESIGN 3) and, where items are split too, only those of its part, since
+    the others were asked other items.
     """
     table, inputs = read_scores(run, "profiles"), run.inputs()
-    roles = [role.name for role in inputs.roles]
+    there = set(table.filter(pl.col("condition") == BASELINE)["role"])
+    roles = [role.name for role in inputs.roles if role.name in there] or [inputs.roles[0].name]
     reference = NO_ROLE.name if NO_ROLE.name in roles else roles[0]
+    table = table.filter(pl.col("role").is_in(_answered_alike(run, reference)))
     split = inputs.role_split[reference] if inputs.study.split.items < 1 else None
     settings = inputs.study.effects
     found = between_roles(
@@ -237,6 +246,14 @@ def compare_roles(run: RunDir, graph: CausalGraph) -> tuple[str, pl.DataFrame]:
     )
     write_atomic(run.effects / "between_roles.parquet", found.write_parquet)
     return reference, found
+
+
+def _answered_alike(run: RunDir, reference: str) -> pl.Series:
+    """The roles whose baseline came from the worker that answered the `reference` role."""
+    used = read_scores(run, "provenance").filter(pl.col("condition") == BASELINE)
+    used = used.with_columns(pl.col("role").cast(pl.String))
+    own = used.filter(pl.col("role") == reference).select(WORKER)
+    return used.join(own, on=list(WORKER), how="semi")["role"]
 
 
 def find_effects(run: RunDir, study: Study, graph: CausalGraph, path: Path) -> Effects:
@@ -260,7 +277,7 @@ def find_effects(run: RunDir, study: Study, graph: CausalGraph, path: Path) -> E
     write_json(
         run.effects / "effects.json",
         {
-            "graph": str(path),
+            "graph": run.shown(path),
             "baseline": found.baseline,
             "roles": settings.roles,
             "level": found.level,
@@ -275,6 +292,7 @@ def find_effects(run: RunDir, study: Study, graph: CausalGraph, path: Path) -> E
             "cycles": [list(cycle) for cycle in found.cycles],
         },
     )
+    write_doses(run, study, read_scores(run, "profiles"), found.changes, scored_items(run))
     return found
 
 
@@ -291,7 +309,7 @@ def check_scored(run: RunDir) -> None:
     table = read_scores(run, "rates")
     if table.select(pl.sum_horizontal("yes", "no", "unsure").sum()).item() == 0:
         raise RunError(
-            f"run directory {run.path}",
+            f"run directory {run.where}",
             "at least one yes, no or unsure answer",
             "none",
             "The model does not answer in the template's form: look at one with `axiograph show`, and change "

@@ -52,8 +52,8 @@ def check_fresh(run: RunDir, path: Path, profiles: pl.DataFrame) -> None:
     rows = training_rows(profiles, pooled=bool(stored.settings.get("indicators")))
     if stored.settings.get("profiles") != profiles_digest(rows):
         raise InputError(
-            f"graph {path}",
+            f"graph {run.shown(path)}",
             "a graph made from the training profiles that the run has now",
             "one made from others (roles, split, answers or scoring have changed since)",
-            f"Run `axiograph discover {run.path}` again.",
+            f"Run `axiograph discover {run.where}` again.",
         )

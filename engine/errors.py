@@ -31,3 +31,8 @@ class RunError(AxiographError):
     """A run or a check failed after it had started; what is stored stays stored (exit code 1)."""
 
     exit_code = 1
+
+
+class BrokenEngineError(RunError):
+    """The engine of a worker is of no more use, for a reason that need not lie in its requests: another
+    worker may answer them."""

@@ -133,19 +133,22 @@ class TokenChooser:
 
 
 class StopCheck:
-    """Says whether a row's answer is complete; looks at the text only when the last token allows it."""
+    """Says whether a row's answer is complete; looks at the text only when the last token allows it.
+
+    quiet: tokens that were last before and cannot end an answer."""
 
     def __init__(self, tokenizer: Any) -> None:
         from engine.answers import is_complete, needs_check
 
         self._tokenizer, self._is_complete, self._needs_check = tokenizer, is_complete, needs_check
-        self._may_end: dict[int, bool] = {}
+        self.quiet: set[int] = set()
+        self._ending: set[int] = set()
 
     def __call__(self, ids: Sequence[int]) -> bool:
         last = ids[-1]
-        if last not in self._may_end:
-            self._may_end[last] = self._needs_check(self.text([last]))
-        return self._may_end[last] and self._is_complete(self.text(ids))
+        if last not in self.quiet and last not in self._ending:
+            (self._ending if self._needs_check(self.text([last])) else self.quiet).add(last)
+        return last in self._ending and self._is_complete(self.text(ids))
 
     def text(self, ids: Sequence[int]) -> str:
         return str(self._tokenizer.decode(ids, skip_special_tokens=True, clean_up_tokenization_spaces=False))

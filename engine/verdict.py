@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
+from functools import lru_cache
 
 TAG = r"</?(?:b|i|u|p|br|em|strong|span|code|answer|s|eos|bos|end_of_turn|start_of_turn|\|[a-z_]{1,20}\|)/?>"
 
@@ -23,6 +24,7 @@ _CONTRACTIONS = (
 )
 
 
+@lru_cache(maxsize=256)  # several rules ask for the same segment, and short answers come again and again
 def normal(segment: str) -> str:
     """The line of plain words that the rules read."""
     text = unicodedata.normalize("NFKC", re.sub(TAG, " ", segment, flags=re.IGNORECASE)).lower()

@@ -9,7 +9,7 @@ from __future__ import annotations
 import dataclasses
 import difflib
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 from engine.errors import InputError
@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 RESERVED = {
     "model": "model.hub or model.path",
     "tokenizer": "the tokenizer beside the model",
+    "tokenizer_mode": "the tokenizer beside the model",
+    "tokenizer_revision": "model.revision",
     "skip_tokenizer_init": "nothing: prompts are tokenised before they reach vLLM",
     "dtype": "model.dtype",
     "revision": "model.revision",
@@ -29,11 +31,24 @@ RESERVED = {
     "runner": "nothing: a study generates",
     "generation_config": "the study's section sampling",
     "worker_extension_cls": "the study's section steering",
-    "max_logprobs": "nothing: it follows from the spellings that are scored",
+    "max_logprobs": "nothing: the scored tokens are asked for by name",
     "logprobs_mode": "nothing: log-odds are read from the raw log-probabilities",
     "disable_log_stats": "nothing: progress is axiograph's own",
-    "speculative_config": "nothing: drafted tokens would not be steered",
-}
+    **dict.fromkeys(
+        ("speculative_config", "spec_method", "spec_model", "spec_tokens"),
+        "nothing: drafted tokens would not be steered",
+    ),
+    # An engine among several waits for the others, and nobody starts them.
+    **dict.fromkeys(
+        (
+            "data_parallel_size", "data_parallel_rank", "data_parallel_start_rank",
+            "data_parallel_size_local", "data_parallel_address", "data_parallel_rpc_port",
+            "data_parallel_hybrid_lb", "data_parallel_external_lb", "data_parallel_multi_port_external_lb",
+            "data_parallel_backend", "nnodes", "node_rank", "master_addr", "master_port",
+        ),
+        "several workers: axiograph run --ray",
+    ),
+}  # fmt: skip
 
 # Where and how fast, with the same answers up to rounding. Every other argument enters the requests'
 # identity: better a run too many than answers of two models under one id.
@@ -42,16 +57,16 @@ TRANSPORT = frozenset({
     "cpu_offload_gb", "cudagraph_capture_sizes", "disable_cascade_attn", "disable_custom_all_reduce",
     "distributed_executor_backend", "download_dir", "enable_chunked_prefill", "enable_prefix_caching",
     "enable_sleep_mode", "enforce_eager", "gpu_memory_utilization", "kernel_config",
-    "kv_cache_memory_bytes", "load_format", "long_prefill_token_threshold", "master_addr", "master_port",
-    "max_cudagraph_capture_size", "max_long_partial_prefills", "max_model_len", "max_num_batched_tokens",
-    "max_num_partial_prefills", "max_num_seqs", "max_parallel_loading_workers",
-    "model_loader_extra_config", "nnodes", "node_rank", "num_gpu_blocks_override", "optimization_level",
+    "kv_cache_memory_bytes", "long_prefill_token_threshold", "max_cudagraph_capture_size",
+    "max_long_partial_prefills", "max_model_len", "max_num_batched_tokens", "max_num_partial_prefills",
+    "max_num_seqs", "max_parallel_loading_workers", "num_gpu_blocks_override", "optimization_level",
     "pipeline_parallel_size", "prefix_caching_hash_algo", "ray_workers_use_nsight",
     "safetensors_load_strategy", "scheduling_policy", "tensor_parallel_size", "use_tqdm_on_load",
     "watermark",
 })  # fmt: skip
 
 CPU_BLOCK_SIZE = 32  # the CPU build's own 128 leaves most of a shared prompt out of the prefix cache
+CPU_BLOCK_STEP = 32  # what the CPU build's attention kernels divide a block into
 CPU_CACHE_BYTES = 2 << 30  # reserved, not touched until used
 
 
@@ -65,6 +80,24 @@ def check_reserved(engine_args: Mapping[str, Any]) -> None:
     for name in engine_args:
         if name in RESERVED:
             raise ValueError(f"engine arguments without '{name}', which axiograph sets; use {RESERVED[name]}")
+    if engine_args.get("load_format") == "dummy":
+        raise ValueError("a load_format that reads the model; 'dummy' gives it random weights")
+
+
+def parallel_size(engine_args: Mapping[str, Any]) -> int:
+    """How many devices an engine with these arguments takes; InputError for sizes that are none."""
+    product = 1
+    for name in ("tensor_parallel_size", "pipeline_parallel_size"):
+        size = engine_args.get(name, 1)
+        if isinstance(size, bool) or not isinstance(size, int) or size < 1:
+            raise InputError(
+                f"study, field model.engine_args.{name}",
+                "a whole number from 1",
+                repr(size),
+                "Give the number of devices that share one model.",
+            )
+        product *= size
+    return product
 
 
 def engine_arguments(
@@ -114,5 +147,47 @@ def check_engine_args(source: ModelSource, device: str, engine_args: Mapping[str
                 "an unknown one",
                 f"Did you mean {' or '.join(close)}?" if close else "Remove it.",
             )
+    parallel_size(engine_args)
     config = configured(engine_arguments(source, device, engine_args), device)
+    for name, expected in _refusals(config, device):
+        raise InputError(
+            f"study, field model.engine_args.{name}",
+            expected,
+            repr(engine_args.get(name)),
+            "Change or remove it.",
+        )
     return int(config.model_config.max_model_len)
+
+
+def _refusals(config: Any, device: str) -> Iterator[tuple[str, str]]:
+    """(argument, what was expected) for what vLLM's configuration takes and its engine does not."""
+    from vllm.model_executor.model_loader import _LOAD_FORMAT_TO_MODEL_LOADER as loaders
+
+    model, cache = config.model_config, config.cache_config
+    layers = model.get_total_num_hidden_layers()
+    if config.parallel_config.pipeline_parallel_size > layers:
+        yield "pipeline_parallel_size", f"at most {layers}, the model's number of layers"
+    if cache.kv_cache_memory_bytes is not None and cache.kv_cache_memory_bytes <= 0:
+        yield "kv_cache_memory_bytes", "a positive number of bytes"
+    if config.load_config.load_format not in loaders:
+        yield "load_format", f"one of {', '.join(sorted(set(loaders) - {'dummy'}))}"
+    if device == "cpu" and cache.block_size % CPU_BLOCK_STEP:
+        yield "block_size", f"a multiple of {CPU_BLOCK_STEP}"
+    long = _short_rotary_length(model.hf_text_config)
+    if long is not None and model.max_model_len > long:
+        # Beyond it vLLM turns every prompt by other factors, the short ones too; transformers does not.
+        yield (
+            "max_model_len",
+            f"at most {long}, up to where this model's rotary embedding is that of short texts",
+        )
+
+
+def _short_rotary_length(config: Any) -> int | None:
+    """Up to which length a model with two sets of rotary factors (longrope) takes the first; else None."""
+    settings = getattr(config, "rope_parameters", None) or {}
+    every = [settings, *(own for own in settings.values() if isinstance(own, dict))]
+    for own in every:
+        if own.get("rope_type") == "longrope":
+            length = getattr(config, "original_max_position_embeddings", None)
+            return int(own.get("original_max_position_embeddings") or length or 0) or None
+    return None

@@ -10,11 +10,14 @@ import gc
 import os
 import sys
 import threading
+import warnings
 from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import InvalidStateError
 from contextlib import contextmanager, suppress
 from typing import Any
 
-from engine.errors import InputError, RunError
+from engine.errors import BrokenEngineError, InputError, RunError
+from engine.vllm_args import parallel_size
 
 
 class VllmEngine:
@@ -54,7 +57,7 @@ class VllmEngine:
         """
         from vllm.inputs.engine import tokens_input
 
-        with _readable():
+        with _readable(refusals=True):
             name = str(self._engine.add_request(key, tokens_input(list(ids), cache_salt=salt), params))
         # vLLM's own place for stop strings: they end a request without a round trip through its outputs.
         self._engine.output_processor.request_states[name].detokenizer = detokenizer
@@ -104,7 +107,7 @@ def configured(arguments: Mapping[str, Any], device: str, process: bool | None =
 
         try:
             given = dict(arguments)
-            if device == "cpu" and not process and _world(given) == 1:
+            if device == "cpu" and not process and parallel_size(given) == 1:
                 given.setdefault("distributed_executor_backend", "uni")
             return EngineArgs(**given).create_engine_config(UsageContext.LLM_CLASS)
         except (ValueError, TypeError, NotImplementedError, AssertionError, OSError) as error:
@@ -114,11 +117,6 @@ def configured(arguments: Mapping[str, Any], device: str, process: bool | None =
                 shortened(error),
                 "Change the argument that is named, or use backend: hf.",
             ) from error
-
-
-def _world(arguments: Mapping[str, Any]) -> int:
-    sizes = [arguments.get(f"{kind}_parallel_size") or 1 for kind in ("tensor", "pipeline")]
-    return int(sizes[0] * sizes[1])
 
 
 def make_llvmlite_scannable() -> None:
@@ -155,47 +153,62 @@ def _started(config: Any, process: bool) -> Any:
         if not process:
             _forget_groups()
         above = " The lines that vLLM printed above name the cause." if process else ""
+        cache = _cache_argument(config)
         raise RunError(
             "vLLM, start of the engine",
             "an engine for this model on this machine",
             shortened(error),
-            "Where memory is short, lower engine_args.max_model_len or gpu_memory_utilization (or free the "
-            f"GPU); otherwise backend: hf runs without vLLM.{above}",
+            "Where the cache is too small for one sequence, lower engine_args.max_model_len or raise "
+            f"{cache}; where memory is short, lower {cache} or free some; otherwise "
+            f"backend: hf runs without vLLM.{above}",
         ) from error
 
 
+def _cache_argument(config: Any) -> str:
+    """The argument that sets the size of the cache of this configuration."""
+    given = config.cache_config.kv_cache_memory_bytes is not None
+    return "kv_cache_memory_bytes" if given else "gpu_memory_utilization"
+
+
 def _watch_core(client: Any, closed: threading.Event) -> None:
-    """Wake who waits for a core that died: vLLM's client notices the death, and then waits for ever."""
+    """Wake who waits for a core that died: vLLM's client notices the death, and then waits for ever, for the
+    next outputs or for the answer of the workers."""
     from vllm.v1.engine.exceptions import EngineDeadError
 
+    told = False
     while not closed.wait(1.0):
-        if client.resources.engine_dead:
+        if not client.resources.engine_dead:
+            continue
+        if not told:
             client.outputs_queue.put(EngineDeadError())
-            return
+            told = True
+        # Again and again: a question may have been on its way when the death was noticed.
+        for asked in list(client.utility_results.values()):
+            with suppress(InvalidStateError):
+                asked.set_exception(EngineDeadError())
 
 
 @contextmanager
-def _readable() -> Iterator[None]:
-    """What goes wrong inside a running engine, as one paragraph; refusals of a request pass (ValueError)."""
-    from vllm.exceptions import VLLMValidationError
+def _readable(refusals: bool = False) -> Iterator[None]:
+    """What goes wrong inside a running engine, as one paragraph; with `refusals` there may also be vLLM's
+    refusal of the one request that is handed in: ValueError."""
+    from vllm.exceptions import VLLMClientError
     from vllm.v1.engine.exceptions import EngineDeadError
 
     try:
         yield
-    except VLLMValidationError:
-        raise
     except EngineDeadError as error:
-        raise RunError(
+        raise BrokenEngineError(
             "vLLM, engine core",
             "a running process",
             "a dead one (the lines that it printed above name the cause)",
             "What was finished is stored: the same command continues. If memory was short, lower "
             "engine_args.gpu_memory_utilization or max_num_seqs.",
         ) from error
-    except ValueError:
-        raise
     except Exception as error:
-        raise RunError(
+        if refusals and isinstance(error, (ValueError, VLLMClientError)):
+            raise ValueError(shortened(error)) from error
+        raise BrokenEngineError(
             "vLLM, step of the engine",
             "a step without failure",
             f"{type(error).__name__}: {shortened(error)}",
@@ -209,13 +222,16 @@ def shortened(error: BaseException) -> str:
 
 @contextmanager
 def quiet() -> Iterator[None]:
-    """vLLM logs errors only and leaves threads alone, unless the user has said otherwise."""
+    """vLLM prints errors only and leaves threads alone, unless the user has said otherwise."""
     os.environ.setdefault("VLLM_LOGGING_LEVEL", "ERROR")
     os.environ.setdefault("VLLM_NO_USAGE_STATS", "1")
     # On a CPU vLLM would bind this process to its cores for good, and discovery comes after sampling;
     # with several workers it would ask for a memory node for each of them.
     os.environ.setdefault("VLLM_CPU_OMP_THREADS_BIND", "nobind")
-    yield
+    with warnings.catch_warnings():
+        # Of names that its scan of all modules touches.
+        warnings.simplefilter("ignore", FutureWarning)
+        yield
 
 
 @contextmanager

@@ -19,7 +19,7 @@ class FiniteLogits:
         watch_logits(self.model_runner)
 
     def axiograph_finite(self) -> bool:
-        """Whether all logits since the last call were numbers."""
+        """Whether all logits so far were numbers."""
         return all_finite(self.model_runner)
 
 
@@ -53,5 +53,5 @@ def watch_logits(runner: Any) -> None:
 
 
 def all_finite(runner: Any) -> bool:
-    bad, runner.axiograph_bad = runner.axiograph_bad, None
-    return bad is None or not bool(bad)
+    """Once untrue it stays so: which of the requests under way the bad logits belong to cannot be told."""
+    return runner.axiograph_bad is None or not bool(runner.axiograph_bad)

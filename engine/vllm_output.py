@@ -29,11 +29,18 @@ class AnswerStop:
 
     def update(self, new_token_ids: list[int], stop_terminated: bool) -> str | None:
         """The reason to stop, or None; the end of sequence and what follows the answer are left out."""
+        written, stop = self.token_ids, self._stop
+        if stop is None:
+            written.extend(new_token_ids)
+            return None
         for token in new_token_ids:
-            if self._stop is not None and token in self._eos:
+            if token in stop.quiet:  # first: this is asked for every token of every request
+                written.append(token)
+                continue
+            if token in self._eos:
                 return None
-            self.token_ids.append(token)
-            if self._stop is not None and self._stop(self.token_ids):
+            written.append(token)
+            if stop(written):
                 return "complete"
         return None
 

@@ -11,51 +11,25 @@ import threading
 import time
 from collections import deque
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from contextlib import suppress
 from typing import Any
 
 import pyarrow as pa
 
-from engine.errors import RunError
+from engine.errors import BrokenEngineError, RunError
 from engine.generation import Generated, StopCheck, eos_ids
 from engine.hf_worker import device_name, versions
 from engine.models import load_tokenizer
 from engine.vllm_args import engine_arguments
-from engine.vllm_courses import Ask, Course, Courses, Said
+from engine.vllm_courses import Ask, Courses, Said
 from engine.vllm_engine import VllmEngine, shortened
+from engine.vllm_jobs import Job, Walk
 from engine.vllm_output import AnswerStop, failed, finish_of, generation_settings, not_finite
-from engine.worker import Request, WorkerConfig, answer_room, requests_of, responses_table
+from engine.worker import Request, WorkerConfig, answer_room, requests_of
 
 FILLED = 2  # times the engine's own batch that is queued before the next table is taken
+PROVE_EVERY_S = 1.0  # what a dead engine can cost of what was finished
 SEED_BITS = 63
-
-
-@dataclass
-class Job:
-    """One table under way; `results` by row number."""
-
-    rows: list[Request]
-    started: float
-    results: dict[int, dict[str, Any]] = field(default_factory=dict)
-
-    @property
-    def is_done(self) -> bool:
-        return len(self.results) == len(self.rows)
-
-
-@dataclass
-class _Walk:
-    """A row on its course: the asks that are out, and what came back so far.
-
-    computed: by vLLM's names of its requests, how many of their tokens passed through the model.
-    """
-
-    job: Job
-    place: int
-    course: Course
-    waiting: int = 0
-    said: list[Said | None] = field(default_factory=list)
-    computed: dict[str, int] = field(default_factory=dict)
 
 
 class VllmWorker:
@@ -76,10 +50,11 @@ class VllmWorker:
         self._stop = StopCheck(self.tokenizer)
         self._eos = sorted(eos_ids(generation_settings(config.source), self.tokenizer))
         self._courses = Courses(config, self._stop)
-        self._walks: dict[str, tuple[_Walk, int, str, int]] = {}
+        self._walks: dict[str, tuple[Walk, int, str, int]] = {}
         self._lock = threading.Lock()
-        self._last_done = 0.0
+        self._last_done = self._last_proof = 0.0
         self._asked = 0
+        self._shared: tuple[Any, Any] = None, None
         own = {"worker_extension_cls": self.extension, "max_logprobs": 20, **self.own_arguments(engine_args)}
         arguments = engine_arguments(config.source, config.device, engine_args, **own)
         self.engine = VllmEngine(arguments, config.device, process)
@@ -122,7 +97,8 @@ class VllmWorker:
     def stream(self, tables: Iterable[pa.Table]) -> Iterator[pa.Table]:
         """Responses of `tables`, each table whole, in the order in which they are done.
 
-        When the engine fails, the rows that are finished come first, then the error.
+        When the engine, a check, the next table or the keyboard ends it, the rows that are proven come
+        first, then the error.
         """
         source, open_jobs, dry = iter(tables), deque[Job](), False
         try:
@@ -136,26 +112,24 @@ class VllmWorker:
                 with self._lock:
                     if not all(job.is_done for job in open_jobs):
                         self._advance()
-                for job in [job for job in open_jobs if job.is_done]:
-                    yield self._finished(job)
+                    self._prove_sometimes(open_jobs)
+                for job in [job for job in open_jobs if job.is_done or job.fault]:
+                    table = self._finished(job)
                     open_jobs.remove(job)
-        except RunError:
+                    yield table
+        except (Exception, KeyboardInterrupt) as error:
             for job in open_jobs:
-                if rescued := self._rescued(job):
+                if rescued := self._rescued(job, error):
                     yield rescued
             raise
 
-    def _rescued(self, job: Job) -> pa.Table | None:
+    def _rescued(self, job: Job, error: BaseException) -> pa.Table | None:
         """The responses of a broken job that are beyond doubt, or None."""
-        done = sorted(job.results)
-        if not done:
-            return None
-        rows = [job.rows[place] for place in done]
-        try:
-            self.check_done(rows, [job.results[place] for place in done])
-        except RunError:
-            return None
-        return responses_table([job.results[place] for place in done], rows)
+        # A keyboard's interrupt may have cut a talk with the engine in two: it is asked no more.
+        if not isinstance(error, KeyboardInterrupt):
+            with suppress(RunError):
+                self._prove(job)
+        return job.table(sorted(job.proven), self._last_done) if job.proven else None
 
     def _begin(self, table: pa.Table) -> Job:
         rows = requests_of(table)
@@ -164,9 +138,9 @@ class VllmWorker:
         # Neighbours share the longest prefixes, whatever the order of the table.
         for place in sorted(range(len(rows)), key=lambda i: (rows[i].condition, rows[i].prompt_ids)):
             if reason := self._unfit(rows[place]):
-                job.results[place] = self._response(rows[place], failed(reason))
+                job.finish(place, self._response(rows[place], failed(reason)))
             else:
-                walk = _Walk(job, place, self._courses(rows[place]))
+                walk = Walk(job, place, self._courses(rows[place]))
                 self._go_on(walk, None)
         return job
 
@@ -187,18 +161,20 @@ class VllmWorker:
         limit = self.engine.max_model_len
         if len(row.prompt_ids) + room > limit:
             return f"longer than {limit} tokens: {len(row.prompt_ids)} and up to {room} of the answer"
-        wrong = [i for i in (*row.prompt_ids, *row.cued_ids) if not 0 <= i < self.engine.vocabulary]
-        if wrong or not row.prompt_ids:
-            return f"no token of the model's vocabulary: {wrong[0]}" if wrong else "a prompt without tokens"
+        if not row.prompt_ids:
+            return "a prompt without tokens"
+        for wrong in (min(row.prompt_ids + row.cued_ids), max(row.prompt_ids + row.cued_ids)):
+            if not 0 <= wrong < self.engine.vocabulary:
+                return f"no token of the model's vocabulary: {wrong}"
         return None
 
-    def _go_on(self, walk: _Walk, said: list[Said] | None) -> None:
+    def _go_on(self, walk: Walk, said: list[Said] | None) -> None:
         """Send a row what came back, and the engine what the row asks next."""
         row = walk.job.rows[walk.place]
         try:
             asks = next(walk.course) if said is None else walk.course.send(said)
         except StopIteration as end:
-            walk.job.results[walk.place] = self._response(row, end.value, walk.computed)
+            walk.job.finish(walk.place, self._response(row, end.value, walk.computed))
             return
         walk.said, walk.waiting = [None] * len(asks), len(asks)
         try:
@@ -207,14 +183,14 @@ class VllmWorker:
         except ValueError as error:
             # vLLM refuses this one request: its row says so, and the others go on.
             walk.course.close()
-            walk.job.results[walk.place] = self._response(row, failed(shortened(error)))
+            walk.job.finish(walk.place, self._response(row, failed(shortened(error))))
 
-    def _send(self, walk: _Walk, number: int, row: Request, ask: Ask) -> None:
+    def _send(self, walk: Walk, number: int, row: Request, ask: Ask) -> None:
         stop = AnswerStop(None if ask.scored else self._stop, self._eos)
         self._asked += 1
         key = str(self._asked)
         salt, extra = self.label(row)
-        name = self.engine.add(key, ask.ids, self.sampling(row, ask, extra), salt, stop)
+        name = self.engine.add(key, ask.ids, self._parameters(row, ask, extra), salt, stop)
         walk.computed[name] = 0
         self._walks[key] = (walk, number, name, len(ask.ids))
 
@@ -222,10 +198,18 @@ class VllmWorker:
         """What goes with a request: the salt of its prefixes, and arguments for the extension."""
         return None, None
 
+    def _parameters(self, row: Request, ask: Ask, extra: dict[str, Any] | None) -> Any:
+        """As `sampling`; greedy requests that want the same share one object, which is quicker to make."""
+        if self.config.sampling.temperature is not None:
+            return self.sampling(row, ask, extra)
+        wanted = (ask.limit, ask.scored, str(extra))
+        if wanted != self._shared[0]:
+            self._shared = wanted, self.sampling(row, ask, extra)
+        return self._shared[1]
+
     def sampling(self, row: Request, ask: Ask, extra: dict[str, Any] | None) -> Any:
         """vLLM's SamplingParams: greedy or seeded by the request's id, raw log-probabilities."""
-        from vllm import SamplingParams
-        from vllm.sampling_params import RequestOutputKind
+        from vllm.sampling_params import RequestOutputKind, SamplingParams
 
         spec = self.config.sampling
         # A study has a temperature where it samples, and only there.
@@ -257,6 +241,29 @@ class VllmWorker:
             if walk.waiting == 0 and walk.place not in walk.job.results:
                 self._go_on(walk, [said for said in walk.said if said is not None])
 
+    def _prove_sometimes(self, jobs: Iterable[Job]) -> None:
+        """What finished a while ago is proven while the engine lives."""
+        if time.perf_counter() - self._last_proof >= PROVE_EVERY_S:
+            for job in jobs:
+                self._prove(job)
+            self._last_proof = time.perf_counter()
+
+    def _prove(self, job: Job) -> None:
+        """Check what finished since the last time; a fault stays with the job. BrokenEngineError from a dead
+        engine, which leaves everything as it is."""
+        places = list(job.unproven)
+        if not places or job.fault:
+            return
+        try:
+            self.check_done([job.rows[place] for place in places], [job.results[place] for place in places])
+        except BrokenEngineError:
+            raise
+        except RunError as error:
+            job.fault = error
+        else:
+            job.proven.update(places)
+            job.unproven.clear()
+
     def _said(self, output: Any) -> Said:
         ids = tuple(output.token_ids)
         if output.logprobs:
@@ -284,13 +291,12 @@ class VllmWorker:
         }
 
     def _finished(self, job: Job) -> pa.Table:
-        results = [job.results[place] for place in range(len(job.rows))]
-        self.check_done(job.rows, results)
-        now = time.perf_counter()
-        # Tables overlap: each has the time since the one before it was done.
-        seconds = (now - max(job.started, self._last_done)) / max(1, len(results))
-        self._last_done = now
-        return responses_table([result | {"seconds": seconds} for result in results], job.rows)
+        self._prove(job)
+        if job.fault:
+            raise job.fault
+        table = job.table(range(len(job.rows)), self._last_done)
+        self._last_done = time.perf_counter()
+        return table
 
     def check_done(self, rows: Sequence[Request], results: Sequence[dict[str, Any]]) -> None:
         """RunError when answers cannot be trusted; fills in what is only known now."""

@@ -75,7 +75,8 @@ def config(folder: Path, canary: Prompt, **changes: Any) -> WorkerConfig:
 @dataclass(frozen=True)
 class Act:
     """A steering operation in the oracle's own terms: h + add, then the component along `axis` set to
-    `target`; `where` is prompt_span, prompt, generated or all."""
+    `target`, or the activation of `feature` of sae-lens' `sae`; `where` is prompt_span, prompt, generated or
+    all."""
 
     layer: int
     place: str
@@ -83,6 +84,8 @@ class Act:
     add: Any = None
     axis: Any = None
     target: float = 0.0
+    sae: Any = None
+    feature: int = 0
 
     @property
     def point(self) -> HookPointSpec:
@@ -123,6 +126,12 @@ def act_on(row: Any, acts: Sequence[Act], positions: Sequence[Sequence[int]]) ->
                 row[i] = row[i] + act.add
             if act.axis is not None:
                 row[i] = row[i] - (row[i] @ act.axis) * act.axis + act.target * act.axis
+            if act.sae is not None:
+                # decode(encode(h)) with the activation set, and what the SAE does not reconstruct added back.
+                before = act.sae.encode(row[i])
+                after = before.clone()
+                after[act.feature] = act.target
+                row[i] = act.sae.decode(after) + (row[i] - act.sae.decode(before))
     return row
 
 

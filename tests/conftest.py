@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+import sys
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
+
+if TYPE_CHECKING:
+    from tests.object_store import ObjectStore
 
 # Before torch is imported anywhere: test processes run side by side, a core each.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
@@ -44,3 +49,29 @@ def paper_data() -> Path:
     if not (folder / "value_orientation.csv").is_file():
         pytest.skip(f"published data of the paper not found in {folder}; set AXIOGRAPH_PAPER_DATA")
     return folder
+
+
+@pytest.fixture(scope="module")
+def object_store() -> Iterator[ObjectStore]:
+    """A local S3 server (tests/object_store.py), whose modules are gone after the module that used it.
+
+    vLLM's start looks at everything in every loaded module, and Flask's placeholders refuse that."""
+    from tests.object_store import MODULES, ObjectStore
+
+    server = ObjectStore()
+    yield server
+    server.stop()
+    for name in [name for name in sys.modules if name.partition(".")[0] in MODULES]:
+        del sys.modules[name]
+
+
+@pytest.fixture
+def bucket(object_store: ObjectStore, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+    """The address of an empty bucket (s3://…) that this process and its children may use."""
+    from tests.object_store import ENVIRONMENT
+
+    for name, value in ENVIRONMENT.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setenv("AWS_ENDPOINT_URL", object_store.url)
+    with object_store.bucket() as address:
+        yield address

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -73,6 +74,8 @@ def config(shape: str, vocabulary: int) -> Any:
     }  # fmt: skip
     return {
         "llama": lambda: tf.LlamaConfig(**common),
+        # One head of keys and values for all, as Gemma-2B has it.
+        "mqa": lambda: tf.LlamaConfig(**common | {"num_key_value_heads": 1}),
         "gemma": lambda: tf.GemmaConfig(**gemma),
         "gemma2": lambda: tf.Gemma2Config(**gemma, sliding_window=16, query_pre_attn_scalar=8),
         "gemma3": lambda: tf.Gemma3TextConfig(**gemma, sliding_window=16, query_pre_attn_scalar=8),
@@ -111,11 +114,22 @@ def save_model(
 
 def save_sae(folder: Path, width: int = WIDTH, features: int = 64, layer: int = 1, **metadata: Any) -> Path:
     """A random SAE in sae-lens' own format, at resid_post of `layer`."""
+    made = sae.__wrapped__(width, features)  # one of its own: metadata is set in place
+    made.cfg.metadata.hook_name = f"blocks.{layer}.hook_resid_post"
+    for key, value in metadata.items():
+        setattr(made.cfg.metadata, key, value)
+    made.save_model(str(folder))
+    return folder
+
+
+@cache
+def sae(width: int, features: int) -> Any:
+    """A random standard SAE of sae-lens."""
     import torch
     from sae_lens import StandardSAE, StandardSAEConfig
 
     torch.manual_seed(1)
-    sae = StandardSAE(
+    made = StandardSAE(
         StandardSAEConfig(
             d_in=width, d_sae=features, apply_b_dec_to_input=True, normalize_activations="none",
             dtype="float32", device="cpu",
@@ -123,10 +137,7 @@ def save_sae(folder: Path, width: int = WIDTH, features: int = 64, layer: int = 
     )  # fmt: skip
     with torch.no_grad():
         # Decoder rows of different lengths, as many released SAEs have them.
-        sae.W_dec.copy_(torch.randn(features, width) * torch.linspace(0.5, 2, features)[:, None] / width**0.5)
-        sae.W_enc.copy_(sae.W_dec.T)
-    sae.cfg.metadata.hook_name = f"blocks.{layer}.hook_resid_post"
-    for key, value in metadata.items():
-        setattr(sae.cfg.metadata, key, value)
-    sae.save_model(str(folder))
-    return folder
+        lengths = torch.linspace(0.5, 2, features)[:, None]
+        made.W_dec.copy_(torch.randn(features, width) * lengths / width**0.5)
+        made.W_enc.copy_(made.W_dec.T)
+    return made

@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+from contextlib import contextmanager
+from dataclasses import dataclass
+from unittest.mock import patch
+
 from engine.models import load_tokenizer
 from engine.study import SamplingSpec
 from steering.hook_worker import HookWorker
+from steering.vllm_steering import VllmSteering
 from steering.vllm_worker import SteeredVllmWorker
 from tests import asking, vllm_models
 
@@ -14,7 +19,7 @@ TIGHT = {
     "max_num_batched_tokens": 20,
     "max_num_seqs": 8,
     "max_model_len": 160,
-    "num_gpu_blocks_override": 14,
+    "num_gpu_blocks_override": 8,
 }
 
 
@@ -32,6 +37,36 @@ def mixed(acts, prompts, times=2, cue=()):
     """Requests of all conditions and the baseline in one table, each under several roles and items."""
     names = ["baseline", *acts] * times
     return [asking.request(i, prompts[(i * 7) % len(prompts)], name, cue) for i, name in enumerate(names)]
+
+
+@dataclass
+class Events:
+    """What happened to the batches of a worker: requests preempted, and spans split by a chunk."""
+
+    preemptions: int = 0
+    splits: int = 0
+
+
+@contextmanager
+def watched():
+    """Count what the engines inside this process do."""
+    from vllm.v1.core.sched.scheduler import Scheduler
+
+    events, preempt, parts_of = Events(), Scheduler._preempt_request, VllmSteering._parts
+
+    def preempted(self, *args, **kwargs):
+        events.preemptions += 1
+        return preempt(self, *args, **kwargs)
+
+    def parts(self):
+        found = parts_of(self)
+        for part in found:
+            inside = sum(part.start <= position < part.stop for position in part.row.span)
+            events.splits += 0 < inside < len(part.row.span)
+        return found
+
+    with patch.object(Scheduler, "_preempt_request", preempted), patch.object(VllmSteering, "_parts", parts):
+        yield events
 
 
 def answers(worker, requests):

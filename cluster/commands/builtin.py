@@ -23,6 +23,7 @@ def demo(
     jobs: Jobs = CORES,
 ) -> None:
     """The built-in respondent, end to end, with the known truth beside what is found. No network, minutes."""
+    from cluster.commands.reporting import do_report
     from cluster.demo import DemoSettings
     from cluster.demo import demo as show_it
     from cluster.demo_text import demo_intro, demo_text
@@ -31,7 +32,9 @@ def demo(
     settings = DemoSettings(mode=mode, roles=roles, strengths=_strengths(strengths))
     settings.check()
     print(demo_intro(Planted.load()), flush=True)
-    print(f"\n{demo_text(show_it(settings, out, jobs))}")
+    shown = show_it(settings, out, jobs)
+    print(f"\n{demo_text(shown)}", flush=True)
+    do_report(shown.run)
 
 
 def calibrate(
@@ -49,13 +52,15 @@ def calibrate(
     """What a study of this size can find, by planted graphs with the built-in respondent's measured noise."""
     from cluster.calibrate import calibrate_study
     from cluster.calibration_text import calibration_text
+    from engine.run_dir import run_at
     from engine.study import load_study
 
     loaded = load_study(study)
-    folder = out or loaded.out / "calibration"
+    run = run_at(loaded.out)
+    folder = out or run.path / "calibration"
     found = calibrate_study(loaded, folder, graphs=graphs, seed=seed, jobs=jobs)
     print(calibration_text(found))
-    print(f"\nNumbers, tables and the figure are in {folder}")
+    print(f"\nNumbers, tables and the figure are in {run.shown(folder)}")
 
 
 def _strengths(text: str) -> tuple[float, ...]:

@@ -46,13 +46,20 @@ def replicate(
     features: Annotated[
         str | None, typer.Option("--features", help="SAE features to keep, e.g. 14351,1025. Default: all.")
     ] = None,
-    out: Annotated[Path | None, typer.Option("--out", help="Where graph and tables go.")] = None,
+    out: Annotated[Path, typer.Option("--out", help="Where graph, tables and report go.")] = Path(
+        "runs/replication"
+    ),
 ) -> None:
     """The paper's graph and tables from published answers; exit code 1 if a cell differs."""
+    from cluster.commands.reporting import do_report
+    from cluster.report.reference import compare_replication
     from discovery.replicate import replicate as reproduce
+    from engine.run_dir import RunDir
 
     result = reproduce(directory, _numbers(features), out)
-    print(result.summary())
+    print(result.summary(), flush=True)
+    compare_replication(result, out)
+    do_report(RunDir(out))
     if not result.ok:
         raise typer.Exit(1)
 

@@ -9,12 +9,23 @@ from typing import Annotated
 import typer
 
 StudyFile = Annotated[Path, typer.Argument(metavar="STUDY", help="The study file (YAML).")]
-Directory = Annotated[Path, typer.Argument(metavar="DIR", help="The directory of a run.")]
+Directory = Annotated[
+    str, typer.Argument(metavar="DIR", help="The directory of a run, or its address (s3://…, gs://…).")
+]
 Out = Annotated[
-    Path | None, typer.Option("--out", help="Directory of the run, instead of the study's 'out'.")
+    str | None,
+    typer.Option("--out", help="Directory or address (s3://…, gs://…) of the run, instead of the study's."),
 ]
 Jobs = Annotated[
     int,
     typer.Option("--jobs", min=1, show_default="all cores", help="Threads or processes for the bootstrap."),
+]
+Ray = Annotated[
+    str | None,
+    typer.Option(
+        "--ray",
+        metavar="auto|HOST:PORT|local",
+        help="Work on a Ray cluster: the one that runs here, the one at an address, or one of its own.",
+    ),
 ]
 CORES = os.cpu_count() or 1

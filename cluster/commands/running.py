@@ -6,7 +6,8 @@ from typing import Annotated
 
 import typer
 
-from cluster.commands.options import CORES, Directory, Jobs, Out, StudyFile
+from cluster.commands.options import CORES, Directory, Jobs, Out, Ray, StudyFile
+from cluster.commands.reporting import do_report
 from cluster.commands.stages import do_discover, do_effects, do_score
 from engine.errors import RunError
 
@@ -19,77 +20,79 @@ def plan(
     ] = 32,
 ) -> None:
     """What would run: requests, tokens, disk, estimated hours. Stores nothing."""
-    from cluster.estimate import estimate
+    from cluster.estimate import estimate, stored_ids
     from cluster.preparation import prepare, study_notes
     from cluster.printing import estimate_text, print_notes
     from cluster.sampling import disk_free
-    from engine.run_dir import RunDir
+    from engine.run_dir import run_at
     from engine.study import load_study
 
     loaded = load_study(study)
-    run = RunDir(out or loaded.out)
+    run = run_at(out or loaded.out)
     prepared = prepare(loaded, run, measure=False)
     print_notes([*study_notes(prepared.inputs), *prepared.notes()])
-    print(estimate_text(estimate(prepared, calibrate), disk_free(run.path), run.path))
+    print(estimate_text(estimate(prepared, calibrate, stored_ids(run)), disk_free(run), run.where))
 
 
-def run(study: StudyFile, out: Out = None, jobs: Jobs = CORES) -> None:
-    """Sample (continues where it stopped), score, discover, test effects."""
-    from cluster.executor import InProcessExecutor
-    from cluster.preparation import prepare, study_notes
+def run(
+    study: StudyFile,
+    out: Out = None,
+    jobs: Jobs = CORES,
+    ray: Ray = None,
+    workers: Annotated[
+        int | None, typer.Option(min=1, help="With --ray: at most so many workers of a kind.")
+    ] = None,
+    stall: Annotated[
+        float,
+        typer.Option(min=1, help="With --ray: a worker without progress for so many seconds is killed."),
+    ] = 600.0,
+    retry_failed: Annotated[
+        bool, typer.Option("--retry-failed", help="Ask again what could not be answered before.")
+    ] = False,
+) -> None:
+    """Sample (continues where it stopped), score, discover, test effects, report."""
+    from cluster.meter import Meter
+    from cluster.preparation import study_notes
     from cluster.printing import print_notes, sampled_text
     from cluster.sampling import sample
+    from cluster.site import site
     from engine.run_dir import create_run
     from engine.study import load_study
 
     loaded = load_study(study)
     directory = create_run(out or loaded.out)
-    with directory.locked():
-        prepared = prepare(loaded, directory)
-        print_notes([*study_notes(prepared.inputs), *prepared.notes()])
+    with directory.locked(), site(ray, workers, stall) as place:
+        prepared = place.prepare(loaded, directory)
+        print_notes([*study_notes(prepared.inputs), *prepared.notes(), *place.notes(prepared)])
+        meter = Meter()
         try:
-            sampled = sample(prepared, directory, InProcessExecutor(prepared.make_worker))
+            sampled = sample(prepared, directory, place.executor(prepared, meter), meter, retry_failed)
         except KeyboardInterrupt:
             raise RunError(
-                f"run {directory.path}",
+                f"run {directory.where}",
                 "to finish sampling",
                 "a stop from the keyboard",
                 "What was answered is stored: the same command continues.",
             ) from None
         print(sampled_text(sampled), flush=True)
-        do_score(directory.path)
-        do_discover(directory.path, jobs)
-        do_effects(directory.path, None)
-    print(f"\nEverything is in {directory.path}")
-
-
-def features(
-    study: StudyFile,
-    out: Out = None,
-    prompts: Annotated[int, typer.Option(min=1, help="Baseline prompts to look at.")] = 256,
-    top: Annotated[int, typer.Option(min=1, help="How many features to print.")] = 20,
-) -> None:
-    """Which SAE features are active on the span; recorded for steering in units of max_activation."""
-    from cluster.feature_run import record_features
-    from cluster.printing import features_text
-    from engine.run_dir import create_run
-    from engine.study import load_study
-
-    loaded = load_study(study)
-    directory = create_run(out or loaded.out)
-    with directory.locked():
-        table = record_features(loaded, directory, prompts)
-    print(features_text(table, top))
-    print(f"\nAll features are in {directory.features_file}")
+        do_score(directory)
+        do_discover(directory, place.jobs(jobs))
+        do_effects(directory, None)
+        do_report(directory)
+    print(f"\nEverything is in {directory.where}")
 
 
 def status(directory: Directory) -> None:
     """Progress of a run, also while it is running elsewhere."""
+    from cluster.heartbeat import read_heartbeat
     from cluster.inspection import status as look
     from cluster.printing import status_text
     from engine.run_dir import open_run
 
-    print(status_text(look(open_run(directory))))
+    run = open_run(directory)
+    print(status_text(look(run)))
+    if (beat := read_heartbeat(run)) is not None:
+        print("\n" + "\n".join(beat.lines()))
 
 
 def show(

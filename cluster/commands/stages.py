@@ -7,11 +7,13 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from cluster.commands.options import CORES, Directory, Jobs
+from cluster.commands.options import CORES, Directory, Jobs, Ray
 from engine.errors import InputError
 from engine.study import Algorithm
 
 if TYPE_CHECKING:
+    from discovery.replicating import Jobs as Spreading
+    from engine.run_dir import RunDir
     from engine.study import DiscoverySpec
 
 Resampling = Literal["half_of_roles", "roles_with_replacement", "rows_with_replacement"]
@@ -19,12 +21,14 @@ Resampling = Literal["half_of_roles", "roles_with_replacement", "rows_with_repla
 
 def score(directory: Directory) -> None:
     """Score the stored answers again: profiles, reliability, rates."""
-    do_score(directory)
+    from engine.run_dir import open_run
+
+    do_score(open_run(directory))
 
 
 def discover(
-    path: Annotated[
-        Path, typer.Argument(metavar="DIR|TABLE", help="A run, or a CSV or Parquet table of profiles.")
+    place: Annotated[
+        str, typer.Argument(metavar="DIR|TABLE", help="A run, or a CSV or Parquet table of profiles.")
     ],
     out: Annotated[Path | None, typer.Option("--out", help="Where the graph of a TABLE goes.")] = None,
     algorithm: Annotated[Algorithm | None, typer.Option(help="Of causal-learn, but for pc.")] = None,
@@ -44,10 +48,15 @@ def discover(
         typer.Option(help="Correct for measurement error, by the reliability of items or repeats."),
     ] = None,
     jobs: Jobs = CORES,
+    ray: Ray = None,
 ) -> None:
     """The value graph with a frequency for every edge, from the baseline profiles of the training roles.
 
     What is not given here is as in the study."""
+    from cluster.coverage import is_partial
+    from cluster.site import site
+    from engine.run_dir import open_run
+
     overrides: dict[str, float | str | None] = {"alpha": alpha, "replicates": replicates, "seed": seed}
     overrides |= {
         "algorithm": algorithm,
@@ -57,10 +66,16 @@ def discover(
         "correction": correction,
     }
     changed = {name: value for name, value in overrides.items() if value is not None}
+    path = Path(place)
     if path.is_file():
-        _discover_table(path, out or path.with_name(f"{path.stem}-graph"), changed, jobs)
+        with site(ray) as where:
+            _discover_table(path, out or path.with_name(f"{path.stem}-graph"), changed, where.jobs(jobs))
     else:
-        do_discover(path, jobs, **changed)
+        run = open_run(place)
+        if is_partial(run) or not (run.scores / "profiles.parquet").is_file():
+            do_score(run)  # sampling goes on, and there is more by now
+        with site(ray) as where:
+            do_discover(run, where.jobs(jobs), **changed)
 
 
 def effects(
@@ -68,34 +83,35 @@ def effects(
     graph: Annotated[Path | None, typer.Option("--graph", help="Another graph (graph.json).")] = None,
 ) -> None:
     """Which values every condition changed: expected, possible or unexpected by the graph."""
-    do_effects(directory, graph)
-
-
-def do_score(path: Path) -> None:
-    from cluster.printing import scored_text
-    from cluster.sampling import check_complete
-    from cluster.stages import check_scored
-    from cluster.stages import score as stage
     from engine.run_dir import open_run
 
-    run = open_run(path)
-    check_complete(run)
-    print(f"\n{scored_text(stage(run))}", flush=True)
+    do_effects(open_run(directory), graph)
+
+
+def do_score(run: RunDir) -> None:
+    from cluster.printing import print_notes, scored_text
+    from cluster.stages import check_scored
+    from cluster.stages import score as stage
+
+    scored = stage(run)
+    run.publish()
+    if not scored.coverage.is_whole:
+        print_notes([scored.coverage.text()])
+    print(f"\n{scored_text(scored)}", flush=True)
     check_scored(run)
 
 
-def do_discover(path: Path, jobs: int, **changed: float | str) -> None:
+def do_discover(run: RunDir, jobs: Spreading, **changed: float | str) -> None:
     from cluster.stages import discover_graph
-    from engine.run_dir import open_run
 
-    run = open_run(path)
     study = run.inputs().study
     settings = _settings(study.discovery, changed)
     found = discover_graph(run, study.model_copy(update={"discovery": settings}), jobs)
+    run.publish()
     print(f"\n{found.summary()}", flush=True)
 
 
-def _discover_table(path: Path, out: Path, changed: dict[str, float | str], jobs: int) -> None:
+def _discover_table(path: Path, out: Path, changed: dict[str, float | str], jobs: Spreading) -> None:
     from cluster.inspection import read_profiles
     from cluster.stages import discover_profiles
     from engine.study import DiscoverySpec
@@ -104,16 +120,18 @@ def _discover_table(path: Path, out: Path, changed: dict[str, float | str], jobs
     print(f"{found.summary()}\nGraph, figures and tables are in {out}")
 
 
-def do_effects(path: Path, graph_file: Path | None) -> None:
+def do_effects(run: RunDir, graph_file: Path | None) -> None:
+    from cluster.dose_run import read_doses
+    from cluster.dose_text import doses_text
     from cluster.effects_text import effects_text, roles_text
     from cluster.stages import compare_roles, find_effects, has_contrasts, run_graph
-    from engine.run_dir import open_run
 
-    run = open_run(path)
     study = run.inputs().study
     graph, source = run_graph(run, graph_file)
     if has_contrasts(run, study):
         print(effects_text(find_effects(run, study, graph, source)))
+        if doses := doses_text(read_doses(run)):
+            print(f"\n{doses}")
     else:
         print("No condition besides the baseline on these roles: no effects of conditions to test.")
     print(f"\n{roles_text(*compare_roles(run, graph))}")

@@ -19,3 +19,12 @@ def axiograph(monkeypatch, capfd):
         return int(stop.value.code or 0), out, err
 
     return call
+
+
+@pytest.fixture(scope="session")
+def ray_here(tmp_path_factory):
+    """A Ray cluster of one node with eight logical GPUs, started once for each process that runs tests."""
+    from tests.cluster import ray_nodes
+
+    with ray_nodes.started(cpus=2, gpus=8) as cluster:
+        yield cluster

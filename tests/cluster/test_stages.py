@@ -15,6 +15,7 @@ from engine.inputs import load_inputs
 from engine.run_dir import RunDir
 from engine.snapshot import save_inputs
 from engine.study import Algorithm, AlgorithmSpec, load_study
+from engine.tally import WORKER
 from tests import studies
 
 
@@ -26,6 +27,8 @@ def test_roles_are_compared_on_the_same_items(study_assets, tmp_path, monkeypatc
     run.scores.mkdir()
     roles = inputs.roles_frame().drop("text").with_columns(condition=pl.lit("baseline"), Joy=0.5, Order=0.25)
     roles.write_parquet(run.scores / "profiles.parquet")
+    worker = {name: pl.lit("one") for name in WORKER}
+    roles.select("role", "condition").with_columns(**worker).write_parquet(run.scores / "provenance.parquet")
     asked = []
 
     def between(profiles, graph, *, reference, condition, split, **keywords):

@@ -11,9 +11,12 @@ import yaml
 
 import engine
 from cluster.executor import InProcessExecutor
+from cluster.meter import Meter
 from cluster.preparation import prepare
-from cluster.sampling import pending, sample
+from cluster.sampling import sample
+from cluster.site import Here
 from engine.errors import InputError, RunError
+from engine.pending import pending
 from engine.run_dir import create_run
 from engine.study import load_study
 from tests import studies, vllm_models  # noqa: F401 - sets vLLM's environment
@@ -25,8 +28,8 @@ needs_vllm = pytest.mark.skipif(
 )
 
 
-def study(folder, backend, roles=3, strengths=(0, 2), **model):
-    sae = {"path": str(ASSETS / "sae")}
+def study(folder, backend, roles=3, strengths=(0, 2), operation=(), steer_roles="all", **model):
+    steered = {"sae": {"path": str(ASSETS / "sae")}, "features": [396], "strengths": list(strengths)}
     data = {
         "schema": 1,
         "name": "respondent",
@@ -35,7 +38,8 @@ def study(folder, backend, roles=3, strengths=(0, 2), **model):
         "questionnaires": [str(ASSETS / "questionnaire.csv")],
         "values": ["Security"],
         "roles": {"generate": [{"fields": str(ASSETS / "role_fields.yaml"), "n": roles}]},
-        "steering": [{"operations": [{"sae": sae, "features": [396], "strengths": list(strengths)}]}],
+        "steering": [{"operations": [steered | dict(operation)]}],
+        "steer_roles": steer_roles,
         "sampling": {"max_tokens": 40, "batch_size": 16},
         "out": "run",
     }
@@ -71,6 +75,24 @@ def test_a_steered_study_on_vllm_gives_the_hook_workers_answers(tmp_path):
     # More of the same roles on another backend would mix the two in one contrast.
     with pytest.raises(RunError, match=r"answers of hf on cpu only, .* found answers of vllm on cpu"):
         sampled(study(tmp_path / "vllm", "hf", strengths=(0, 2, 4)))
+
+
+@needs_vllm
+@pytest.mark.slow
+def test_vllm_first_and_the_hook_worker_behind_it_in_one_process(tmp_path):
+    """Roles that are never steered go to vLLM where only the steering stands against it."""
+    clamped = {"kind": "clamp_feature", "unit": "raw"}
+    loaded = study(tmp_path, "auto", roles=8, operation=clamped, steer_roles="test")
+    run, site = create_run(loaded.out), Here()
+    prepared = site.prepare(loaded, run)
+    sample(prepared, run, site.executor(prepared, Meter()))
+    assert not pending(run).left
+    rows = run.store().scan().with_columns(pl.col("backend", "condition", "role").cast(pl.String)).collect()
+    kinds = {kind.recipe.backend: kind.roles for kind in prepared.kinds()}
+    assert set(kinds) == set(rows["backend"]) == {"vllm", "hf"}
+    for (backend,), own in rows.group_by("backend"):
+        assert set(own["role"]) == kinds[backend]
+        assert (own["condition"].n_unique() > 1) == (backend == "hf")
 
 
 @needs_vllm

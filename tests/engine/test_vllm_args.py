@@ -9,7 +9,7 @@ import pytest
 from engine.errors import InputError
 from engine.models import ModelSource
 from engine.study import ModelSpec, parse_study
-from engine.vllm_args import CPU_BLOCK_SIZE, RESERVED, TRANSPORT, answer_args, engine_arguments
+from engine.vllm_args import CPU_BLOCK_SIZE, RESERVED, TRANSPORT, answer_args, engine_arguments, parallel_size
 
 SOURCE = ModelSource("m", Path("/models/m"), None, "bfloat16", False)
 
@@ -26,15 +26,41 @@ def study(**model):
     return parse_study(data, "study", Path("/"))
 
 
+# Arguments that give other answers for the same weights, or other weights: in vLLM's own words.
+OF_THE_ANSWER = (
+    "quantization", "quantization_config", "kv_cache_dtype", "kv_cache_dtype_skip_layers", "load_format",
+    "model_loader_extra_config", "ignore_patterns", "hf_overrides", "hf_config_path", "config_format",
+    "model_impl", "convert", "disable_sliding_window", "enable_lora", "default_mm_loras", "lora_dtype",
+    "logits_processors", "override_generation_config", "additional_config", "watermark_config",
+    "reasoning_config", "scheduler_cls", "worker_cls", "kv_sharing_fast_prefill", "code_revision",
+    "mamba_cache_dtype", "an_argument_of_the_next_version",
+)  # fmt: skip
+
+
 def test_what_can_change_an_answer_is_part_of_the_identity():
     given = {"quantization": "fp8", "tensor_parallel_size": 2, "kv_cache_dtype": "fp8", "max_model_len": 9}
     assert answer_args(given) == {"kv_cache_dtype": "fp8", "quantization": "fp8"}
-    assert answer_args(dict.fromkeys(TRANSPORT, 1)) == {}
-    assert answer_args({"an_argument_of_the_next_version": 1})
+    every = dict.fromkeys(OF_THE_ANSWER, 1)
+    assert answer_args(every) == every
+
+
+def test_random_weights_are_refused():
+    with pytest.raises(InputError, match="'dummy' gives it random weights"):
+        study(engine_args={"load_format": "dummy"})
+    assert study(engine_args={"load_format": "safetensors"})
+
+
+@pytest.mark.parametrize("size", ["two", 0, -1, 1.5, True, None, [2]])
+def test_sizes_that_are_none_are_named(size):
+    with pytest.raises(InputError, match=r"pipeline_parallel_size: expected a whole number"):
+        parallel_size({"tensor_parallel_size": 2, "pipeline_parallel_size": size})
+    assert parallel_size({}) == 1
+    assert parallel_size({"tensor_parallel_size": 2, "pipeline_parallel_size": 3}) == 6
 
 
 def test_reserved_arguments_are_refused_with_what_to_use():
     assert not TRANSPORT & set(RESERVED)
+    assert "--ray" in RESERVED["data_parallel_size"]
     for name in RESERVED:
         with pytest.raises(InputError, match=rf"without '{name}'.*use {RESERVED[name][:7]}"):
             study(engine_args={name: 1})

@@ -13,14 +13,15 @@ import pytest
 import torch
 
 import engine
-from engine.errors import RunError
+from engine.errors import BrokenEngineError, InputError, RunError
 from engine.hf_worker import HfWorker
 from engine.models import load_tokenizer
 from engine.spellings import spelling_ids
 from engine.store import RESPONSE_SCHEMA
 from engine.study import SamplingSpec, ScoringSpec
 from engine.vllm_courses import Courses
-from engine.vllm_worker import VllmWorker
+from engine.vllm_jobs import Job
+from engine.vllm_worker import VllmWorker, vllm_versions
 from tests import asking, vllm_models
 
 if importlib.util.find_spec("vllm") is None:
@@ -182,7 +183,8 @@ def test_the_fallback_equals_that_of_transformers(both, configured):
     """A threshold in the middle of the rows' masses sends half of them behind a thought of their own."""
     worker, other = configured(scoring=ScoringSpec(mode="logprob", mass_threshold=0.0))
     masses = sorted(row["mass"] for row in answers(other, both[2]))
-    threshold = min(0.99, masses[len(masses) // 2])
+    # Between two of them: what lies on the threshold is on either side by the last bit.
+    threshold = min(0.99, sum(masses[len(masses) // 2 - 1 : len(masses) // 2 + 1]) / 2)
     worker, other = configured(scoring=ScoringSpec(mode="logprob", mass_threshold=threshold))
     found, wanted = answers(worker, both[2]), answers(other, both[2])
     vllm_models.same_rows(found, wanted, no_ties)
@@ -222,43 +224,187 @@ def runner_of(worker):
     return core.model_executor.driver_worker.worker.model_runner
 
 
-def test_logits_that_are_no_numbers_stop_the_run(both, monkeypatch):
+@pytest.fixture
+def spoil(both, monkeypatch):
+    """spoil(after): the model's output holds a NaN from its next pass but `after` on."""
+    worker = both[0]
+    runner = runner_of(worker)
+    norm, passes = runner.model.model.norm, []
+    forward = norm.forward
+
+    def start(after):
+        passes.clear()
+
+        def broken(*args):
+            out = forward(*args)
+            passes.append(0)
+            if len(passes) > after:
+                (out[0] if isinstance(out, tuple) else out)[0, 0] = math.nan
+            return out
+
+        monkeypatch.setattr(norm, "forward", broken)
+
+    yield start
+    monkeypatch.undo()
+    settle(worker)
+    runner.axiograph_bad = None
+
+
+def settle(worker):
+    """Nothing of a broken run is left in the engine."""
+    while worker.engine.unfinished:
+        worker.engine.step()
+    worker._walks.clear()
+    worker.engine.forget_prefixes()
+
+
+def test_logits_that_are_no_numbers_stop_the_run(both, spoil):
     worker, _, requests = both
-    model = runner_of(worker).model
-    forward = model.model.norm.forward
-
-    def broken(*args):
-        out = forward(*args)
-        (out[0] if isinstance(out, tuple) else out)[0, 0] = math.nan
-        return out
-
-    monkeypatch.setattr(model.model.norm, "forward", broken)
+    spoil(0)
     with pytest.raises(RunError, match="finite numbers"):
         answers(worker, requests[:3])
-    monkeypatch.undo()
+    # For good: nobody can tell which of the rows that shared the engine they reached.
+    spoil(10**9)
     worker.engine.forget_prefixes()
-    assert answers(worker, requests[:3])[0]["finish"] != "failed"
+    with pytest.raises(RunError, match="finite numbers"):
+        answers(worker, requests[3:6])
 
 
-def test_what_was_finished_before_the_engine_failed_is_kept(both, configured, monkeypatch):
+def test_of_a_stream_with_bad_logits_only_what_was_proven_before_is_kept(both, spoil, monkeypatch):
     worker, _, requests = both
     whole = as_by_id(answers(worker, requests))
-    step, calls = worker.engine.step, []
+    worker.engine.forget_prefixes()
+    monkeypatch.setattr("engine.vllm_worker.PROVE_EVERY_S", 0.0)
+    # Of the first table most answers are complete by then, of the others none.
+    tables = [requests[:6], requests[6:20], requests[20:]]
+    spoil(12)
+    kept = []
+    with pytest.raises(RunError, match="finite numbers"):
+        for table in worker.stream(asking.table(rows) for rows in tables):
+            kept += table.to_pylist()
+    assert 0 < len(kept) < len(requests)
+    assert all(whole[row["request_id"]] == row | {"seconds": 0} for row in kept)
+    assert not list(rescued(worker, tables))
+
+
+def rescued(worker, tables):
+    """What a stream yields that ends in bad logits."""
+    with pytest.raises(RunError, match="finite numbers"):
+        yield from worker.stream(asking.table(rows) for rows in tables)
+
+
+def dead():
+    return BrokenEngineError("vLLM, engine core", "a running process", "a dead one", "…")
+
+
+@pytest.mark.parametrize(
+    "end", [dead(), KeyboardInterrupt(), ValueError("of a table")], ids=lambda e: type(e).__name__
+)
+def test_what_was_finished_before_the_end_is_kept(both, monkeypatch, end):
+    """To the last row, though a dead engine proves nothing any more."""
+    worker, _, requests = both
+    whole = as_by_id(answers(worker, requests))
+    monkeypatch.setattr("engine.vllm_worker.PROVE_EVERY_S", 0.0)
+    step, ask, finish = worker.engine.step, worker.engine.ask_workers, Job.finish
+    calls, finished = [], []
 
     def failing():
         calls.append(0)
         if len(calls) > 14:
-            raise RunError("vLLM, engine core", "a running process", "a dead one", "…")
+            monkeypatch.setattr(worker.engine, "ask_workers", unheard)
+            raise end
         return step()
 
+    def unheard(*args):
+        raise dead()
+
+    def noted(job, place, result):
+        finished.append(result["request_id"])
+        finish(job, place, result)
+
     monkeypatch.setattr(worker.engine, "step", failing)
+    monkeypatch.setattr(Job, "finish", noted)
     kept = []
-    with pytest.raises(RunError, match="a dead one"):
+    with pytest.raises(type(end)):
         for table in worker.stream([asking.table(requests[:20]), asking.table(requests[20:])]):
             kept += table.to_pylist()
+    monkeypatch.setattr(worker.engine, "ask_workers", ask)
+    monkeypatch.setattr(worker.engine, "step", step)
+    settle(worker)
     assert 0 < len(kept) < len(requests)
+    assert {row["request_id"] for row in kept} == set(finished)
     assert all(whole[row["request_id"]] == row | {"seconds": 0} for row in kept)
+    assert all(row["seconds"] > 0 for row in kept)
+
+
+def test_a_table_that_cannot_be_made_costs_no_answers(both, monkeypatch):
+    worker, _, requests = both
+
+    def tables():
+        yield asking.table(requests[:8])
+        yield asking.table(requests[8:40])
+        raise InputError("prompt", "a span", "none", "…")
+
+    # The third table is asked for once little is left of the first two.
+    kept = []
+    with pytest.raises(InputError, match="a span"):
+        for table in worker.stream(tables()):
+            kept += table.to_pylist()
+    settle(worker)
+    assert len(kept) >= 4
+
+
+def test_what_goes_wrong_inside_a_step_is_one_paragraph(both, monkeypatch):
+    worker, _, requests = both
+
+    def broken(*args, **kwargs):
+        raise ValueError("shapes do not match")
+
+    monkeypatch.setattr(worker.engine._engine, "step", broken)
+    with pytest.raises(
+        BrokenEngineError, match="a step without failure, found ValueError: shapes do not match"
+    ):
+        answers(worker, requests[:2])
     monkeypatch.undo()
-    while worker.engine.unfinished:
-        worker.engine.step()
-    worker._walks.clear()
+    settle(worker)
+    monkeypatch.setattr(worker.engine._engine, "collective_rpc", broken)
+    with pytest.raises(BrokenEngineError, match="shapes do not match"):
+        worker.engine.ask_workers("axiograph_finite")
+
+
+def test_what_vllm_refuses_is_a_failed_row(both, monkeypatch):
+    from vllm.exceptions import VLLMValidationError
+
+    worker, _, requests = both
+    add = worker.engine._engine.add_request
+
+    def refusing(name, prompt, params):
+        if prompt["prompt_token_ids"] == list(requests[1].prompt_ids):
+            raise VLLMValidationError("not this one", parameter="prompt")
+        return add(name, prompt, params)
+
+    monkeypatch.setattr(worker.engine._engine, "add_request", refusing)
+    rows = answers(worker, requests[:3])
+    assert [row["finish"] == "failed" for row in rows] == [False, True, False]
+    assert "not this one" in rows[1]["reason"]
+
+
+def test_requests_reach_the_engine_neighbour_by_neighbour(both, monkeypatch):
+    """Whatever the order of the table, those of one condition that share a prefix follow each other."""
+    worker, _, requests = both
+    sent, add = [], worker.engine.add
+
+    def noted(key, ids, *rest):
+        sent.append(list(ids))
+        return add(key, ids, *rest)
+
+    monkeypatch.setattr(worker.engine, "add", noted)
+    answers(worker, random.Random(3).sample(requests, len(requests)))
+    assert sent == sorted(list(request.prompt_ids) for request in requests)
+
+
+def test_rows_say_whether_batches_can_change_their_rounding(monkeypatch):
+    monkeypatch.delenv("VLLM_BATCH_INVARIANT", raising=False)
+    assert "batch invariant" not in vllm_versions()
+    monkeypatch.setenv("VLLM_BATCH_INVARIANT", "1")
+    assert vllm_versions().endswith(", batch invariant")

@@ -1,0 +1,73 @@
+"""The watchdog ends what stands still, lets what works alone, and clears up behind the dead."""
+
+import subprocess
+import sys
+import textwrap
+import time
+
+import pytest
+
+psutil = pytest.importorskip("psutil")
+
+BODY = """
+import signal, subprocess, sys, time
+from cluster.watchdog import Watchdog
+dog = Watchdog(1.0, 60.0)
+child = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)"])
+print(child.pid, flush=True)
+"""
+
+
+def run(body, seconds=60.0):
+    """(exit code, pid of its child) of a process with a watchdog of one second."""
+    program = BODY + textwrap.dedent(body)
+    process = subprocess.Popen([sys.executable, "-c", program], stdout=subprocess.PIPE, text=True)
+    assert process.stdout is not None
+    child = int(process.stdout.readline())
+    return process.wait(seconds), child
+
+
+def gone(pid, seconds=30.0):
+    until = time.monotonic() + seconds
+    while psutil.pid_exists(pid) and psutil.Process(pid).status() != psutil.STATUS_ZOMBIE:
+        if time.monotonic() > until:
+            return False
+        time.sleep(0.1)
+    return True
+
+
+@pytest.mark.parametrize("how", ["time.sleep(600)", "signal.raise_signal(signal.SIGSTOP)"])
+def test_a_process_that_stands_still_is_killed_with_its_children(how):
+    code, child = run(f"""
+        with dog.busy():
+            time.sleep(1.5)  # time to see the child
+            {how}
+    """)
+    assert code == -9
+    assert gone(child)
+
+
+def test_progress_and_idleness_keep_it_alive():
+    code, _ = run("""
+        with dog.busy():
+            for _ in range(30):
+                time.sleep(0.1)
+                dog.beat()
+        time.sleep(2)  # nothing to do
+        with dog.busy(), dog.busy():
+            pass
+        with dog.busy(starting=True):
+            time.sleep(2)
+        child.kill()
+        sys.exit(7)
+    """)
+    assert code == 7
+
+
+def test_what_a_dead_process_leaves_behind_is_ended():
+    code, child = run("""
+        time.sleep(1.5)
+        signal.raise_signal(signal.SIGKILL)
+    """)
+    assert code == -9
+    assert gone(child)
