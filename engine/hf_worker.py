@@ -21,6 +21,7 @@ from engine.models import load_model, load_tokenizer
 from engine.packed_model import NoPackedHooks, PackedHooks
 from engine.packed_worker import PackedAnswers
 from engine.spellings import LogprobScorer
+from engine.threads import limit_threads
 from engine.worker import Request, WorkerConfig, answer_room, requests_of, responses_table
 
 log = logging.getLogger("axiograph.sampling")
@@ -35,6 +36,7 @@ class HfWorker:
     def __init__(self, config: WorkerConfig) -> None:
         self.config = config
         self.model = load_model(config.source, config.device)
+        limit_threads(self.model)
         self.tokenizer = load_tokenizer(config.source)
         self._limit = getattr(self.model.config.get_text_config(), "max_position_embeddings", None)
         self._generator = Generator(self.model, self.tokenizer, config.sampling)
