@@ -19,7 +19,8 @@ class IdSet:
         fresh = np.ones(len(first), bool)
         fresh[1:] = (first[1:] != first[:-1]) | (second[1:] != second[:-1])
         whole = bool(fresh.all())
-        self._first, self._second = (first, second) if whole else (first[fresh], second[fresh])
+        self._first: np.ndarray = first if whole else first[fresh]
+        self._second: np.ndarray = second if whole else second[fresh]
 
     def __len__(self) -> int:
         return len(self._first)
