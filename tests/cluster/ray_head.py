@@ -59,6 +59,8 @@ def ray_head(more: dict[str, str]) -> Iterator[RayHead]:
             f"--port={port}",
         ]
         command += [f"--dashboard-port={dashboard}", "--num-cpus=2", f"--temp-dir={folder}/r"]
+        # Without an agent on a port of its own no job starts while another cluster runs on the machine.
+        command += [f"--dashboard-agent-listen-port={_free_port()}"]
         command += ["--object-store-memory=80000000", "--disable-usage-stats"]
         log = (Path(folder) / "log").open("w")
         process = subprocess.Popen(

@@ -120,6 +120,7 @@ def job_of(output: str) -> str:
     return output.split("Job ", 1)[1].split()[0]
 
 
+@pytest.mark.slow
 def test_a_study_runs_on_a_cluster_that_wants_a_token(head, study, bucket):
     """From the command to the answers in the object store: status and scores are read from here."""
     out = f"{bucket}/run"
