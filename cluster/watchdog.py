@@ -35,23 +35,25 @@ class Watchdog:
     @contextlib.contextmanager
     def busy(self, starting: bool = False) -> Iterator[None]:
         """Inside, progress is expected; calls from several threads may overlap."""
+        # Told under the lock: a late word of rest from one thread would hide another one that stands still.
         with self._lock:
             self._busy += 1
-        self._tell(STARTING if starting else WORKING)
+            self._tell(STARTING if starting else WORKING)
         try:
             yield
         finally:
             with self._lock:
                 self._busy -= 1
-                idle = self._busy == 0
-            self._tell(IDLE if idle else WORKING)
+                self._tell(WORKING if self._busy else IDLE)
 
     def beat(self) -> None:
         """There was progress: a pass through the model, a step of the engine."""
         now = time.monotonic()
-        if now - self._last >= self._pause and self._busy:
-            self._last = now
-            self._tell(WORKING)
+        if now - self._last >= self._pause:
+            with self._lock:
+                self._last = now
+                if self._busy:
+                    self._tell(WORKING)
 
     def _tell(self, state: bytes) -> None:
         assert self._process.stdin is not None

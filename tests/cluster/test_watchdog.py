@@ -3,9 +3,12 @@
 import subprocess
 import sys
 import textwrap
+import threading
 import time
 
 import pytest
+
+from cluster.watchdog import IDLE, WORKING, Watchdog
 
 psutil = pytest.importorskip("psutil")
 
@@ -71,3 +74,34 @@ def test_what_a_dead_process_leaves_behind_is_ended():
     """)
     assert code == -9
     assert gone(child)
+
+
+def test_rest_of_one_thread_never_hides_the_work_of_another(monkeypatch):
+    told, entered, resting = [], threading.Event(), threading.Event()
+
+    def tell(state):
+        if state == IDLE:
+            resting.set()
+            # Without a lock around it, the other thread's word would now come first, and this one last.
+            entered.wait(0.5)
+        told.append(state)
+
+    dog = Watchdog(60.0, 60.0)
+    monkeypatch.setattr(dog, "_tell", tell)
+    done = threading.Event()
+
+    def work():
+        resting.wait()
+        with dog.busy():
+            entered.set()
+            done.wait()
+
+    thread = threading.Thread(target=work, daemon=True)
+    thread.start()
+    with dog.busy():
+        pass
+    entered.wait()
+    assert told[-1] == WORKING
+    done.set()
+    thread.join()
+    assert told == [WORKING, IDLE, WORKING, IDLE]
