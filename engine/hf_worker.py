@@ -21,8 +21,15 @@ from engine.models import load_model, load_tokenizer
 from engine.packed_model import NoPackedHooks, PackedHooks
 from engine.packed_worker import PackedAnswers
 from engine.spellings import LogprobScorer
-from engine.threads import limit_threads
-from engine.worker import Request, WorkerConfig, answer_room, requests_of, responses_table
+from engine.worker import (
+    Request,
+    WorkerConfig,
+    answer_room,
+    asked_columns,
+    refuse_steered,
+    requests_of,
+    responses_table,
+)
 
 log = logging.getLogger("axiograph.sampling")
 
@@ -36,7 +43,6 @@ class HfWorker:
     def __init__(self, config: WorkerConfig) -> None:
         self.config = config
         self.model = load_model(config.source, config.device)
-        limit_threads(self.model)
         self.tokenizer = load_tokenizer(config.source)
         self._limit = getattr(self.model.config.get_text_config(), "max_position_embeddings", None)
         self._generator = Generator(self.model, self.tokenizer, config.sampling)
@@ -137,14 +143,7 @@ class HfWorker:
 
     def refuse(self, rows: Sequence[Request]) -> None:
         """RunError for a condition that this worker cannot put into effect."""
-        for row in rows:
-            if row.condition in self.config.steered:
-                raise RunError(
-                    "plain sampler",
-                    "unsteered requests",
-                    f"condition '{row.condition}'",
-                    "Use the hook worker.",
-                )
+        refuse_steered(rows, self.config.steered, "Use the hook worker.")
 
     def proof(self, hooks: StreamHooks | PackedHooks, place: int) -> dict[str, Any]:
         """What is recorded about the steering of one row."""
@@ -162,17 +161,7 @@ class HfWorker:
         ]
 
     def _response(self, row: Request, seconds: float, answer: dict[str, Any]) -> dict[str, Any]:
-        return {
-            "request_id": row.request_id,
-            "role": row.role,
-            "condition": row.condition,
-            "item_id": row.item_id,
-            "repeat": row.repeat,
-            "prompt_tokens": len(row.prompt_ids),
-            "seconds": seconds,
-            **self._about,
-            **answer,
-        }
+        return asked_columns(row) | {"seconds": seconds} | self._about | answer
 
     def _generate(self, rows: list[Request], hooks: StreamHooks) -> list[dict[str, Any]]:
         outputs = self._generator([row.prompt_ids for row in rows], [row.request_id for row in rows], hooks)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from engine.errors import InputError
 from engine.identity import digest_files, digest_text
+from engine.threads import limit_threads
 
 if TYPE_CHECKING:
     import torch
@@ -142,7 +143,9 @@ def load_model(source: ModelSource, device: str) -> Any:
         if getattr(model.config.get_text_config(), "attn_logit_softcapping", None):
             # PyTorch's fused attention, the default, leaves the soft-capping of Gemma 2 out without a word.
             model.set_attn_implementation("eager")
-        return model.to(device).eval()
+        model = model.to(device).eval()
+        limit_threads(model)
+        return model
     except (OSError, ValueError, RuntimeError, SafetensorError) as error:
         raise InputError(
             where,

@@ -25,7 +25,7 @@ from engine.vllm_courses import Ask, Courses, Said
 from engine.vllm_engine import VllmEngine, shortened
 from engine.vllm_jobs import Job, Walk
 from engine.vllm_output import AnswerStop, failed, finish_of, generation_settings, not_finite
-from engine.worker import Request, WorkerConfig, answer_room, requests_of
+from engine.worker import Request, WorkerConfig, answer_room, asked_columns, refuse_steered, requests_of
 
 FILLED = 2  # times the engine's own batch that is queued before the next table is taken
 PROVE_EVERY_S = 1.0  # what a dead engine can cost of what was finished
@@ -146,14 +146,7 @@ class VllmWorker:
 
     def check(self, rows: Sequence[Request]) -> None:
         """RunError for requests that this worker cannot answer as they are meant."""
-        for row in rows:
-            if row.condition in self.config.steered:
-                raise RunError(
-                    "plain sampler",
-                    "unsteered requests",
-                    f"condition '{row.condition}'",
-                    "Use the worker that steers.",
-                )
+        refuse_steered(rows, self.config.steered, "Use the worker that steers.")
 
     def _unfit(self, row: Request) -> str | None:
         """Why a request cannot be asked at all; such a one must not reach the engine that the others need."""
@@ -275,20 +268,13 @@ class VllmWorker:
     def _response(
         self, row: Request, result: dict[str, Any], computed: Mapping[str, int] | None = None
     ) -> dict[str, Any]:
-        return {
-            "request_id": row.request_id,
-            "role": row.role,
-            "condition": row.condition,
-            "item_id": row.item_id,
-            "repeat": row.repeat,
-            "prompt_tokens": len(row.prompt_ids),
+        unproven = {
             "seconds": 0.0,
             "steered_tokens": 0,
             "proof_error": None,
             "computed": dict(computed or {}),
-            **self._about,
-            **result,
         }
+        return asked_columns(row) | unproven | self._about | result
 
     def _finished(self, job: Job) -> pa.Table:
         self._prove(job)

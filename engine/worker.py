@@ -83,6 +83,37 @@ def requests_of(table: pa.Table) -> list[Request]:
     return [Request(**row) for row in table.select(REQUEST_SCHEMA.names).to_pylist()]
 
 
+def asked_columns(request: Request) -> dict[str, Any]:
+    """The columns of a response that say what was asked."""
+    return {
+        "request_id": request.request_id,
+        "role": request.role,
+        "condition": request.condition,
+        "item_id": request.item_id,
+        "repeat": request.repeat,
+        "prompt_tokens": len(request.prompt_ids),
+    }
+
+
+def refuse_steered(rows: Sequence[Request], steered: frozenset[str], remedy: str) -> None:
+    """RunError for a condition that a worker without steering cannot put into effect."""
+    for row in rows:
+        if row.condition in steered:
+            raise RunError("plain sampler", "unsteered requests", f"condition '{row.condition}'", remedy)
+
+
+def refuse_unknown(rows: Sequence[Request], known: frozenset[str], worker: str) -> None:
+    """RunError for a condition that the study of `worker` does not have."""
+    for row in rows:
+        if row.condition not in known:
+            raise RunError(
+                worker,
+                "a condition of the study",
+                f"'{row.condition}'",
+                "The requests belong to another study: give the run command again.",
+            )
+
+
 def responses_table(rows: Sequence[dict[str, Any]], requests: Sequence[Request]) -> pa.Table:
     """Responses in the order of `requests`; RunError unless row i answers request i, each exactly once."""
     if [row["request_id"] for row in rows] != [request.request_id for request in requests]:

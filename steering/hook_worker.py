@@ -11,7 +11,7 @@ from engine.generation import Batch, NoHooks, StreamHooks, pad_batch
 from engine.hf_worker import HfWorker
 from engine.packed_model import PackedHooks
 from engine.study import HookPointSpec
-from engine.worker import Request, WorkerConfig
+from engine.worker import Request, WorkerConfig, refuse_unknown
 from steering.operations import Operation
 from steering.packed_proof import Claims
 from steering.packed_rows import ProvenRows
@@ -48,14 +48,7 @@ class HookWorker(HfWorker):
         self._check_packed(prompts, ProvenSteering(self, rows), hooks)
 
     def refuse(self, rows: Sequence[Request]) -> None:
-        for row in rows:
-            if row.condition not in self.known:
-                raise RunError(
-                    "hook worker",
-                    "a condition of the study",
-                    f"'{row.condition}'",
-                    "The requests belong to another study: give the run command again.",
-                )
+        refuse_unknown(rows, self.known, "hook worker")
 
     def packed_hooks(self, rows: Sequence[Request], prompts: Sequence[Sequence[int]]) -> PackedHooks:
         self.refuse(rows)

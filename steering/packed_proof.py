@@ -14,8 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from engine.errors import RunError
-from steering.proof import reset
+from steering.proof import failure, reset
 
 if TYPE_CHECKING:
     import torch
@@ -215,12 +214,3 @@ def _check_own(request: Request, ids: Sequence[int]) -> None:
     own = [list(request.prompt_ids), *([list(request.cued_ids)] if request.cued_ids else [])]
     if not any(list(ids[: len(prompt)]) == prompt for prompt in own):
         raise failure(request, "the request's own tokens in its row", "other tokens")
-
-
-def failure(request: Request, expected: str, found: str) -> RunError:
-    return RunError(
-        f"proof of steering, role '{request.role}', condition '{request.condition}', item {request.item_id}",
-        expected,
-        found,
-        "The answers of this batch were not stored; report this with the study, it is a bug.",
-    )

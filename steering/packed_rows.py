@@ -10,9 +10,9 @@ import numpy as np
 
 from engine.packed_model import Tokens
 from engine.prefix_cache import Evidence
-from steering.packed_proof import Claims, Judge, PackedProof, failure
+from steering.packed_proof import Claims, Judge, PackedProof
 from steering.packed_stream import Marks, hook_points
-from steering.proof import StreamProbe
+from steering.proof import StreamProbe, failure
 
 if TYPE_CHECKING:
     from engine.worker import Request

@@ -162,14 +162,14 @@ def check_step(
 def _check_ids(ids: list[int], request: Request) -> None:
     own = [list(request.prompt_ids), *([list(request.cued_ids)] if request.cued_ids else [])]
     if not any(ids[: len(prompt)] == prompt for prompt in own):
-        raise _failure(request, "the request's own tokens in its row", "other tokens")
+        raise failure(request, "the request's own tokens in its row", "other tokens")
 
 
 def _check_passed(probe: StreamProbe, operations: Sequence[Operation], request: Request) -> None:
     """Hooks that never fired record nothing: then nothing was steered either."""
     for op in operations:
         if op.hook_point not in probe.before or op.hook_point not in probe.after:
-            raise _failure(request, f"a pass through {op.hook_point}", "none")
+            raise failure(request, f"a pass through {op.hook_point}", "none")
 
 
 def _positions(op: Operation, ids: list[int], request: Request, tokenizer: Any) -> list[int]:
@@ -178,7 +178,7 @@ def _positions(op: Operation, ids: list[int], request: Request, tokenizer: Any) 
         return list(range(len(request.prompt_ids) if op.span == "prompt" else len(ids)))
     found = tokenizer.decode([ids[i] for i in request.span], clean_up_tokenization_spaces=False)
     if not request.span or " ".join(found.split()) != request.span_text:
-        raise _failure(request, f"steered tokens that decode to '{request.span_text}'", f"'{found}'")
+        raise failure(request, f"steered tokens that decode to '{request.span_text}'", f"'{found}'")
     return list(request.span)
 
 
@@ -219,7 +219,7 @@ def _compare(change: Change, request: Request, point: HookPointSpec) -> float:
     mask = torch.zeros(change.before.shape[0], dtype=torch.bool, device=change.before.device)
     mask[change.touched] = True
     if bool((change.after[~mask] != change.before[~mask]).any()):
-        raise _failure(request, f"no change at {point} outside the steered tokens", "a change")
+        raise failure(request, f"no change at {point} outside the steered tokens", "a change")
     if not change.touched:
         return 0.0
     expected = change.expected[mask]
@@ -230,11 +230,12 @@ def _compare(change: Change, request: Request, point: HookPointSpec) -> float:
     # Written so that NaN fails.
     if not bool((error <= bound).all()):
         off = f"one that is off by {float(error.max()):.3g}"
-        raise _failure(request, f"a change at {point} of strength × direction", off)
+        raise failure(request, f"a change at {point} of strength × direction", off)
     return float(error.max())
 
 
-def _failure(request: Request, expected: str, found: str) -> RunError:
+def failure(request: Request, expected: str, found: str) -> RunError:
+    """What a row is refused with whose steering is not what its condition says."""
     return RunError(
         f"proof of steering, role '{request.role}', condition '{request.condition}', item {request.item_id}",
         expected,

@@ -11,7 +11,7 @@ from engine.identity import digest
 from engine.vllm_courses import Ask
 from engine.vllm_output import AnswerStop, not_finite
 from engine.vllm_worker import VllmWorker
-from engine.worker import Request, WorkerConfig
+from engine.worker import Request, WorkerConfig, refuse_unknown
 from steering.hook_worker import strongest_of_each_kind
 from steering.operations import Operation, steering_digests
 from steering.vllm_table import EXTRA, UNSTEERED, packed
@@ -59,14 +59,8 @@ class SteeredVllmWorker(VllmWorker):
         self._canary()
 
     def check(self, rows: Sequence[Request]) -> None:
+        refuse_unknown(rows, self.known, "vLLM worker")
         for row in rows:
-            if row.condition not in self.known:
-                raise RunError(
-                    "vLLM worker",
-                    "a condition of the study",
-                    f"'{row.condition}'",
-                    "The requests belong to another study: give the run command again.",
-                )
             if any(op.span == "prompt_span" for op in self.conditions.get(row.condition, ())):
                 self._check_span(row)
 
