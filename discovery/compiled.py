@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import hashlib
-import os
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
-import numba
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
+
+from engine.compiled import Function, cache_folder, compiled
 
 FloatArray = NDArray[np.float64]
 ByteArray = NDArray[np.uint8]
@@ -21,16 +18,13 @@ EntryArray = NDArray[np.int32]
 NodeArray = NDArray[np.uint32]  # unsigned: numba would ask each time whether a place counts from the end
 WordArray = NDArray[np.uint64]
 
-Function = TypeVar("Function", bound=Callable[..., Any])
-
 _SOURCES = ("compiled", "philox", "lanes", "walk", "skeleton", "orientation", "weighted", "descendants")
 
 
 def jit(function: Function) -> Function:
     """Compile for this processor, release the interpreter lock, keep the machine code on disk.
 
-    Multiply and add may be fused; nothing else of IEEE arithmetic is given up. Where no folder for the
-    cache can be written to (a read-only installation), it is compiled again in each process."""
+    Multiply and add may be fused; nothing else of IEEE arithmetic is given up."""
     return _compiled(function, {})
 
 
@@ -47,33 +41,10 @@ def inlined(function: Function) -> Function:
 
 
 def _compiled(function: Function, extra: dict[str, Any]) -> Function:
-    options: dict[str, Any] = {"nogil": True, "fastmath": {"contract"}, "error_model": "numpy"} | extra
-    default = numba.config.CACHE_DIR
-    numba.config.CACHE_DIR = str(_CACHE)
-    try:
-        return njit(cache=True, **options)(function)
-    except (RuntimeError, OSError):
-        return njit(**options)(function)
-    finally:
-        numba.config.CACHE_DIR = default
+    return compiled(function, _CACHE, fastmath={"contract"}, **extra)
 
 
-def _cache_folder() -> Path:
-    """A folder of its own for each state of the sources.
-
-    numba keeps machine code as long as the file of a function is unchanged; a function that was inlined
-    from another file would go on being the old one."""
-    here = Path(__file__).parent
-    sources = b"".join((here / f"{name}.py").read_bytes() for name in _SOURCES)
-    name = f"axiograph-{hashlib.sha256(sources).hexdigest()[:16]}"
-    if chosen := os.environ.get("NUMBA_CACHE_DIR"):
-        return Path(chosen) / name
-    if os.access(here, os.W_OK):
-        return here / "__pycache__" / name
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / name
-
-
-_CACHE = _cache_folder()
+_CACHE = cache_folder(Path(__file__).parent, _SOURCES)
 _LINE = 8  # doubles in a cache line
 
 

@@ -108,12 +108,12 @@ class TokenChooser:
 
         RunError where a row's largest logit is no finite number: its answer would be noise.
         """
-        largest = logits.max(-1)
-        if not bool(largest.values.isfinite().all()):
+        indices, finite = _largest(logits)
+        if not finite:
             remedy = "Half precision can overflow: try dtype float32 or bfloat16, or a smaller strength."
             raise RunError("logits of the model", "finite numbers", "NaN or infinity", remedy)
         if self._uniforms is None:
-            return list(largest.indices.tolist())
+            return indices
         return self._draw(logits, self._uniforms[list(rows), step])
 
     def _draw(self, logits: torch.Tensor, uniforms: np.ndarray) -> list[int]:
@@ -132,23 +132,49 @@ class TokenChooser:
         return list(order.gather(-1, index).squeeze(-1).tolist())
 
 
+def _largest(logits: torch.Tensor) -> tuple[list[int], bool]:
+    """The place of every row's largest logit, the first of equal ones; and whether all those are numbers."""
+    if logits.device.type != "cpu":
+        largest = logits.max(-1)
+        return largest.indices.tolist(), bool(largest.values.isfinite().all())
+    # Ten times as fast; for both a NaN is the largest.
+    array = logits.float().numpy()
+    places = array.argmax(-1)
+    return places.tolist(), bool(np.isfinite(np.take_along_axis(array, places[:, None], -1)).all())
+
+
 class StopCheck:
     """Says whether a row's answer is complete; looks at the text only when the last token allows it.
 
     quiet: tokens that were last before and cannot end an answer."""
 
     def __init__(self, tokenizer: Any) -> None:
-        from engine.answers import is_complete, needs_check
-
-        self._tokenizer, self._is_complete, self._needs_check = tokenizer, is_complete, needs_check
+        self._tokenizer = tokenizer
         self.quiet: set[int] = set()
         self._ending: set[int] = set()
+        self._no_marker: set[int] = set()
 
     def __call__(self, ids: Sequence[int]) -> bool:
         last = ids[-1]
-        if last not in self.quiet and last not in self._ending:
-            (self._ending if self._needs_check(self.text([last])) else self.quiet).add(last)
-        return last in self._ending and self._is_complete(self.text(ids))
+        if last in self.quiet:
+            return False
+        if last not in self._ending:
+            self._learn(last)
+        # Full stops come in every text: it is not read as long as no marker can be in it.
+        return last in self._ending and not self._no_marker.issuperset(ids) and self._is_complete(ids)
+
+    def _learn(self, token: int) -> None:
+        from engine.answers import can_end_marker, needs_check
+
+        piece = self.text([token])
+        (self._ending if needs_check(piece) else self.quiet).add(token)
+        if not can_end_marker(piece):
+            self._no_marker.add(token)
+
+    def _is_complete(self, ids: Sequence[int]) -> bool:
+        from engine.answers import is_complete
+
+        return is_complete(self.text(ids))
 
     def text(self, ids: Sequence[int]) -> str:
         return str(self._tokenizer.decode(ids, skip_special_tokens=True, clean_up_tokenization_spaces=False))

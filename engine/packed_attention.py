@@ -50,6 +50,12 @@ class Heads:
         self.scale, self.window, self.softcap = scale, window, softcap
         self.groups = q.shape[1] // k.shape[1]
 
+    @property
+    def is_plain_float32(self) -> bool:
+        """Whether the layer attends on a CPU, in float32, as most models do."""
+        plain = self.softcap is None and self.k.shape[-1] == self.v.shape[-1]
+        return plain and self.q.device.type == "cpu" and self.q.dtype.itemsize == 4
+
     def fold(self, q: torch.Tensor) -> torch.Tensor:
         """[b, m, heads, size] → [b, key-value heads, queries, size], query g · m + i being head g of token i:
         heads that share keys are further queries, and nothing is copied for them."""

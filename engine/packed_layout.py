@@ -254,14 +254,26 @@ class StepLayout:
         self._hidden: dict[tuple[int | None, torch.device], torch.Tensor] = {}
 
     def attend(self, heads: Heads) -> torch.Tensor:
+        own = self._by_step(heads) if heads.is_plain_float32 else self._by_torch(heads)
+        return _joined(own, self._reading(heads))
+
+    def _by_step(self, heads: Heads) -> tuple[torch.Tensor, torch.Tensor]:
+        from engine.step_attention import read_own
+
+        held = self._rows.layer(heads.layer, heads.k, heads.v)
+        first = np.zeros_like(self._own)
+        if heads.window is not None:
+            first = np.maximum(first, self._own + 1 - heads.window)
+        return read_own(heads.q, (heads.k, heads.v), held, self._own, first, heads.scale)
+
+    def _by_torch(self, heads: Heads) -> tuple[torch.Tensor, torch.Tensor]:
         slots, places = self._on(heads.q.device)
         self._rows.write(heads.layer, slots, places, heads.k, heads.v)
         n, width = len(self._own), int(self._own.max()) + 1
         k = self._rows.keys[heads.layer][:n, :, :width]
         v = self._rows.values[heads.layer][:n, :, :width]
         q = heads.fold(heads.q.unsqueeze(1))
-        own = heads.unfold(*heads.read(q, k, v, self._hiding(heads), False), 1)
-        return _joined(own, self._reading(heads))
+        return heads.unfold(*heads.read(q, k, v, self._hiding(heads), False), 1)
 
     def _on(self, device: torch.device) -> tuple[torch.Tensor, torch.Tensor]:
         import torch

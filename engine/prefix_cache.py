@@ -47,12 +47,19 @@ class LayerCache:
         values: torch.Tensor,
     ) -> None:
         """Token i [key-value heads, head size] goes to `places[i]` of `slots[i]`."""
+        held_keys, held_values = self.layer(layer, keys, values)
+        held_keys[slots, :, places] = keys
+        held_values[slots, :, places] = values
+
+    def layer(
+        self, layer: int, keys: torch.Tensor, values: torch.Tensor
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        """The keys and values of `layer`; where there are none yet, room for such as the given ones."""
         if layer not in self.keys:
             shape = (self.slots, keys.shape[1], self.width)
             self.keys[layer] = keys.new_zeros(*shape, keys.shape[2])
             self.values[layer] = values.new_zeros(*shape, values.shape[2])
-        self.keys[layer][slots, :, places] = keys
-        self.values[layer][slots, :, places] = values
+        return self.keys[layer], self.values[layer]
 
     def move(self, sources: list[int], targets: list[int], length: int) -> None:
         """The first `length` tokens of each source slot also become those of its target slot."""

@@ -1,0 +1,43 @@
+"""How hot loops are compiled: with numba, for this processor. Imported only where it is needed."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any, TypeVar
+
+import numba
+from numba import njit
+
+Function = TypeVar("Function", bound=Callable[..., Any])
+
+
+def compiled(function: Function, cache: Path, **options: Any) -> Function:
+    """`function` as machine code, which releases the interpreter lock and is kept in `cache`.
+
+    Where that cannot be written to (a read-only installation), it is compiled again in each process."""
+    options = {"nogil": True, "error_model": "numpy"} | options
+    default = numba.config.CACHE_DIR
+    numba.config.CACHE_DIR = str(cache)
+    try:
+        return njit(cache=True, **options)(function)
+    except (RuntimeError, OSError):
+        return njit(**options)(function)
+    finally:
+        numba.config.CACHE_DIR = default
+
+
+def cache_folder(here: Path, sources: Sequence[str]) -> Path:
+    """A folder of its own for each state of the modules `sources` in the folder `here`.
+
+    numba keeps machine code as long as the file of a function is unchanged; a function that was inlined
+    from another file would go on being the old one."""
+    text = b"".join((here / f"{name}.py").read_bytes() for name in sources)
+    name = f"axiograph-{hashlib.sha256(text).hexdigest()[:16]}"
+    if chosen := os.environ.get("NUMBA_CACHE_DIR"):
+        return Path(chosen) / name
+    if os.access(here, os.W_OK):
+        return here / "__pycache__" / name
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / name
