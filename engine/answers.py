@@ -70,6 +70,7 @@ _ABBREVIATION = re.compile(
     r"(?:\d|(?<![^\W_])[a-z]|\b(?:mr|mrs|ms|dr|st|vs|etc|prof|sr|jr|approx|eg|ie))\Z", re.IGNORECASE
 )
 _CHECKED = frozenset(_NEWLINES + _STOPS + _COLONS + "\ufffd")
+_MARKER_ENDS = frozenset("-–—" + _COLONS + "\ufffd")
 
 
 @dataclass(frozen=True)
@@ -130,6 +131,12 @@ def needs_check(token_text: str) -> bool:
     return not _CHECKED.isdisjoint(token_text)
 
 
+def can_end_marker(token_text: str) -> bool:
+    """Whether an answer marker can end in this piece of text: a text without such pieces has none. U+FFFD as
+    in `needs_check`."""
+    return not _MARKER_ENDS.isdisjoint(token_text)
+
+
 def parse_answer(text: str, finished: bool = True) -> Answer:
     """Read a generated text; `finished` says that nothing follows (end of sequence, or the token limit).
 
@@ -157,10 +164,11 @@ def _judge_unmarked(text: str) -> tuple[str, str]:
     line = normal(text)
     if not line:
         return "unparsed", "empty"
-    state, reason = judge(text)
-    if len(set(line.replace(",", " ").split())) == 1 and reason in ("answer-line", "other-language"):
-        return state, "bare"
-    return ("refused", "refusal") if refuses(text) else ("unparsed", "no-answer-marker")
+    if len(set(line.replace(",", " ").split())) == 1:
+        state, reason = judge(text)
+        if reason in ("answer-line", "other-language"):
+            return state, "bare"
+    return ("refused", "refusal") if refuses(line) else ("unparsed", "no-answer-marker")
 
 
 def log_odds(logp_yes: Sequence[float], logp_no: Sequence[float]) -> tuple[float | None, float]:

@@ -209,9 +209,8 @@ def _other(line: str) -> tuple[str, str]:
     return "unparsed", "no-verdict"
 
 
-def refuses(segment: str) -> bool:
-    """Whether a text without an answer marker refuses to answer."""
-    line = normal(segment)
+def refuses(line: str) -> bool:
+    """Whether a text without an answer marker, as `normal` makes it, refuses to answer."""
     return bool(STRONG_REFUSAL.search(line) or REFUSAL.search(line))
 
 

@@ -6,11 +6,15 @@ since vLLM adds the class to its worker's bases for the life of a process.
 
 from __future__ import annotations
 
+import math
 from typing import Any
+
+HEADROOM = 2.0**20  # for what a model does to its logits besides: a bias, a scale
+LARGE = 1e9  # beyond any state's entries; a bound that is not would call good states bad
 
 
 class FiniteLogits:
-    """Remembers whether every largest logit was a number: NaN would otherwise become a token."""
+    """Remembers whether all logits were numbers: NaN would otherwise become a token."""
 
     model_runner: Any
 
@@ -37,19 +41,39 @@ def complete_pipeline(runner: Any) -> None:
 
 
 def watch_logits(runner: Any) -> None:
-    """Look at the largest logit of every row that `runner` samples from, from now on."""
-    compute = runner.model.compute_logits
+    """Look at what every row that `runner` samples from comes of, from now on."""
+    compute, safe = runner.model.compute_logits, safe_state(runner.model)
     runner.axiograph_bad = None
 
     def watched(*args: Any, **kwargs: Any) -> Any:
         logits = compute(*args, **kwargs)
         if logits is not None and logits.numel():
-            # Kept on the device: a look at every step would stop the GPU at every step.
-            bad = ~logits.amax(-1).isfinite().all()
+            # The largest logits, where they have to be looked at: on a CPU that costs 2 % of a small model.
+            looked_at, below = (logits.amax(-1), math.inf) if safe is None or not args else (args[0], safe)
+            # Written so that NaN is bad. Kept on the device: a look at every step would stop the GPU at each.
+            bad = ~(looked_at.abs() < below).all()
             runner.axiograph_bad = bad if runner.axiograph_bad is None else runner.axiograph_bad | bad
         return logits
 
     runner.model.compute_logits = watched
+
+
+def safe_state(model: Any) -> float | None:
+    """If no entry of a state [tokens, d_model] is as large, its logits are numbers; None where that cannot be
+    said of the model's head: in half precision products of ordinary numbers overflow."""
+    import torch
+
+    head = getattr(model, "lm_head", None)
+    weight = getattr(head, "weight", None)
+    if weight is None or weight.dim() != 2 or not weight.numel() or not weight.is_floating_point():
+        return None
+    with torch.no_grad():
+        lowest, highest = (float(end) for end in torch.aminmax(weight))
+    bias = getattr(head, "bias", None)
+    known = math.isfinite(lowest + highest) and (bias is None or bool(bias.isfinite().all()))
+    reach = max(-lowest, highest, 1.0) * weight.shape[1] * HEADROOM
+    below = torch.finfo(weight.dtype).max / reach
+    return below if known and below > LARGE else None
 
 
 def all_finite(runner: Any) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+from collections.abc import Sequence
 from math import exp, inf, log
 from pathlib import Path
 
@@ -14,13 +15,16 @@ from engine.answers import (
     NO_SPELLINGS,
     STATES,
     YES_SPELLINGS,
+    can_end_marker,
     is_complete,
     log_odds,
     logprob_state,
+    marker_end,
     needs_check,
     parse_answer,
 )
 from engine.errors import RunError
+from engine.generation import StopCheck
 
 
 def _labelled() -> list[tuple[str, str]]:
@@ -116,6 +120,30 @@ def test_needs_check_with_characters_cut_between_tokens(text, width):
         before, start = now, end
 
 
+class _Pieces:
+    """A tokenizer whose tokens are the pieces of `raw` of `width` bytes."""
+
+    def __init__(self, raw: bytes, width: int) -> None:
+        self.pieces = [raw[start : start + width] for start in range(0, len(raw), width)]
+
+    def decode(self, ids: Sequence[int], **_: object) -> str:
+        return b"".join(self.pieces[i] for i in ids).decode(errors="replace")
+
+
+@settings(max_examples=300, deadline=None)
+@given(st.one_of(ANSWERS, TEXTS), st.integers(1, 6))
+def test_a_stop_check_stops_where_reading_every_prefix_would(text, width):
+    tokenizer = _Pieces(text.encode(), width)
+    ids, stop = range(len(tokenizer.pieces)), StopCheck(tokenizer)
+    for end in range(1, len(ids) + 1):
+        now = is_complete(tokenizer.decode(ids[:end]))
+        assert stop(ids[:end]) == now
+        # Nor does it matter what it has seen before.
+        assert StopCheck(tokenizer)(ids[:end]) == now
+        if now:
+            break
+
+
 @pytest.mark.parametrize(
     "text",
     [
@@ -144,7 +172,16 @@ def test_complete(text):
     assert parse_answer(text, finished=False).complete
 
 
+@settings(max_examples=200, deadline=None)
+@given(st.one_of(ANSWERS, TEXTS))
+def test_a_text_with_a_marker_has_a_character_that_can_end_one(text):
+    assert marker_end(text) is None or can_end_marker(text)
+
+
 def test_the_filter_filters():
+    markers = ["answer:", "Answer：", "answer =", "Answer ＝", "answer -", "answer –", "answer —"]
+    assert all(marker_end(marker) and can_end_marker(marker[-1]) for marker in markers)
+    assert not any(map(can_end_marker, ["yes.", " no", "\n", "answer", "?", "**"]))
     assert not any(map(needs_check, ["yes", " no", "", " I like", "not", ",", "**", "是", "’s", ")"]))
     assert all(map(needs_check, [".", "\n", " no.\n", "!", "。", ":", "\ufffd", "s?"]))
 
