@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -80,26 +80,42 @@ class PackedScorer:
                 slots = self._passes.rows_at_once(needs, len(together.groups), None)
                 self._passes.make_room(1, needs, slots)
                 prefixes = Prefixes(self._passes, together.groups, together.keys, hooks)
-                for part in _passes(together, self._passes.pass_tokens, slots):
-                    found.update(self._score(part, together, prefixes, hooks, wanted))
+                for start in range(0, len(together.groups), slots):
+                    groups = list(range(start, min(start + slots, len(together.groups))))
+                    found.update(self._score_groups(groups, together, prefixes, hooks, wanted))
             except BaseException:
                 self._passes.forget()
                 raise
         return [found[row] for row in range(len(prompts))]
 
-    def _score(
+    def _score_groups(
         self,
-        chosen: list[int],
+        groups: list[int],
         prompts: Prompts,
         prefixes: Prefixes,
         hooks: PackedHooks,
         wanted: Sequence[Sequence[Spelling]],
     ) -> dict[int, list[float]]:
-        """The same for the rows `chosen`, in one pass behind their stored prefixes."""
-        groups = list(dict.fromkeys(prompts.group_of[row] for row in chosen))
+        """The same for the rows of `groups`, whose prefixes are computed together before."""
         slots = prefixes.ready(groups)
         if len(slots) < len(groups):
             raise MemoryEndedError("no room for the prefixes of one pass")
+        found: dict[int, list[float]] = {}
+        for part in _passes(prompts, groups, self._passes.pass_tokens):
+            found.update(self._score(part, prompts, slots, hooks, wanted))
+        for slot in slots.values():
+            prefixes.release(slot)
+        return found
+
+    def _score(
+        self,
+        chosen: list[int],
+        prompts: Prompts,
+        slots: Mapping[int, int],
+        hooks: PackedHooks,
+        wanted: Sequence[Sequence[Spelling]],
+    ) -> dict[int, list[float]]:
+        """The same for the rows `chosen`, in one pass behind their prefixes, which lie in `slots`."""
         lengths = [prompts.length(row) for row in chosen]
         own_slots = [slots[prompts.group_of[row]] for row in chosen]
         for row, slot, length in zip(chosen, own_slots, lengths, strict=True):
@@ -114,8 +130,6 @@ class PackedScorer:
         keep = np.maximum(0, np.cumsum(sizes)[:, None] - depth + np.arange(depth)).ravel()
         with hooks.around(Tokens(np.repeat(chosen, sizes), layout.positions, ids)):
             logits = self._passes.run(layout, ids, layout.positions, keep)
-        for slot in slots.values():
-            prefixes.release(slot)
         logp = logits.log_softmax(-1).unflatten(0, (len(chosen), depth))
         return _chained(chosen, logp, wanted)
 
@@ -140,17 +154,14 @@ def _worth_reading(side: Sequence[Spelling], known: dict[Spelling, float]) -> li
     return [ids for ids in side if len(ids) > 1 and known[ids[:1]] > single + math.log(NEGLIGIBLE)]
 
 
-def _passes(prompts: Prompts, most: int, slots: int) -> list[list[int]]:
-    """The rows in their order, in parts of about `most` tokens that are not shared, behind at most `slots`
-    prefixes."""
+def _passes(prompts: Prompts, groups: Sequence[int], most: int) -> list[list[int]]:
+    """The rows of `groups` in their order, in parts of about `most` tokens that are not shared."""
     parts: list[list[int]] = []
     tokens = 0
-    groups: set[int] = set()
-    for row in prompts.order:
+    for row in (row for group in groups for row in prompts.groups[group].rows):
         tokens += prompts.own(row)
-        groups.add(prompts.group_of[row])
-        if not parts or tokens > most or len(groups) > slots:
+        if not parts or tokens > most:
             parts.append([])
-            tokens, groups = prompts.own(row), {prompts.group_of[row]}
+            tokens = prompts.own(row)
         parts[-1].append(row)
     return parts
