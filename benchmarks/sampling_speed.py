@@ -174,6 +174,7 @@ def respondent(count: int) -> None:
     from engine.worker import requests_of
 
     study = load_study(ROOT / "examples" / "respondent.yaml")
+    study = study.model_copy(update={"model": study.model.model_copy(update={"backend": "hf"})})
     prepared = prepare(study, RunDir(study.out))
     table = chosen_requests(prepared, count)
     worker: Any = prepared.make_worker()

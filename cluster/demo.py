@@ -100,7 +100,7 @@ def demo_study(settings: DemoSettings, planted: Planted) -> dict[str, Any]:
         },
         "steering": [{"operations": [operation]}],
         "steer_roles": "test",
-        "sampling": {"method": "greedy", "max_tokens": 40, "batch_size": 96},
+        "sampling": {"method": "greedy", "max_tokens": 40, "batch_size": 192},
         "scoring": {"mode": settings.mode},
         "discovery": {"alpha": 0.05, "replicates": settings.replicates},
         "effects": {"roles": "test"},

@@ -63,9 +63,13 @@ class LayerCache:
 
     def move(self, sources: list[int], targets: list[int], length: int) -> None:
         """The first `length` tokens of each source slot also become those of its target slot."""
+        import torch
+
         for stored in (self.keys, self.values):
             for tensor in stored.values():
-                tensor[targets, :, :length] = tensor[sources, :, :length]
+                read, written = (torch.tensor(slots, device=tensor.device) for slots in (sources, targets))
+                held = tensor[:, :, :length]
+                held.index_copy_(0, written, held.index_select(0, read))
 
 
 class PrefixCache(LayerCache):
