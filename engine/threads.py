@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import math
 import os
+from pathlib import Path
 from typing import Any
 
 # Below it a second thread gains little on cores that are free (0.98 M: 645 answers/s against 578).
@@ -10,6 +12,11 @@ FEWEST_PARAMETERS = 5_000_000
 
 
 def limit_threads(model: Any) -> None:
+    """As `limit_threads_for`, for a model that is loaded."""
+    limit_threads_for(sum(weight.numel() for weight in model.parameters()), model.device.type)
+
+
+def limit_threads_for(parameters: float, device: str) -> None:
     """One thread for a small model on a CPU, unless OMP_NUM_THREADS says how many.
 
     Threads wait for one another at the end of every product, spinning. Those of a small model do so thousands
@@ -17,6 +24,16 @@ def limit_threads(model: Any) -> None:
     on a busy machine two threads were seen to be fifty times slower than one (2.5 answers/s against 138)."""
     import torch
 
-    small = sum(weight.numel() for weight in model.parameters()) < FEWEST_PARAMETERS
-    if small and model.device.type == "cpu" and "OMP_NUM_THREADS" not in os.environ:
+    if parameters < FEWEST_PARAMETERS and device == "cpu" and "OMP_NUM_THREADS" not in os.environ:
         torch.set_num_threads(1)
+
+
+def parameters_in(folder: Path) -> float:
+    """How many parameters the weights in `folder` have, as their files say; infinitely many where none do."""
+    from safetensors import safe_open
+
+    found = 0
+    for file in folder.glob("*.safetensors"):
+        with safe_open(file, "pt") as weights:
+            found += sum(math.prod(weights.get_slice(name).get_shape()) for name in weights.keys())  # noqa: SIM118
+    return found or math.inf

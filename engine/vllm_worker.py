@@ -20,6 +20,7 @@ from engine.errors import BrokenEngineError, RunError
 from engine.generation import Generated, StopCheck, eos_ids
 from engine.hf_worker import device_name, versions
 from engine.models import load_tokenizer
+from engine.threads import limit_threads_for, parameters_in
 from engine.vllm_args import engine_arguments
 from engine.vllm_courses import Ask, Courses, Said
 from engine.vllm_engine import VllmEngine, shortened
@@ -57,6 +58,7 @@ class VllmWorker:
         self._shared: tuple[Any, Any] = None, None
         own = {"worker_extension_cls": self.extension, "max_logprobs": 20, **self.own_arguments(engine_args)}
         arguments = engine_arguments(config.source, config.device, engine_args, **own)
+        limit_threads_for(parameters_in(config.source.folder), config.device)
         self.engine = VllmEngine(arguments, config.device, process)
         self._about = {
             "backend": self.backend,
