@@ -40,8 +40,8 @@ from engine.models import ModelSource
 from engine.prompts import Prompt
 from engine.study import HookPointSpec, SamplingSpec, ScoringSpec
 from engine.vllm_args import engine_arguments
-from engine.vllm_engine import quiet
 from engine.vllm_extension import all_finite
+from engine.vllm_quiet import quiet
 from engine.worker import REQUEST_SCHEMA, Request, WorkerConfig
 from steering.operations import Operation
 from steering.vllm_worker import SteeredVllmWorker

@@ -87,7 +87,11 @@ class Requests:
         """Those of the roles that are `wanted`; their tables are the smaller for it."""
         return replace(self, plan=_OfRoles(self.plan, wanted))
 
-    def __iter__(self) -> Iterator[pa.Table]:
+    def blocks(self) -> Iterator[pa.RecordBatch]:
+        """The plan rows of each table."""
         for batch in self.plan:
             for start in range(0, batch.num_rows, self.rows_per_table):
-                yield self.asking(batch.slice(start, self.rows_per_table))
+                yield batch.slice(start, self.rows_per_table)
+
+    def __iter__(self) -> Iterator[pa.Table]:
+        return map(self.asking, self.blocks())

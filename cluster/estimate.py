@@ -1,16 +1,18 @@
-"""What a study would cost: requests, prompt tokens, disk and hours, the last measured on a small batch."""
+"""What a study would cost: requests, prompt tokens, disk and hours, the last two measured on a sample."""
 
 from __future__ import annotations
 
-import time
-from dataclasses import dataclass
+import heapq
+from dataclasses import dataclass, field
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.parquet as pq
 
-from cluster.executor import closed_behind
+from cluster.asking import Requests
 from cluster.preparation import Prepared, request_tables
+from cluster.recipe import Kind
+from cluster.sampling import rows_per_table
+from cluster.timing import Timing, timed
 from engine.idset import IdSet, halves
 from engine.pending import Firsts
 from engine.plan import PLAN_BATCH_ROWS, PLAN_SCHEMA
@@ -18,6 +20,7 @@ from engine.run_dir import RunDir
 from engine.worker import REQUEST_SCHEMA
 
 TOKEN_SAMPLE = 512
+MAX_BLOCKS = 24
 
 
 @dataclass(frozen=True)
@@ -26,7 +29,7 @@ class Estimate:
     that the plan does not ask for, which the run would refuse. What follows is of what is left.
 
     `prompt_tokens` is exact for up to TOKEN_SAMPLE requests, otherwise scaled from a sample of that size.
-    bytes_on_disk and seconds are None where nothing was sampled to measure them.
+    `timings`: one for each kind of workers that has something to do; none where nothing was timed.
     """
 
     roles: int
@@ -38,9 +41,23 @@ class Estimate:
     left: int
     orphans: int
     prompt_tokens: int
-    sampled: int
-    bytes_on_disk: int | None
-    seconds: float | None
+    timings: tuple[Timing, ...] = ()
+
+    @property
+    def bytes_on_disk(self) -> int:
+        return int(sum(own.bytes_each * own.requests for own in self.timings))
+
+    @property
+    def seconds(self) -> float:
+        """For one worker of each kind, one behind the other as in a run in one process, starts included."""
+        return sum(own.start_s + own.seconds for own in self.timings)
+
+    @property
+    def error_s(self) -> float | None:
+        """Half the width of the interval of `seconds`, as if the kinds erred together; None where one has
+        none."""
+        errors = [own.error_s for own in self.timings]
+        return None if None in errors else sum(error for error in errors if error is not None)
 
 
 def stored_ids(run: RunDir) -> IdSet | None:
@@ -48,62 +65,91 @@ def stored_ids(run: RunDir) -> IdSet | None:
     return IdSet(run.store().ids()) if run.manifest_file.is_file() else None
 
 
-def estimate(prepared: Prepared, calibrate: int, stored: IdSet | None = None) -> Estimate:
-    """Go through the whole plan once; answer `calibrate` of its requests (0: none) to measure speed.
+def estimate(prepared: Prepared, calibrate_s: float, stored: IdSet | None = None) -> Estimate:
+    """Go through the whole plan once; let each kind of workers answer some of its blocks for about
+    `calibrate_s` seconds (0: not at all).
 
-    `stored`: ids that need not be asked again. The sample is random, so that it holds the mix of roles and
-    conditions of what is left. Loading the model is not in the time; its answers are thrown away.
+    `stored`: ids that need not be asked again.
     """
     stored = stored or IdSet(pa.array([], PLAN_SCHEMA.field("request_id").type))
-    rows, requests, left, sample = _walk(prepared, stored, max(TOKEN_SAMPLE, calibrate))
+    walk = _walk(prepared, stored)
     table = REQUEST_SCHEMA.empty_table()
-    if left:
-        table = pa.concat_tables(request_tables(prepared, iter(sample.to_batches()), PLAN_BATCH_ROWS))
+    if walk.left:
+        table = pa.concat_tables(request_tables(prepared, iter(walk.sample.to_batches()), PLAN_BATCH_ROWS))
     tokens = sum(len(ids) for ids in table["prompt_ids"].to_pylist())
-    seconds, size = _calibrated(prepared, table, calibrate) if calibrate and left else (None, None)
+    timings = [
+        timed(own.kind, prepared.asking, own.blocks(), own.left, calibrate_s)
+        for own in walk.kinds
+        if calibrate_s > 0 and own.left
+    ]
     inputs = prepared.inputs
     return Estimate(
         roles=len(inputs.roles),
         conditions=len(inputs.conditions),
         items=len(inputs.items),
         repeats=prepared.study.sampling.repeats,
-        rows=rows,
-        requests=requests,
-        left=left,
-        orphans=len(stored) - (requests - left),
-        prompt_tokens=int(tokens * left / max(1, table.num_rows)),
-        sampled=min(calibrate, table.num_rows),
-        bytes_on_disk=None if size is None else int(size * left),
-        seconds=None if seconds is None else seconds * left,
+        rows=walk.rows,
+        requests=walk.requests,
+        left=walk.left,
+        orphans=len(stored) - (walk.requests - walk.left),
+        prompt_tokens=int(tokens * walk.left / max(1, table.num_rows)),
+        timings=tuple(timings),
     )
 
 
-def _walk(prepared: Prepared, stored: IdSet, wanted: int) -> tuple[int, int, int, pa.Table]:
-    """(rows, different requests, those of them that are left, at most `wanted` of the rows that are left),
-    one batch in memory at a time. Ids are hashes: the rows with the smallest are a random sample."""
-    rows = requests = left = 0
-    firsts, sample = Firsts(), PLAN_SCHEMA.empty_table()
+@dataclass
+class _KindBlocks:
+    """What is left for one kind of workers: how many requests, and a random choice of the blocks in which a
+    run asks them. Ids are hashes: the blocks whose first ids are the smallest are a random choice."""
+
+    kind: Kind
+    left: int = 0
+    _chosen: list[tuple[int, int, pa.RecordBatch]] = field(default_factory=list)
+
+    def add(self, block: pa.RecordBatch) -> None:
+        first = int(halves(block["request_id"].slice(0, 1))[0][0])
+        # A heap has its smallest entry on top, and the largest id is the one to go.
+        heapq.heappush(self._chosen, (-first, self.left, block))
+        if len(self._chosen) > MAX_BLOCKS:
+            heapq.heappop(self._chosen)
+        self.left += block.num_rows
+
+    def blocks(self) -> list[pa.RecordBatch]:
+        """In the order of their first ids: however many are taken, they are a random choice."""
+        return [block for _, _, block in sorted(self._chosen, reverse=True)]
+
+
+@dataclass
+class _Walk:
+    """`rows`, different `requests` and those that are `left`; `sample`: at most TOKEN_SAMPLE of these."""
+
+    kinds: list[_KindBlocks]
+    rows: int = 0
+    requests: int = 0
+    left: int = 0
+    sample: pa.Table = field(default_factory=PLAN_SCHEMA.empty_table)
+
+    def add(self, chosen: pa.RecordBatch) -> None:
+        self.left += chosen.num_rows
+        sample = pa.concat_tables([self.sample, pa.Table.from_batches([chosen])])
+        if sample.num_rows > TOKEN_SAMPLE:
+            smallest = np.argpartition(halves(sample["request_id"])[0], TOKEN_SAMPLE)[:TOKEN_SAMPLE]
+            sample = sample.take(pa.array(np.sort(smallest)))
+        self.sample = sample
+
+
+def _walk(prepared: Prepared, stored: IdSet) -> _Walk:
+    """Through the plan, one batch in memory at a time, cut into blocks as a run cuts it."""
+    walk = _Walk([_KindBlocks(kind) for kind in prepared.kinds()])
+    firsts, size = Firsts(), rows_per_table(prepared.study)
     for batch in prepared.plan.batches():
         first = firsts.of(batch)
         asked = first & ~stored.has(batch["request_id"])
-        rows, requests, left = rows + len(first), requests + int(first.sum()), left + int(asked.sum())
-        sample = pa.concat_tables([sample, pa.Table.from_batches([batch.filter(pa.array(asked))])])
-        if sample.num_rows > wanted:
-            smallest = np.argpartition(halves(sample["request_id"])[0], wanted)[:wanted]
-            sample = sample.take(pa.array(np.sort(smallest)))  # in plan order: roles stand together
-    return rows, requests, left, sample.unify_dictionaries().combine_chunks()
-
-
-def _calibrated(prepared: Prepared, table: pa.Table, count: int) -> tuple[float, float]:
-    """(seconds, bytes) per request, by answering `count` rows spread over `table` after a warm-up."""
-    places = np.unique(np.linspace(0, table.num_rows - 1, min(count, table.num_rows)).astype(np.int64))
-    chosen = table.take(pa.array(places))
-    with closed_behind(prepared.make_worker()) as worker:
-        worker(chosen.slice(0, 2))
-        started = time.perf_counter()
-        responses = worker(chosen)
-        seconds = (time.perf_counter() - started) / chosen.num_rows
-    sink = pa.BufferOutputStream()
-    pq.write_table(responses, sink, compression="zstd")
-    # Footer and dictionaries weigh on a small file as they do not on a large one: an upper bound.
-    return seconds, sink.tell() / chosen.num_rows
+        walk.rows, walk.requests = walk.rows + len(first), walk.requests + int(first.sum())
+        chosen = batch.filter(pa.array(asked))
+        walk.add(chosen)
+        for own in walk.kinds:
+            for block in Requests(prepared.asking, [chosen], size).of_roles(own.kind.answers).blocks():
+                own.add(block)
+    walk.sample = walk.sample.unify_dictionaries().combine_chunks()
+    return walk

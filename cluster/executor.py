@@ -32,10 +32,7 @@ class InProcessExecutor:
         if first is None:
             return
         with closed_behind(self._make_worker()) as worker:
-            # An engine that batches by itself takes the next table before the last is done.
-            stream = getattr(worker, "stream", None)
-            every = itertools.chain([first], tables)
-            yield from stream(every) if stream is not None else map(worker, every)
+            yield from answers(worker, itertools.chain([first], tables))
 
 
 class InTurn:
@@ -49,6 +46,12 @@ class InTurn:
         for kind in self._kinds:
             own = requests.of_roles(kind.answers)
             yield from InProcessExecutor(kind.recipe.make).run(own)
+
+
+def answers(worker: Worker, tables: Iterable[pa.Table]) -> Iterator[pa.Table]:
+    """What `worker` answers to `tables`; one with `stream` takes the next table before the last is done."""
+    stream = getattr(worker, "stream", None)
+    yield from stream(tables) if stream is not None else map(worker, tables)
 
 
 @contextmanager

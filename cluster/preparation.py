@@ -105,7 +105,7 @@ class Prepared:
         if reason is None:
             return []
         who = "" if self.unsteered is None else " for the roles that are steered"
-        return [f"backend hf (transformers){who}, since vLLM was passed over: {reason}."]
+        return [f"transformers answers (backend hf){who}, and not vLLM: {reason}."]
 
     def worker_config(self) -> WorkerConfig:
         yes, no = spelling_ids(self.builder)

@@ -113,15 +113,36 @@ def estimate_text(found: Estimate, free: int | None, out: str) -> str:
             f"The run holds {found.orphans:,} answers that this study does not ask for: `axiograph run` "
             "would refuse it, and say what changed."
         )
-    if found.seconds is not None and found.bytes_on_disk is not None:
-        lines += [
-            f"disk            at most {size(found.bytes_on_disk)}"
-            + (f", at {out}" if free is None else f"; {size(free)} free at {out}"),
-            f"time            about {duration(found.seconds)} here, by {found.sampled} requests answered now",
-        ]
+    if found.timings:
+        where = f", at {out}" if free is None else f"; {size(free)} free at {out}"
+        lines += [f"disk            at most {size(found.bytes_on_disk)}{where}", *_time_lines(found)]
         if free is not None and found.bytes_on_disk > free:
             lines.append("The disk is too small for the answers.")
     return "\n".join(lines)
+
+
+def _time_lines(found: Estimate) -> list[str]:
+    """Hours of asking, and for each kind of workers what they were made from."""
+    if all(own.blocks for own in found.timings):
+        total = f"about {_within(found.seconds, found.error_s)}"
+    else:
+        total = f"at most {duration(found.seconds)}"
+    lines = [f"time            {total} to ask here, starts included"]
+    for own in found.timings:
+        rate = f"{own.requests / own.seconds:.3g}/s, a start of {duration(own.start_s)}"
+        sample = (
+            f"{own.answered:,} answered now in {own.blocks} whole blocks of neighbours"
+            if own.blocks
+            else f"{own.answered:,} answered now, too slow for a block: --calibrate SECONDS takes longer"
+        )
+        lines.append(f"  on {own.backend:<11} {own.requests:,} requests, {rate}; by {sample}")
+    if found.error_s is None and all(own.blocks for own in found.timings):
+        lines.append("  The blocks are too few to say how exact that is: expect a factor of two.")
+    return lines
+
+
+def _within(seconds: float, error: float | None) -> str:
+    return duration(seconds) + ("" if not error else f" ± {100 * error / seconds:.0f} %")
 
 
 def size(count: float) -> str:

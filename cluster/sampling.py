@@ -67,13 +67,18 @@ def sample(
         refuse_other_worker(run, asked, kind.recipe.backend, prepared.device_name)
     meter = meter or Meter()
     meter.start(todo.left)
-    rows = prepared.study.sampling.batch_size * TABLES_PER_BATCH
+    rows = rows_per_table(prepared.study)
     with beating(run, meter, type(executor).__name__), metered(meter):
         for responses in executor.run(Requests(prepared.asking, todo, rows)):
             store.append(responses)
             meter.add(responses)
     store.compact()
     return Sampled(todo.planned, todo.already, meter.done, time.monotonic() - started, store.failed())
+
+
+def rows_per_table(study: Study) -> int:
+    """How many requests a worker is handed at once."""
+    return study.sampling.batch_size * TABLES_PER_BATCH
 
 
 def install_plan(prepared: Prepared, run: RunDir) -> Pending:

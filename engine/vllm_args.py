@@ -133,7 +133,8 @@ def check_engine_args(source: ModelSource, device: str, engine_args: Mapping[str
 
     vLLM's whole configuration is built (which reads config.json), but no engine.
     """
-    from engine.vllm_engine import configured, quiet
+    from engine.vllm_engine import configured
+    from engine.vllm_quiet import quiet
 
     with quiet():
         from vllm.engine.arg_utils import EngineArgs

