@@ -202,7 +202,7 @@ def main() -> None:
     parser.add_argument("--requests", type=int, default=200_000)
     parser.add_argument("--rows", type=int, nargs="*", default=[1024, 512, 256])
     parser.add_argument("--workers", type=int, default=2)
-    parser.add_argument("--seconds", type=float, default=60.0, help="CPU time of the work of `scaling`")
+    parser.add_argument("--seconds", type=float, default=60.0, help="of work for one worker; 0: none")
     given = parser.parse_args()
     os.environ["OMP_NUM_THREADS"] = "1"
     from cluster.ray_cluster import joined
@@ -211,7 +211,7 @@ def main() -> None:
     with joined("local"):
         if given.rows:
             costless(given.requests, given.rows, given.workers)
-        for waits in (True, False):
+        for waits in (True, False) if given.seconds else ():
             scaling(given.seconds, waits)
 
 

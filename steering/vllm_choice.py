@@ -60,7 +60,7 @@ def choose_backend(
             "study, field model.backend",
             "a study that vLLM can run here",
             f"an obstacle: {reason}",
-            "Remove it, or use backend: hf.",
+            "Remove the obstacle, or use backend: hf, or auto (vLLM where it can run the study).",
         )
     if changed := answer_args(spec.engine_args):
         raise InputError(
