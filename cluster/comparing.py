@@ -110,10 +110,8 @@ def compare_paths(
     compared."""
     if choice is not None and threshold is not None:
         raise InputError("--graph and --threshold", "one of them", "both", "A threshold is of the consensus.")
-    labels = names or _labels(a, b)
-    first, second = (
-        _side(path, label, choice, threshold) for path, label in zip((a, b), labels, strict=True)
-    )
+    found = names or labels(a, b)
+    first, second = (_side(path, label, choice, threshold) for path, label in zip((a, b), found, strict=True))
     if (choice or threshold) and first.stored is None and second.stored is None:
         raise InputError("--graph, --threshold", "a run", "two files of graphs", "Leave them out.")
     first, second = _of_one_kind(first, second), _of_one_kind(second, first)
@@ -130,7 +128,7 @@ def compare_paths(
     )
 
 
-def _labels(a: str, b: str) -> tuple[str, str]:
+def labels(a: str, b: str) -> tuple[str, str]:
     """The last part of each path, or the whole where these are the same."""
     short = tuple(Path(text).stem if Path(text).is_file() else Path(text).name for text in (a, b))
     return (a, b) if short[0] == short[1] or not all(short) else (short[0], short[1])

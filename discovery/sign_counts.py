@@ -11,6 +11,9 @@ from discovery.pairing import Pairing
 from discovery.pc import FloatArray
 from engine.split import TEST, TRAIN
 
+Triples = dict[tuple[str, str], tuple[int, int, int]]
+"""By condition and value: roles raised, lowered, unchanged."""
+
 _STATES = ("raised", "lowered", "unchanged")
 _COLUMNS = {part: [f"{part}_{state}" for state in _STATES] for part in (TRAIN, TEST)}
 
@@ -21,10 +24,14 @@ def sign_table(profiles: pl.DataFrame, names: list[str], baseline: str) -> pl.Da
     similarity (cosine of the two triples, as in the published Table 1; null without both)."""
     found = {part: _counts(profiles, part, names, baseline) for part in _COLUMNS}
     asked = profiles["condition"].unique(maintain_order=True)
-    keys = [(condition, name) for condition in asked if condition != baseline for name in names]
+    return counted_table([condition for condition in asked if condition != baseline], names, found)
+
+
+def counted_table(conditions: list[str], names: list[str], found: dict[str, Triples]) -> pl.DataFrame:
+    """`sign_table` of counts that are known already, by part of the roles; null where a part has none."""
     rows = []
-    for condition, name in keys:
-        triples = {part: table.get((condition, name)) for part, table in found.items()}
+    for condition, name in [(condition, name) for condition in conditions for name in names]:
+        triples = {part: found[part].get((condition, name)) for part in _COLUMNS}
         train, test = triples[TRAIN], triples[TEST]
         known = train is not None and test is not None
         cells = [n for part in _COLUMNS for n in (triples[part] or (None, None, None))]
@@ -54,9 +61,7 @@ def sign_similarity(counts: pl.DataFrame) -> pl.DataFrame:
     return pl.DataFrame(rows, schema=schema | {"similarity": pl.Float64}, orient="row")
 
 
-def _counts(
-    profiles: pl.DataFrame, part: str, names: list[str], baseline: str
-) -> dict[tuple[str, str], tuple[int, int, int]]:
+def _counts(profiles: pl.DataFrame, part: str, names: list[str], baseline: str) -> Triples:
     """Counts by condition and value, of the conditions and values that roles of the part have."""
     own = profiles.filter(pl.col("split") == part)
     if own.is_empty() or not (own["condition"] != baseline).any():

@@ -99,12 +99,17 @@ class RemoteFile:
             return bytes(found.bytes()), str(found.meta["e_tag"])
 
     def fetch(self, path: Path) -> None:
-        """Copy the object to the local file `path`, a piece at a time."""
+        """Copy the object to the local file `path`, a piece at a time, and the time of its last change with
+        it: what is newer than what is the same there and here."""
         import obstore
 
-        with _explained(str(self)), path.open("wb") as stream:
-            for piece in obstore.get(self._store, self.name).stream():
-                stream.write(piece)
+        with _explained(str(self)):
+            found = obstore.get(self._store, self.name)
+            with path.open("wb") as stream:
+                for piece in found.stream():
+                    stream.write(piece)
+        changed = found.meta["last_modified"].timestamp()
+        os.utime(path, (changed, changed))
 
     def open(self) -> BinaryIO:
         """The object as a file to be read in places; FileNotFoundError where there is none."""

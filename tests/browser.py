@@ -15,9 +15,9 @@ _NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable
 
 
 def chromium() -> str | None:
-    """Where the browser is; None where there is none."""
+    """Where the browser is; None where there is none, or where AXIOGRAPH_CHROMIUM names no program."""
     named = os.environ.get("AXIOGRAPH_CHROMIUM")
-    found = [named] if named else [shutil.which(name) for name in _NAMES]
+    found = [shutil.which(name) for name in ([named] if named else _NAMES)]
     return next((path for path in found if path), None)
 
 

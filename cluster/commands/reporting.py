@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 def report(
     directory: Directory,
     out: Annotated[
-        Path | None, typer.Option("--out", help="Where the page goes. [default: DIR/report]")
+        str | None, typer.Option("--out", help="Where the page goes. [default: DIR/report]")
     ] = None,
     reference: Annotated[
         Path | None,
@@ -32,8 +32,13 @@ def report(
 ) -> None:
     """One HTML page that opens without a network, with figures and LaTeX tables beside it."""
     from cluster.report.reference import add_comparison, add_reference
+    from engine.remote import is_remote
     from engine.run_dir import run_at
 
+    if out is not None and is_remote(out):
+        raise InputError(
+            "--out", "a folder of this machine", out, "Without it the report goes to DIR/report, there too."
+        )
     run = run_at(directory)
     if reference is not None:
         if not run.manifest_file.is_file():
@@ -42,8 +47,8 @@ def report(
             )
         add_reference(run, reference)
     for other in compare or []:
-        add_comparison(run.path, other)
-    do_report(run, out, figures=figures)
+        add_comparison(run, other)
+    do_report(run, None if out is None else Path(out), figures=figures)
 
 
 def do_report(run: RunDir, out: Path | None = None, *, figures: bool = True) -> None:

@@ -108,18 +108,22 @@ class Artefacts:
 
     def scores(self, name: str) -> pl.DataFrame | None:
         """A table of the stage `score`."""
-        return None if self.run is None else _optional(self.run.scores / f"{name}.parquet")
+        return None if self.run is None else self._optional(self.run.scores / f"{name}.parquet")
 
     def effects(self, name: str, against: str | None = None) -> pl.DataFrame | None:
         """A table of the stage `effects`; `against` REFERENCE for those against the reference graph."""
         folder = self._effects_folder(against)
-        return None if folder is None else _optional(folder / f"{name}.parquet")
+        return None if folder is None else self._optional(folder / f"{name}.parquet")
 
     def effects_settings(self, against: str | None = None) -> dict[str, Any]:
         """effects.json; empty where the stage has not run."""
         folder = self._effects_folder(against)
         path = None if folder is None else folder / "effects.json"
-        return read_json(path) if path is not None and path.is_file() else {}
+        return read_json(path, self.shown(path)) if path is not None and path.is_file() else {}
+
+    def shown(self, path: Path) -> str:
+        """Where a file is for a person: its address where the run is in an object store."""
+        return str(path) if self.run is None else self.run.shown(path)
 
     @cached_property
     def manifest(self) -> dict[str, Any]:
@@ -132,32 +136,33 @@ class Artefacts:
         name = str(self.manifest["model"]["name"])
         return "/".join(Path(name).parts[-2:]) if Path(name).is_absolute() else name
 
+    def _optional(self, path: Path) -> pl.DataFrame | None:
+        return _parquet(path, self.shown(path)) if path.is_file() else None
+
     def _effects_folder(self, against: str | None) -> Path | None:
         if self.run is None:
             return None
         return self.run.effects if against is None else self.run.path / f"effects-{against}"
 
 
-def read_json(path: Path) -> dict[str, Any]:
-    """RunError where it is damaged."""
+def read_json(path: Path, shown: str = "") -> dict[str, Any]:
+    """RunError where it is damaged, which names it as `shown`."""
     try:
         found = json.loads(path.read_text(encoding="utf-8"))
         if not isinstance(found, dict):
             raise ValueError(f"a {type(found).__name__}")
     except (OSError, ValueError) as error:
         raise RunError(
-            str(path), "a JSON document of axiograph", f"'{error}'", "Run that stage again."
+            shown or str(path), "a JSON document of axiograph", f"'{error}'", "Run that stage again."
         ) from error
     return found
 
 
-def _optional(path: Path) -> pl.DataFrame | None:
-    return _parquet(path) if path.is_file() else None
-
-
-def _parquet(path: Path) -> pl.DataFrame:
+def _parquet(path: Path, shown: str = "") -> pl.DataFrame:
     try:
         return pl.read_parquet(path)
     except (OSError, pl.exceptions.PolarsError) as error:
         found = str(error).splitlines()[0]
-        raise RunError(str(path), "a complete table", found, "Run the stage that wrote it again.") from error
+        raise RunError(
+            shown or str(path), "a complete table", found, "Run the stage that wrote it again."
+        ) from error

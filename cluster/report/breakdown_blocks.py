@@ -15,6 +15,8 @@ from cluster.report.section import Block, Note
 from cluster.report.sweep_choice import choice, effect_split, only
 from cluster.report.table import Column, Table
 
+_LEAST_SHARE = 0.1  # the axis of shares goes at least so far, so that a few refusals do not look like many
+
 
 def reading_chart(found: Artefacts, doses: pl.DataFrame) -> Chart:
     """Refused and unparsed shares and the length of answers over strength, a row of panels per sweep."""
@@ -34,18 +36,19 @@ def reading_chart(found: Artefacts, doses: pl.DataFrame) -> Chart:
             "share of answers",
             ["refused", "unparsed"],
             [VERMILLION, PURPLE],
+            _LEAST_SHARE,
         )
     ]
     if (data["measure"] == TOKENS).any():
         panels.append(
             _reading_panel(
-                data.filter(pl.col("measure") == TOKENS), "new tokens an answer", [TOKENS], [ORANGE]
+                data.filter(pl.col("measure") == TOKENS), "new tokens an answer", [TOKENS], [ORANGE], 1.0
             )
         )
     chosen = choice(alt, "sweep", doses["sweep"].unique(maintain_order=True).to_list(), "Steered direction ")
     chart = (
         alt.hconcat(*[only(panel, [chosen]) for panel in panels], spacing=40)
-        .resolve_scale(color="independent")
+        .resolve_scale(color="independent", strokeDash="independent")
         .add_params(chosen)
     )
     length = (
@@ -62,15 +65,14 @@ def reading_chart(found: Artefacts, doses: pl.DataFrame) -> Chart:
     )
 
 
-def _reading_panel(data: pl.DataFrame, title: str, names: list[str], colours: list[str]) -> Any:
+def _reading_panel(data: pl.DataFrame, title: str, names: list[str], colours: list[str], least: float) -> Any:
+    """From 0 to `least` or, where that is more, what the data need: the same for every sweep."""
     import altair as alt
 
-    colour = alt.Color(
-        "measure:N",
-        title=None,
-        scale=alt.Scale(domain=names, range=colours),
-        legend=alt.Legend(orient="top") if len(names) > 1 else None,
-    )
+    legend = alt.Legend(orient="top", symbolOpacity=1) if len(names) > 1 else None
+    colour = alt.Color("measure:N", title=None, scale=alt.Scale(domain=names, range=colours), legend=legend)
+    most = float(data.select(pl.max_horizontal(pl.col("mean", "high").max()).fill_null(0.0)).item())
+    scale = alt.Scale(domain=[0, max(most, least)], nice=most > least)
     base = alt.Chart(data).encode(x=alt.X("strength:Q", title="strength"), color=colour)
     tip = [
         "sweep:N",
@@ -81,10 +83,11 @@ def _reading_panel(data: pl.DataFrame, title: str, names: list[str], colours: li
         alt.Tooltip("high:Q", format=".3f"),
         "roles:Q",
     ]
-    band = base.mark_area(opacity=0.25).encode(y=alt.Y("low:Q", title=title), y2="high:Q")
-    line = base.mark_line(strokeWidth=2).encode(
-        y="mean:Q", strokeDash=alt.StrokeDash("measure:N", legend=None)
-    )
+    band = base.mark_area(opacity=0.25).encode(y=alt.Y("low:Q", title=title, scale=scale), y2="high:Q")
+    line = base.mark_line(strokeWidth=2).encode(y="mean:Q")
+    if len(names) > 1:
+        dashes = alt.Scale(domain=names, range=[[1, 0], [5, 3]])
+        line = line.encode(strokeDash=alt.StrokeDash("measure:N", title=None, scale=dashes, legend=legend))
     points = base.mark_point(filled=True, opacity=1, size=34).encode(y="mean:Q", tooltip=tip)
     return alt.layer(band, line, points).properties(width=360, height=190)
 
@@ -96,7 +99,13 @@ def limit_blocks(found: Artefacts) -> list[Block]:
         return [Note("No stated safe range: it comes with sweeps of two or more strengths.")]
     margin = table["margin"][0]
     rows = [
-        [r["sweep"], r["side"], _end(r["holds_to"], "none"), _end(r["breaks_from"], "none broke"), r["unit"]]
+        [
+            r["sweep"],
+            r["side"].replace("-", "−"),
+            _end(r["holds_to"], "none"),
+            _end(r["breaks_from"], "none broke"),
+            r["unit"],
+        ]
         for r in table.iter_rows(named=True)
     ]
     columns = (

@@ -12,9 +12,11 @@ import polars as pl
 from cluster.report.artefacts import Artefacts, StoredComparison
 from cluster.report.graph_view import GraphView, Pair, marks, view_of
 from cluster.report.numbers import count
-from cluster.report.section import Facts, Heading, Note, Section, Text
+from cluster.report.section import Facts, Heading, Note, Picture, Section, Text
 from cluster.report.table import Column, Table
 from discovery.compared_edges import EdgeState
+from discovery.comparison import compare
+from discovery.comparison_figure import draw_comparison
 from discovery.graph import CausalGraph
 from discovery.marks import EdgeKind
 
@@ -48,6 +50,8 @@ def comparison_section(found: Artefacts) -> Section:
         if k:
             section.add(Heading(" and ".join(compared.names)))
         _add(section, compared, "" if k == 0 else f"-{k + 1}")
+        if found.replication is None:  # whose graphs are reduced already
+            section.add(_reduced(compared, "" if k == 0 else f"-{k + 1}"))
     return section
 
 
@@ -56,7 +60,8 @@ def _add(section: Section, compared: StoredComparison, suffix: str) -> None:
     section.add(
         Text(
             "Black or white: in both; blue and dashed: in both with other marks; orange and "
-            "dotted: in one of the two only. Places are the same on both sides."
+            "dotted: in one of the two only. Places are the same on both sides; a value chosen in "
+            "one is chosen in both."
         )
     )
     section.add(_pair(compared, suffix), Facts(_facts(document, a, b)))
@@ -80,6 +85,24 @@ def _pair(compared: StoredComparison, suffix: str) -> Pair:
             )
         )
     return Pair((views[0], views[1]))
+
+
+def _reduced(compared: StoredComparison, suffix: str) -> Picture | Text:
+    graph, reference = compared.graphs()
+    for name, each in zip(compared.names, (graph, reference), strict=True):
+        if each.cycles():
+            return Text(f"No figure after transitive reduction: {name} has a directed cycle.")
+    return Picture(
+        f"comparison{suffix}-reduced",
+        "For papers: both graphs after transitive reduction. An edge that longer directed paths imply is not "
+        "drawn; which edges are shared is by the whole graphs.",
+        f"{compared.names[0]} beside {compared.names[1]}, both after transitive reduction.",
+        partial(_draw_reduced, graph, reference, compared.names),
+    )
+
+
+def _draw_reduced(graph: CausalGraph, reference: CausalGraph, names: tuple[str, str], path: Path) -> None:
+    draw_comparison(compare(graph, reference), path, names, reduced=True)
 
 
 def _copy_figure(folder: Path, path: Path) -> None:
@@ -128,7 +151,9 @@ def _facts(document: dict[str, Any], a: str, b: str) -> list[tuple[str, str]]:
             rows.append((f"Values of {name} only, left out", ", ".join(values)))
     further = document.get("further_apart_than_within") or {}
     if further:
-        shares = " and ".join("–" if further[side] is None else f"{further[side]:.0%}" for side in ("a", "b"))
+        shares = " and ".join(
+            "–" if further[side] is None else f"{further[side] * 100:.0f} %" for side in ("a", "b")
+        )
         rows.append(
             (
                 "Further apart than within one run",
@@ -175,6 +200,7 @@ def _edges(compared: StoredComparison, suffix: str) -> Table:
         "where a graph has them.",
         columns,
         rows,
+        keys=2,
     )
 
 

@@ -12,6 +12,9 @@ from cluster.report.numbers import count
 from cluster.report.section import Block, Text
 from cluster.report.table import Column, Table
 
+TOGETHER = "all conditions"
+SCOPES = (TOGETHER, "condition")
+
 
 def condition_blocks(found: Artefacts, graphs: dict[str, str | None]) -> list[Block]:
     """The chart, the table, and what the control is."""
@@ -21,12 +24,16 @@ def condition_blocks(found: Artefacts, graphs: dict[str, str | None]) -> list[Bl
         table = found.effects("contrasts", against)
         if table is not None:
             parts.append(table.with_columns(graph=pl.lit(name)))
-    data = pl.concat(parts).filter((pl.col("scope") == "condition") & (pl.col("measure") == "share"))
-    order = in_order(found, data["condition"].drop_nulls().unique())
-    shares = pooled(found, graphs, "condition")
+    data = (
+        pl.concat(parts)
+        .filter(pl.col("scope").is_in(SCOPES) & (pl.col("measure") == "share"))
+        .with_columns(pl.col("condition").fill_null(TOGETHER))
+    )
+    order = [TOGETHER, *in_order(found, data["condition"].unique())]
+    shares = pl.concat(pooled(found, graphs, scope) for scope in SCOPES)
     blocks: list[Block] = [
         _contrast_chart(data, order, kinds),
-        _contrast_table(pl.concat(parts), shares, order, kinds),
+        _contrast_table(data, shares.with_columns(pl.col("condition").fill_null(TOGETHER)), order, kinds),
     ]
     about = found.effects_settings()
     how = {
@@ -55,7 +62,7 @@ def _contrast_chart(data: pl.DataFrame, order: list[str], kinds: dict[str, str])
             + pl.col("weights").replace_strict(BY, return_dtype=pl.String),
             shown_low=pl.when(wide).then("graphs_low").otherwise("low"),
             shown_high=pl.when(wide).then("graphs_high").otherwise("high"),
-            kind=pl.col("condition").replace_strict(kinds, default="", return_dtype=pl.String),
+            kind=pl.col("condition").replace_strict(kinds, default="together", return_dtype=pl.String),
         )
         .select(
             "condition",
@@ -111,8 +118,8 @@ def _contrast_chart(data: pl.DataFrame, order: list[str], kinds: dict[str, str])
         columns=2,
     )
     caption = (
-        "Expected − unexpected by condition: above 0, changes follow the graph. Blue: found, "
-        "with its interval; grey: 95 % of the random graphs."
+        "Expected − unexpected, of all conditions together and of each: above 0, changes follow the graph. "
+        "Blue: found, with its interval; grey: 95 % of the random graphs."
     )
     return Chart.of(
         "expected-unexpected",
@@ -132,15 +139,15 @@ def _contrast_table(
     place = {name: k for k, name in enumerate(order)}
     rows = []
     for r in sorted(
-        contrasts.filter(pl.col("measure") == "share").iter_rows(named=True),
+        contrasts.iter_rows(named=True),
         key=lambda r: (place.get(r["condition"], len(place)), r["graph"], r["weights"]),
     ):
         three = [shares.get((r["graph"], r["weights"], r["condition"], relation)) for relation in RELATIONS]
         low, high = ("graphs_low", "graphs_high") if r["weights"] == "replicates" else ("low", "high")
         rows.append(
             [
-                r["condition"] or "all conditions",
-                kinds.get(r["condition"] or "", ""),
+                r["condition"],
+                kinds.get(r["condition"], ""),
                 f"{r['graph']}, {BY[r['weights']]}",
                 *(
                     (None, None, None) if s is None else (s["share"], s["shown_low"], s["shown_high"])
@@ -170,4 +177,5 @@ def _contrast_table(
         "difference beside that of random graphs.",
         columns,
         rows,
+        keys=3,
     )

@@ -156,7 +156,7 @@ def _trends(found: Artefacts) -> list[Block]:
         "roles and the interval over roles."
     )
     return [
-        Table("trends", caption, columns, rows),
+        Table("trends", caption, columns, rows, keys=2),
         Text(
             "Trends need no straight line: they ask only whether more strength means a higher or "
             "a lower score."

@@ -54,7 +54,7 @@ def _how_to_read(found: Artefacts) -> str:
         "descendants may, and the "
         "others should stay. By the graph: a value has a relation or not. By frequency: it counts "
         "with the share of replicates in "
-        f"which it has the relation. Intervals ({1 - about.get('level', 0.05):.0%}, pointwise) are "
+        f"which it has the relation. Intervals ({100 * (1 - about.get('level', 0.05)):g} %, pointwise) are "
         "over roles, the changed values held fixed; "
         "by frequency over roles and graphs together. Size: mean absolute difference, less what "
         "noise alone adds."

@@ -84,7 +84,7 @@ def edge_table(graph: CausalGraph, consensus: CausalGraph | None, table: pl.Data
         "Monte-Carlo error: what "
         "more replicates of the same roles would give, no statement about other roles."
     )
-    return Table("edges", caption, tuple(columns), rows)
+    return Table("edges", caption, tuple(columns), rows, keys=2)
 
 
 def _symbol(kind: str | None) -> str:
@@ -175,7 +175,7 @@ def _facts(stored: StoredDiscovery, graph: CausalGraph) -> list[tuple[str, str]]
         ("Replicates", _replicates(about)),
         (
             "Consensus",
-            f"pairs in {about['threshold']:.0%} of the replicates or more; data-driven threshold "
+            f"pairs in {about['threshold'] * 100:.0f} % of the replicates or more; data-driven threshold "
             f"{number(about['data_driven_threshold'])}",
         ),
     ]

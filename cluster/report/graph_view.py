@@ -32,7 +32,6 @@ class GraphView:
     payload: dict[str, Any]
     draw: Callable[[Path], None] | None = None
     svg: str = ""
-    twin: str = ""
     block = "graph"
 
 

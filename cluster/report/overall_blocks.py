@@ -72,7 +72,7 @@ def _bars(alt: Any, data: pl.DataFrame, measure: str, title: str) -> Any:
             "source:N",
             title=None,
             sort=rows["source"].unique(maintain_order=True).to_list(),
-            header=alt.Header(labelAngle=0, labelAlign="left", labelOrient="top"),
+            header=alt.Header(labelAngle=0, labelAnchor="start", labelOrient="top"),
         ),
         spacing=8,
     )
@@ -115,4 +115,5 @@ def overall_table(data: pl.DataFrame) -> Table:
         "All conditions together: what the other values did, by their relation to the value that changed.",
         columns,
         rows,
+        keys=2,
     )

@@ -18,17 +18,19 @@ from cluster.report.table import Table
 
 _HERE = Path(__file__).parent
 _LIBRARIES = ("cytoscape", "dataTables", "vega", "vega-lite", "vega-embed")
-_SCRIPTS = ("theme.js", "tables.js", "graphs.js", "charts.js")
+_SCRIPTS = ("theme.js", "tables.js", "graph_style.js", "graph_panel.js", "graphs.js", "charts.js")
 
 
 @dataclass(frozen=True)
 class Page:
-    """`title` and `subtitle` head the page; `made` says by what and when."""
+    """`title` and `subtitle` head the page; `made` says by what and when; `figures`: whether the page may
+    speak of figures beside it."""
 
     title: str
     subtitle: str
     made: str
     sections: Sequence[Section]
+    figures: bool = True
 
     def html(self) -> str:
         """The whole page. Everything that came from outside is escaped by the templates (autoescape);

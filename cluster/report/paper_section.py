@@ -14,10 +14,13 @@ from cluster.report.chart import BLUE, VERMILLION, Chart
 from cluster.report.graph_view import GraphView, view_of
 from cluster.report.reference import both_ways_undirected
 from cluster.report.section import Block, Heading, Listing, Note, Section, Text
-from cluster.report.sign_blocks import STATE_COLOURS, sign_chart
+from cluster.report.sign_blocks import counted_blocks
 from cluster.report.table import Column, Table
+from cluster.report.way_blocks import Way, way_blocks
 from discovery.figure import draw_graph
 from discovery.graph import CausalGraph
+from discovery.sign_counts import Triples, counted_table
+from engine.split import TEST, TRAIN
 
 _SOURCES = {"prompt": "roles", "sae": "SAE features"}
 _GRAPHS = {"ours": "own graph", "refs": "reference graph"}
@@ -80,80 +83,19 @@ def _table1(stored: StoredReplication) -> list[Block]:
     cells = _read(stored.path / "table1.csv")
     if not cells:
         return [Note("table1.csv is missing: run `axiograph replicate` again.")]
-    rows, bars = [], []
+    found: dict[str, Triples] = {TRAIN: {}, TEST: {}}
     for feature, row in cells.items():
-        for k, part in enumerate(("training roles", "test roles")):
-            rows.append(
-                [
-                    feature,
-                    part,
-                    *("/".join(row[value].split("/")[3 * k : 3 * k + 3]) for value in stored.values),
-                ]
-            )
         for value in stored.values:
-            bars += _bars(f"feature {feature}", value, row[value].split("/"))
-    schema = {
-        "condition": pl.String,
-        "value": pl.String,
-        "part": pl.String,
-        "state": pl.String,
-        "roles": pl.Int64,
-        "share": pl.Float64,
-    }
-    data = pl.DataFrame(bars, schema=schema, orient="row")
-    columns = (Column("feature"), Column("roles"), *(Column(value) for value in stored.values))
-    table = Table(
-        "table1",
-        "Raised/lowered/unchanged: how many roles, by SAE feature and value (the paper's Table 1).",
-        columns,
-        rows,
-    )
-    return [
-        sign_chart("table1-bars", data, stored.values, [f"feature {feature}" for feature in cells]),
-        table,
-        _similarity(cells, stored.values),
-    ]
+            numbers = [int(n) for n in row[value].split("/")]
+            for part, (up, down, same) in ((TRAIN, numbers[:3]), (TEST, numbers[3:])):
+                if up + down + same:
+                    found[part][_condition(feature), value] = (up, down, same)
+    order = [_condition(feature) for feature in cells]
+    return counted_blocks(counted_table(order, stored.values, found), stored.values, order)
 
 
-def _bars(condition: str, value: str, texts: list[str]) -> list[tuple[Any, ...]]:
-    found = []
-    for part, numbers in (("training roles", texts[:3]), ("test roles", texts[3:])):
-        up, down, same = map(int, numbers)
-        total = up + down + same
-        found += [
-            (condition, value, part, s, n, n / total if total else None)
-            for s, n in (("raised", up), ("unchanged", same), ("lowered", down))
-        ]
-    return found
-
-
-def _similarity(cells: dict[str, dict[str, str]], values: list[str]) -> Table:
-    import numpy as np
-
-    rows = []
-    for feature, row in cells.items():
-        alike = []
-        for value in values:
-            numbers = np.array([float(n) for n in row[value].split("/")])
-            one, other = numbers[:3], numbers[3:]
-            length = float(np.sqrt((one @ one) * (other @ other)))
-            alike.append(float(one @ other) / length if length else None)
-        known = [a for a in alike if a is not None]
-        rows.append(
-            [feature, sum(known) / len(known) if known else None, min(known, default=None), len(known)]
-        )
-    columns = (
-        Column("feature"),
-        Column("mean similarity", "number", 3),
-        Column("least similar value", "number", 3),
-        Column("values", "count"),
-    )
-    return Table(
-        "similarity",
-        "Similarity of training and test roles: the cosine of the two triples of counts, mean over values.",
-        columns,
-        rows,
-    )
+def _condition(feature: str) -> str:
+    return f"feature {feature}"
 
 
 def _table2(stored: StoredReplication) -> list[Block]:
@@ -187,6 +129,7 @@ def _table2(stored: StoredReplication) -> list[Block]:
         "An empty cell in the paper: nothing to average.",
         columns,
         rows,
+        keys=4,
     )
     return [_table2_chart(bars, stored.values), table]
 
@@ -243,83 +186,13 @@ def _steering(stored: StoredReplication) -> list[Block]:
         "positive": "to raise",
         "negative": "to lower",
     }
-    rows, bars = [], []
-    for side, ways in read_json(path).items():
-        for way, counts in ways.items():
-            total = sum(counts.values())
-            rows.append(
-                [
-                    names.get(side, side),
-                    names.get(way, way),
-                    counts["up"],
-                    counts["down"],
-                    counts["same"],
-                    total,
-                ]
-            )
-            states = (("raised", counts["up"]), ("unchanged", counts["same"]), ("lowered", counts["down"]))
-            bars += [
-                (names.get(side, side), names.get(way, way), state, n, n / total if total else None)
-                for state, n in states
-            ]
-    columns = (
-        Column("aim"),
-        Column("way"),
-        Column("up", "count"),
-        Column("down", "count"),
-        Column("same", "count"),
-        Column("pairs", "count"),
-    )
-    table = Table(
-        "steering-comparison",
-        "How many (role, value) pairs went up, down or stayed, under the chosen SAE feature and "
-        "under the hard prompt.",
-        columns,
-        rows,
-    )
-    return [_steering_chart(bars), table, *_notes(stored)]
-
-
-def _steering_chart(bars: list[tuple[Any, ...]]) -> Chart:
-    import altair as alt
-
-    data = pl.DataFrame(
-        bars,
-        schema={
-            "aim": pl.String,
-            "way": pl.String,
-            "state": pl.String,
-            "pairs": pl.Int64,
-            "share": pl.Float64,
-        },
-        orient="row",
-    )
-    states = list(STATE_COLOURS)
-    chart = (
-        alt.Chart(data)
-        .transform_calculate(place="indexof(['raised','unchanged','lowered'], datum.state)")
-        .mark_bar()
-        .encode(
-            x=alt.X("share:Q", title="share of (role, value) pairs", scale=alt.Scale(domain=[0, 1])),
-            y=alt.Y("way:N", title=None),
-            color=alt.Color(
-                "state:N",
-                title=None,
-                scale=alt.Scale(domain=states, range=list(STATE_COLOURS.values())),
-                legend=alt.Legend(orient="top"),
-            ),
-            order="place:Q",
-            tooltip=["aim:N", "way:N", "state:N", "pairs:Q", alt.Tooltip("share:Q", format=".2f")],
-        )
-        .properties(width=460, height=alt.Step(28))
-        .facet(row=alt.Row("aim:N", title=None, sort=["to raise", "to lower"]))
-    )
-    return Chart.of(
-        "steering-against-prompt",
-        "Up, unchanged, down: SAE steering against the hard prompt, on the same roles.",
-        "Stacked bars; the table below holds the counts.",
-        chart,
-    )
+    ways = [
+        Way(names.get(side, side), names.get(way, way), (counts["up"], counts["down"], counts["same"]))
+        for side, found in read_json(path).items()
+        for way, counts in found.items()
+    ]
+    caption = "The chosen SAE feature against the hard prompt, on the same roles."
+    return [*way_blocks(ways, caption), *_notes(stored)]
 
 
 def _notes(stored: StoredReplication) -> list[Block]:

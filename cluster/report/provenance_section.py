@@ -81,7 +81,8 @@ def _run_facts(run: RunDir, manifest: dict[str, Any]) -> list[tuple[str, str]]:
         (
             "Requests",
             f"{count(manifest['requests'])} planned, {count(stored.rows - stored.duplicates)} "
-            f"answered, {count(stored.duplicates)} stored twice, in {stored.parts} parts",
+            f"answered, {count(stored.duplicates)} stored twice, in {count(stored.parts)} "
+            f"{'part' if stored.parts == 1 else 'parts'}",
         ),
         ("Seeds", _listed(manifest["seeds"])),
         ("Versions", _listed(manifest["versions"])),

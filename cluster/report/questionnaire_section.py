@@ -83,7 +83,7 @@ def _alpha_chart(rows: list[list[Any]]) -> list[Block]:
         "roles:Q",
     ]
     ruler = base.mark_rule(strokeWidth=2, color=BLUE).encode(
-        x=alt.X("low:Q", title="Cronbach's alpha"), x2="high:Q"
+        x=alt.X("low:Q", title="Cronbach's alpha", scale=alt.Scale(domainMax=1)), x2="high:Q"
     )
     points = base.mark_point(filled=True, size=60, opacity=1, color=BLUE).encode(x="alpha:Q", tooltip=tip)
     chart = (ruler + points).properties(width=480, height=alt.Step(21))

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
-from cluster.comparing import compare_paths
+from cluster.comparing import Compared, compare_paths, labels
 from cluster.report.artefacts import COMPARISON, REFERENCE
 from cluster.stages import has_contrasts, read_scores
 from discovery.contrast import between_roles
@@ -46,7 +47,7 @@ def set_reference(run: RunDir, graph: CausalGraph, name: str) -> None:
     file = run.path / f"effects-{REFERENCE}" / "reference_graph.json"
     write_text(file, to_json(graph))
     compared = compare_paths(str(run.path), str(file), names=(_unlike(run.inputs().study.name, name), name))
-    compared.save(run.path / f"{COMPARISON}{REFERENCE}")
+    _as_shown(compared, run).save(run.path / f"{COMPARISON}{REFERENCE}")
 
 
 def _unlike(name: str | None, other: str) -> str:
@@ -99,11 +100,20 @@ def _between_roles(run: RunDir, graph: CausalGraph, folder: Path) -> None:
     write_atomic(folder / "between_roles.parquet", found.write_parquet)
 
 
-def add_comparison(path: Path, other: str) -> None:
+def add_comparison(run: RunDir, other: str) -> None:
     """Compare the graph of the directory with that of another run or file, in comparison-with-NAME."""
-    compared = compare_paths(str(path), other)
+    compared = compare_paths(str(run.path), other, names=labels(run.where, other))
     safe = "".join(c if c.isalnum() or c in "-_." else "-" for c in compared.b.name).strip(".-") or "other"
-    compared.save(path / f"{COMPARISON}with-{safe}")
+    _as_shown(compared, run).save(run.path / f"{COMPARISON}with-{safe}")
+
+
+def _as_shown(compared: Compared, run: RunDir) -> Compared:
+    """With the address of the run in an object store instead of its local copy."""
+    sides = (
+        replace(side, what=side.what.replace(str(run.path), run.where)) for side in (compared.a, compared.b)
+    )
+    a, b = sides
+    return replace(compared, a=a, b=b)
 
 
 def compare_replication(result: ReplicationResult, out: Path) -> None:

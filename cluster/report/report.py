@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from importlib import metadata
 from pathlib import Path
+from typing import Any
 
 from cluster.report.artefacts import Artefacts
 from cluster.report.chart import Chart, need_altair
@@ -19,7 +20,7 @@ from cluster.report.page import Page, picture
 from cluster.report.paper_section import paper_section
 from cluster.report.provenance_section import provenance_section
 from cluster.report.questionnaire_section import questionnaire_section
-from cluster.report.section import Section
+from cluster.report.section import Picture, Section
 from cluster.report.steering_section import steering_section
 from cluster.report.table import Table
 from engine.files import atomic_path
@@ -49,7 +50,8 @@ def report(place: RunDir | Path | str, out: Path | None = None, *, figures: bool
     sections = _sections(found)
     drawn = tuple(_figures(sections, folder / "figures")) if figures else ()
     tables = tuple(_tables(sections, folder / "tables"))
-    page = Page(_title(found), _subtitle(found), _made(), _with_pictures(sections, folder / "figures"))
+    shown = _with_pictures(sections, folder / "figures") if figures else sections
+    page = Page(_title(found), _subtitle(found), _made(), shown, figures)
     target = folder / "report.html"
     with atomic_path(target) as temporary:
         temporary.write_text(page.html(), encoding="utf-8")
@@ -82,7 +84,7 @@ def _figures(sections: list[Section], folder: Path) -> Iterator[Path]:
     for block in _blocks(sections):
         if isinstance(block, Chart) and block.static:
             yield from block.save(folder)
-        elif isinstance(block, GraphView) and block.draw is not None:
+        elif isinstance(block, GraphView | Picture) and block.draw is not None:
             for suffix in FORMATS:
                 folder.mkdir(parents=True, exist_ok=True)
                 block.draw(folder / f"{block.key}.{suffix}")
@@ -101,24 +103,24 @@ def _tables(sections: list[Section], folder: Path) -> Iterator[Path]:
 def _with_pictures(sections: list[Section], folder: Path) -> list[Section]:
     """Graphs with their figure in the page, for print: a canvas does not print well."""
 
-    def shown(view: GraphView) -> GraphView:
+    def shown(view: Any) -> Any:
         svg = folder / f"{view.key}.svg"
         return replace(view, svg=picture(svg)) if svg.is_file() else view
 
     def block(found: object) -> object:
         if isinstance(found, Pair):
             return replace(found, views=(shown(found.views[0]), shown(found.views[1])))
-        return shown(found) if isinstance(found, GraphView) else found
+        return shown(found) if isinstance(found, GraphView | Picture) else found
 
     return [replace(s, blocks=[block(b) for b in s.blocks]) for s in sections]  # type: ignore[misc]
 
 
 def _title(found: Artefacts) -> str:
     if found.run is not None:
-        return str(found.manifest["study"].get("name") or found.path.name)
+        return str(found.manifest["study"].get("name") or Path(found.where).name)
     if found.replication is not None:
         return "Replication of the paper"
-    return found.path.resolve().name
+    return Path(found.where).resolve().name
 
 
 def _subtitle(found: Artefacts) -> str:

@@ -122,6 +122,7 @@ def _table(data: pl.DataFrame) -> Table:
         "in which others differ too.",
         columns,
         rows,
+        keys=3,
     )
 
 
@@ -141,4 +142,5 @@ def table2(data: pl.DataFrame) -> Table:
         "are in the table above.",
         columns,
         rows,
+        keys=2,
     )

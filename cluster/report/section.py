@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Literal
 
 from cluster.report.chart import Chart
@@ -64,7 +65,19 @@ class Code:
     block = "code"
 
 
-Block = Text | Note | Facts | Heading | Listing | Code | Table | Chart | GraphView | Pair
+@dataclass(frozen=True)
+class Picture:
+    """A figure that is drawn to a file and shown as it is; `draw` writes it to a path, by its suffix."""
+
+    key: str
+    caption: str
+    alt: str
+    draw: Callable[[Path], None]
+    svg: str = ""
+    block = "picture"
+
+
+Block = Text | Note | Facts | Heading | Listing | Code | Table | Chart | GraphView | Pair | Picture
 
 
 @dataclass

@@ -11,10 +11,12 @@ from cluster.report.chart import BLUE, ORANGE, Chart
 from cluster.report.conditions import in_order
 from cluster.report.section import Block, Note, Text
 from cluster.report.table import Column, Table
+from discovery.sign_counts import sign_similarity
 from engine.split import TEST, TRAIN
 
 BARS_UP_TO = 40  # values; a bar for each would not be readable, the table has them
 STATES = ("raised", "unchanged", "lowered")
+PARTS = {TRAIN: "training roles", TEST: "test roles"}
 STATE_COLOURS = {"raised": BLUE, "unchanged": "#d4d7da", "lowered": ORANGE}
 
 
@@ -28,23 +30,40 @@ def sign_blocks(found: Artefacts) -> list[Block]:
                 "again (they come with steered conditions)."
             )
         ]
-    blocks: list[Block] = [Text("Any difference counts here, as in the paper's Table 1: there is no test.")]
-    data = sign_rows(counts, {TRAIN: "training roles", TEST: "test roles"})
     values = counts["value"].unique(maintain_order=True).to_list()
     order = in_order(found, counts["condition"].unique())
-    if len(values) <= BARS_UP_TO and not data.is_empty():
-        blocks.append(sign_chart("table1-bars", data, values, order))
-    elif not data.is_empty():
-        blocks.append(Text(f"{len(values)} values are too many for bars; the table has them."))
-    blocks += [_similarity(found, order), table1(counts, values, order)]
-    return blocks
+    return [
+        Text("Any difference counts here, as in the paper's Table 1: there is no test."),
+        *sign_bars(counts, values, order),
+        _similarity(counts, found.effects("sign_similarity"), order),
+        table1(counts, values, order),
+    ]
 
 
-def sign_rows(counts: pl.DataFrame, parts: dict[str, str]) -> pl.DataFrame:
+def counted_blocks(counts: pl.DataFrame, values: list[str], order: list[str]) -> list[Block]:
+    """Bars, counts and similarity of a `sign_table` that no run has stored, such as the published one."""
+    return [
+        *sign_bars(counts, values, order),
+        table1(counts, values, order),
+        _similarity(counts, sign_similarity(counts), order),
+    ]
+
+
+def sign_bars(counts: pl.DataFrame, values: list[str], order: list[str]) -> list[Block]:
+    """The chart where its bars can be read, words where not, nothing without counts."""
+    data = sign_rows(counts)
+    if data.is_empty():
+        return []
+    if len(values) > BARS_UP_TO:
+        return [Text(f"{len(values)} values are too many for bars; the table has them.")]
+    return [sign_chart("table1-bars", data, values, order)]
+
+
+def sign_rows(counts: pl.DataFrame) -> pl.DataFrame:
     """condition, value, part, state, roles, share: a row per bar of `sign_chart`."""
     rows = []
     for row in counts.iter_rows(named=True):
-        for part, label in parts.items():
+        for part, label in PARTS.items():
             numbers = [row[f"{part}_{state}"] for state in STATES]
             if any(number is None for number in numbers):
                 continue
@@ -125,16 +144,16 @@ def _in_cells(data: pl.DataFrame, values: list[str]) -> pl.DataFrame:
     return data.drop_nulls("share").with_columns(start=start, end=start + 0.9 * pl.col("share"))
 
 
-def _similarity(found: Artefacts, order: list[str]) -> Block:
-    table = found.effects("sign_similarity")
-    if table is None or table["similarity"].is_null().all():
+def _similarity(counts: pl.DataFrame, similarity: pl.DataFrame | None, order: list[str]) -> Block:
+    if similarity is None or similarity["similarity"].is_null().all():
         return Note(
             "No similarity of training and test roles: the conditions were asked of one of the two only. "
             "'steer_roles: all' in the study asks both."
         )
-    known = {row["condition"]: row for row in table.iter_rows(named=True)}
+    least = dict(counts.group_by("condition").agg(pl.col("similarity").min()).iter_rows())
+    known = {row["condition"]: row for row in similarity.iter_rows(named=True)}
     rows = [
-        [c, known[c]["similarity"], known[c]["mean_similarity"], known[c]["values"]]
+        [c, known[c]["similarity"], known[c]["mean_similarity"], least[c], known[c]["values"]]
         for c in order
         if c in known
     ]
@@ -142,12 +161,14 @@ def _similarity(found: Artefacts, order: list[str]) -> Block:
         Column("condition"),
         Column("similarity", "number", 3),
         Column("mean over values", "number", 3),
+        Column("least similar value", "number", 3),
         Column("values", "count"),
     )
     caption = (
         "Similarity of training and test roles: the cosine of their counts (raised, lowered, "
-        "unchanged), of all values joined and "
-        "as the mean over values (the paper's Mean Similarity). A description: it has no interval."
+        "unchanged), of all values joined, "
+        "as the mean over values (the paper's Mean Similarity) and of the value where it is least. A "
+        "description: it has no interval."
     )
     return Table("similarity", caption, columns, rows)
 
@@ -157,16 +178,17 @@ def table1(counts: pl.DataFrame, values: list[str], order: list[str]) -> Table:
     cells = {(row["condition"], row["value"]): row for row in counts.iter_rows(named=True)}
     rows = []
     for condition in order:
-        for part in (TRAIN, TEST):
+        for part, label in PARTS.items():
             texts = [_triple(cells.get((condition, value)), part) for value in values]
             if any(texts):
-                rows.append([condition, part, *texts])
+                rows.append([condition, label, *texts])
     columns = (Column("condition"), Column("roles"), *(Column(value) for value in values))
     return Table(
         "table1",
         "Raised/lowered/unchanged: how many roles, by condition and value (the paper's Table 1).",
         columns,
         rows,
+        keys=2,
     )
 
 

@@ -14,6 +14,7 @@ from cluster.report.numbers import number
 from cluster.report.section import Block, Heading, Note, Section, Text
 from cluster.report.sign_blocks import BARS_UP_TO, sign_blocks
 from cluster.report.table import Column, Table
+from cluster.report.way_blocks import hint_blocks
 
 
 def steering_section(found: Artefacts) -> Section:
@@ -25,6 +26,8 @@ def steering_section(found: Artefacts) -> Section:
         return section
     section.add(*_difference_blocks(found, changes))
     section.add(Heading("Roles raised, lowered, unchanged"), *sign_blocks(found))
+    counts = found.effects("sign_counts")
+    section.add(*([] if counts is None else hint_blocks(found, counts)))
     section.add(Heading("Dose and response"), *dose_blocks(found))
     return section
 
@@ -147,6 +150,7 @@ def _change_table(changes: pl.DataFrame, order: list[str]) -> Table:
         "Every condition and value: paired mean difference to the baseline with its interval.",
         columns,
         rows,
+        keys=2,
     )
 
 

@@ -44,12 +44,13 @@ class Column:
 @dataclass(frozen=True)
 class Table:
     """`key` names its files and its place on the page; `caption` says what a row is and where its numbers
-    come from. `sort`: the column it is first sorted by, descending where negative is true."""
+    come from. `keys`: how many columns name the row; LaTeX repeats them where it splits a wide table."""
 
     key: str
     caption: str
     columns: tuple[Column, ...]
     rows: Sequence[Row]
+    keys: int = 1
     block = "table"
 
     def texts(self) -> list[list[str]]:

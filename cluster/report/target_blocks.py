@@ -125,4 +125,5 @@ def _target_table(data: pl.DataFrame) -> Table:
         "Every value that changed under a condition: what the others did, by their relation to it.",
         columns,
         rows,
+        keys=4,
     )

@@ -4,7 +4,8 @@
   const { data, number, estimate, count, isKnown, element } = axiograph;
   const PAGE = 12;
   const SHORT = 44; // letters; a column of longer texts is wrapped
-  const PRINTED = 400; // rows; a longer table is printed as far as it is shown
+  const PRINTED = 150; // rows; a longer table is printed as far as it is shown, and says so
+  const WIDE = 12; // columns; more are printed smaller, and the cells of more than twice as many are broken
   const shown = new Map();
 
   const text = (column, cell) => {
@@ -23,6 +24,7 @@
 
   const build = (table) => {
     const node = document.getElementById(`${table.key}-table`);
+    node.classList.toggle("wide", table.columns.length > WIDE && table.columns.length <= 2 * WIDE);
     const row = element("tr", undefined, element("thead", undefined, node));
     for (const column of table.columns) {
       const head = element("th", column.name, row);
@@ -39,6 +41,7 @@
       columns: table.columns.map((column, k) => ({
         className: kind(column, k),
         type: column.kind === "text" ? "string" : "num",
+        searchable: column.kind === "text", // a text for every number of 25,000 rows would be made for it
         render: (_, type, cells) => {
           if (type === "sort" || type === "type") return order(column, cells[k]);
           return type === "display" ? escaped(text(column, cells[k])) : text(column, cells[k]);
@@ -79,13 +82,18 @@
     URL.revokeObjectURL(link.href);
   };
 
-  for (const table of data.tables) axiograph.later.push(() => build(table));
+  for (const table of data.tables)
+    axiograph.later(document.querySelector(`[data-table="${table.key}"]`), () => build(table));
   document.addEventListener("click", (event) => {
     const button = event.target.closest("[data-export]");
     if (button) save(button.dataset.export);
   });
   window.addEventListener("beforeprint", () => {
-    shown.forEach(({ table, made }) => table.rows.length <= PRINTED && made.page.len(-1).draw());
+    shown.forEach(({ table, made }, key) => {
+      const figure = document.querySelector(`[data-table="${key}"]`);
+      figure.classList.toggle("cut", table.rows.length > PRINTED);
+      if (table.rows.length <= PRINTED) made.page.len(-1).draw();
+    });
   });
   window.addEventListener("afterprint", () => {
     shown.forEach(({ table, made }) => table.rows.length > 2 * PAGE && made.page.len(PAGE).draw());

@@ -16,7 +16,8 @@ const axiograph = (() => {
     if (!isKnown(value) || !isKnown(low) || !isKnown(high)) return head;
     return `${head} [${number(low, digits, signed)}, ${number(high, digits, signed)}]`;
   };
-  const count = (value) => (isKnown(value) ? Math.round(value).toLocaleString("en-US") : MISSING);
+  const whole = new Intl.NumberFormat("en-US", { maximumFractionDigits: 0 }); // made once: making one is slow
+  const count = (value) => (isKnown(value) ? whole.format(value) : MISSING);
   const dark = window.matchMedia("(prefers-color-scheme: dark)");
   const colour = (name) => getComputedStyle(document.documentElement).getPropertyValue(`--${name}`).trim();
   const onTheme = (callback) => dark.addEventListener("change", callback);
@@ -26,6 +27,7 @@ const axiograph = (() => {
     if (parent) parent.append(made);
     return made;
   };
-  const later = []; // what is built when the page has opened: tables, further graphs; charts.js goes through it
-  return { later, data, number, estimate, count, isKnown, colour, onTheme, element };
+  const waiting = new Map(); // what is built when the page has opened, by its place in it; charts.js goes through it
+  const later = (node, build) => waiting.set(node, build);
+  return { later, waiting, data, number, estimate, count, isKnown, colour, onTheme, element };
 })();

@@ -2,7 +2,7 @@
 
 import csv
 import json
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 import polars as pl
 import pytest
@@ -137,22 +137,77 @@ def test_the_keyboard_reaches_a_value_and_moves_the_graph(shown):
     assert page.evaluate(zoom) > before[0] and page.evaluate(pan) != before[1]
 
 
-def test_hovering_an_edge_tells_its_numbers(shown):
-    page = shown
+EDGE_SPOT = """() => {
+  const view = axiograph.graphs.graph, box = view.cy.container().getBoundingClientRect();
+  const at = view.cy.edges(":visible")[0].renderedMidpoint();
+  return [box.left + at.x, box.top + at.y];
+}"""
+
+
+def hover_edge(page):
+    """The text beside the pointer over an edge. What is drawn above the graph may still move it."""
+    from playwright.sync_api import TimeoutError as NotYet
+
     graph(page).scroll_into_view_if_needed()
-    spot = page.evaluate(
-        """() => {
-          const view = axiograph.graphs.graph, box = view.cy.container().getBoundingClientRect();
-          const at = view.cy.edges(":visible")[0].renderedMidpoint();
-          return [box.left + at.x, box.top + at.y];
-        }"""
-    )
-    page.mouse.move(spot[0] - 3, spot[1] - 3)
-    page.mouse.move(*spot)
     hover = page.locator("#hover")
-    hover.wait_for(state="visible")
-    lines = hover.inner_text()
+    for _ in range(60):
+        spot = page.evaluate(EDGE_SPOT)
+        page.mouse.move(spot[0] - 3, spot[1] - 3)
+        page.mouse.move(*spot)
+        with suppress(NotYet):
+            hover.wait_for(state="visible", timeout=2000)
+            return hover.inner_text()
+    raise AssertionError("nothing stands beside the pointer over an edge")
+
+
+def test_hovering_an_edge_tells_its_numbers(shown):
+    lines = hover_edge(shown)
     assert "joined" in lines and "→" in lines and "←" in lines and "[" in lines
+
+
+def test_what_stood_under_the_pointer_goes_with_it(shown):
+    hover_edge(shown)
+    shown.mouse.move(2, 2)
+    shown.locator("#hover").wait_for(state="hidden")
+
+
+def test_a_value_chosen_in_one_of_two_graphs_is_chosen_in_both(shown):
+    name = made_run.value_names(6)[2]
+    one, other = graph(shown, "comparison"), graph(shown, "comparison-other")
+    one.locator('[data-role="value"]').select_option(label=name)
+    assert one.get_attribute("data-chosen") == other.get_attribute("data-chosen") == name
+    assert graph(shown).get_attribute("data-chosen") != name
+    other.locator('[data-role="value"]').select_option("")
+    assert one.get_attribute("data-chosen") == ""
+
+
+def test_charts_with_the_same_choice_follow_each_other(shown):
+    selects = [shown.locator(f'[data-chart="{key}"] select') for key in ("dose-response", "dose-reading")]
+    assert [select.input_value() for select in selects] == ["d0", "d0"]
+    selects[1].select_option("d1")
+    until(shown, """document.querySelector('[data-chart="dose-response"] select').value === 'd1'""")
+    selects[0].select_option("d0")
+    until(shown, """document.querySelector('[data-chart="dose-reading"] select').value === 'd0'""")
+
+
+def test_an_edge_is_made_when_it_is_first_shown(browser, page_file):
+    with opened(browser, page_file) as page:
+        made = "axiograph.graphs.graph.cy.edges().length"
+        graph(page).locator('[data-role="threshold"]').fill("0.95")
+        before, shown = page.evaluate(made), int(graph(page).get_attribute("data-edges"))
+        graph(page).locator('[data-role="threshold"]').fill("0.05")
+        assert page.evaluate(made) == int(graph(page).get_attribute("data-edges")) > before >= shown
+        graph(page).locator('[data-role="threshold"]').fill("0.95")
+        assert int(graph(page).get_attribute("data-edges")) == shown
+        assert page.evaluate('axiograph.graphs.graph.cy.edges(":visible").length') == shown
+
+
+def test_a_narrow_window_needs_no_sideways_scrolling_and_keeps_words_whole(browser, page_file):
+    with opened(browser, page_file) as page:
+        page.set_viewport_size({"width": 380, "height": 800})
+        assert page.evaluate("document.documentElement.scrollWidth") <= 380
+        widths = page.locator(".facts dd").evaluate_all("(all) => all.map((node) => node.clientWidth)")
+        assert min(widths) > 200
 
 
 def test_places_change_and_are_where_python_put_them(shown):

@@ -41,7 +41,9 @@ def test_figures_and_tables_are_complete_files(written):
         "reliability",
         "safe-range",
         "trends",
+        "steering-comparison",
     } <= names
+    assert {"comparison-reduced", "steering-against-prompt"} <= {path.stem for path in written.figures}
     assert all(path.with_suffix(".csv").is_file() for path in written.tables)
 
 
@@ -60,7 +62,7 @@ def test_numbers_are_those_of_the_artefacts(written, run):
     place = tables["table1"]["columns"][2:].index(
         next(c for c in tables["table1"]["columns"] if c["name"] == first["value"])
     )
-    assert cells[first["condition"], "test"][place] == "/".join(
+    assert cells[first["condition"], "test roles"][place] == "/".join(
         str(first[f"test_{s}"]) for s in ("raised", "lowered", "unchanged")
     )
     pooled = pl.read_parquet(run.path / "effects-reference" / "pooled.parquet")

@@ -1,5 +1,6 @@
 """`axiograph report` on the command line, and the replication that ends with it."""
 
+import csv
 import shutil
 
 import pytest
@@ -49,6 +50,17 @@ def test_a_replication_ends_with_its_report(axiograph, paper_data, tmp_path):
     assert "report.html" in out
     text = (tmp_path / "out" / "report" / "report.html").read_text()
     assert "Steering against the hard prompt" in text and "human" not in text.split("<main")[0]
+    with (tmp_path / "out" / "table1.csv").open() as stream:
+        cells = {row[""]: row for row in csv.DictReader(stream)}
+    with (tmp_path / "out" / "report" / "tables" / "table1.csv").open() as stream:
+        shown = list(csv.DictReader(stream))
+    assert [(row["condition"], row["roles"]) for row in shown] == [
+        (f"feature {feature}", roles) for feature in cells for roles in ("training roles", "test roles")
+    ]
+    for row in shown:
+        half = slice(0, 3) if row["roles"] == "training roles" else slice(3, 6)
+        cell = cells[row["condition"].removeprefix("feature ")]["Empathy"].split("/")
+        assert row["Empathy"].split("/") == cell[half]
     figures = {path.name for path in (tmp_path / "out" / "report" / "figures").iterdir()}
     assert {
         "comparison.pdf",
