@@ -19,7 +19,8 @@ import polars as pl
 from discovery.discover import discover
 from discovery.guide_levers import Lever, LeverKind
 from discovery.guide_link import position
-from discovery.guide_model import EffectsModel, Measured, effects_model
+from discovery.guide_measured import Measured
+from discovery.guide_model import EffectsModel, effects_model
 from discovery.guide_paths import Paths
 from discovery.guide_proposal import Proposal
 from discovery.guide_search import Search

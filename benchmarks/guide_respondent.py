@@ -16,8 +16,9 @@ import polars as pl
 from benchmarks.guide_scenarios import HOLD, SINGLE, UPSTREAM, Scenario, scenarios
 from benchmarks.guide_tally import outcome, report
 from cluster.executor import InProcessExecutor
-from cluster.guide_study import Trial, write_materials, write_study
-from cluster.guiding import Guided, GuideRequest, guide, trial_key
+from cluster.guide_request import GuideRequest
+from cluster.guide_study import Trial, trial_key, write_materials, write_study
+from cluster.guiding import Guided, guide
 from cluster.preparation import prepare
 from cluster.printing import sampled_text
 from cluster.sampling import sample
@@ -101,7 +102,7 @@ def ask(out: Path, found: list[Guided], stored: bool) -> tuple[pl.DataFrame, dic
     first = found[0]
     every = replace(first.chosen.levers, levers=max((g.chosen.levers.levers for g in found), key=len))
     folder = out / "judged"
-    write_materials(folder, first.chosen.inputs, first.judges, [])
+    write_materials(folder, first.chosen.inputs, first.judges)
     _, study = write_study(folder, "validation", first.chosen.inputs, every, list(trials.values()))
     run = create_run(folder / "validation")
     with run.locked():

@@ -18,7 +18,8 @@ from benchmarks.guide_tally import Outcome, outcome, report
 from discovery.discover import discover
 from discovery.guide_levers import LeverKind
 from discovery.guide_link import position
-from discovery.guide_model import EffectsModel, Measured, effects_model
+from discovery.guide_measured import Measured
+from discovery.guide_model import EffectsModel, effects_model
 from discovery.guide_paths import Paths
 from discovery.guide_search import Search
 from discovery.guide_targets import parse_wishes
@@ -37,16 +38,19 @@ def main() -> None:
     parser.add_argument(
         "--items", action="store_true", help="Judge by the half of the items not asked before."
     )
+    parser.add_argument(
+        "--choosing-only", action="store_true", help="Take no other roles' baseline into account."
+    )
     options = parser.parse_args()
     started, found = time.process_time(), []
     for number in range(options.worlds):
-        found += world_outcomes(options.seed + number, options.items)
+        found += world_outcomes(options.seed + number, options.items, options.choosing_only)
         print(f"world {number + 1} of {options.worlds}", flush=True)
     print(report(found))
     print(f"\n{time.process_time() - started:.0f} s of CPU")
 
 
-def world_outcomes(seed: int, halves: bool) -> list[Outcome]:
+def world_outcomes(seed: int, halves: bool, alone: bool) -> list[Outcome]:
     world, rng = World.respondent(), np.random.default_rng(seed)
     order = rng.permutation(len(THRESHOLDS))
     half = len(order) // 2
@@ -58,7 +62,9 @@ def world_outcomes(seed: int, halves: bool) -> list[Outcome]:
         table, means = with_items(world, values, world.levers(STRENGTHS), rng, (asked, 1.0))
         measured = Measured.of(table, seed=seed, items=means)
     else:
-        measured = Measured.of(world.profiles(values, sweep(world.levers(STRENGTHS)), rng), seed=seed)
+        swept = world.profiles(values, sweep(world.levers(STRENGTHS)), rng)
+        everyone = pl.concat([swept.filter(condition="baseline"), training]).select(world.names).to_numpy()
+        measured = Measured.of(swept, seed=seed, everyone=None if alone else everyone)
     weights = Weights.of(graph.graph, graph.bootstrap.graphs)
     before = training.select(world.names).to_numpy()
     judges = (world.roles(JUDGES, rng), world.roles(MANY, rng))

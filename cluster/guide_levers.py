@@ -159,9 +159,11 @@ def _span(point: OperationPoint) -> str:
 
 
 def kinds_of(method: str) -> frozenset[LeverKind]:
-    """The kinds of levers behind --method."""
+    """The kinds of proposals behind --method: by roles means by their traits, too."""
     if method == "any":
         return frozenset(LeverKind)
+    if method == "role":
+        return frozenset({LeverKind.ROLE, LeverKind.TRAIT})
     return frozenset({LeverKind(method)})
 
 

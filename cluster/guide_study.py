@@ -17,6 +17,7 @@ from engine.conditions import OperationPoint
 from engine.files import write_atomic
 from engine.inputs import Inputs
 from engine.roles import Role
+from engine.split import TEST, TRAIN
 from engine.study import Study, parse_study
 
 ROLES, ITEMS, DEFINITIONS = "roles.json", "items.csv", "definitions.yaml"
@@ -38,11 +39,14 @@ class Trial:
         return f"{self.name} {label}"
 
 
-def write_materials(folder: Path, inputs: Inputs, judges: Judges, roles: Sequence[Role]) -> None:
-    """The judges, with `roles` besides, the items and the definitions, which the study files of the folder
-    name."""
-    texts = {role.name: role.text for role in (*judges.roles, *roles)}
-    _write(folder / ROLES, json.dumps(texts, indent=1, ensure_ascii=False) + "\n")
+def trial_key(trial: Trial) -> tuple[Any, ...]:
+    """Equal for trials that do the same."""
+    return (trial.kind, tuple(sorted(trial.settings.items())))
+
+
+def write_materials(folder: Path, inputs: Inputs, judges: Judges) -> None:
+    """The judges, the items and the definitions, which the study files of the folder name."""
+    _write_roles(folder / ROLES, judges.roles)
     stream = StringIO()
     writer = csv.writer(stream, lineterminator="\n")
     writer.writerow(["item_id", "questionnaire", "value", "agreement", "question"])
@@ -61,11 +65,22 @@ def write_study(
     inputs: Inputs,
     levers: RunLevers,
     trials: Sequence[Trial],
+    others: Sequence[Role] = (),
     *,
     no_role: bool = False,
 ) -> tuple[Path, Study]:
-    """Write `name`.yaml, whose run goes to `name` beside it; returns its path and the study."""
-    data = _data(folder, name, inputs, levers, trials, no_role)
+    """Write `name`.yaml, whose run goes to `name` beside it; returns its path and the study. `others`: roles
+    besides the judges, for a study without trials: they go into a file of their own."""
+    data = _data(folder, name, inputs, no_role)
+    hints = [_hint(trial, levers) for trial in trials if trial.kind is LeverKind.HINT]
+    steering = [_steering(trial, levers) for trial in trials if trial.kind is LeverKind.SAE]
+    if hints:
+        data["hints"] = hints
+    if steering:
+        data["steering"] = steering
+    if others:
+        _write_roles(folder / f"{name}-roles.json", others)
+        data["roles"]["files"].append({"path": f"{name}-roles.json", "split": TEST})
     path = folder / f"{name}.yaml"
     study = parse_study(data, f"study file {path}", folder.resolve())
     head = (
@@ -75,10 +90,8 @@ def write_study(
     return path, study
 
 
-def _data(
-    folder: Path, name: str, inputs: Inputs, levers: RunLevers, trials: Sequence[Trial], no_role: bool
-) -> dict[str, Any]:
-    """The run's study as data, with the judges, the items and the trials in place of its own."""
+def _data(folder: Path, name: str, inputs: Inputs, no_role: bool) -> dict[str, Any]:
+    """The run's study as data, with the judges and the items in place of its own; nothing is steered."""
     data = inputs.study.model_dump(mode="json", by_alias=True, exclude_defaults=True)
     for key in ("values", "group_by", "definitions", "hints", "steering", "steer_roles", "split"):
         data.pop(key, None)
@@ -87,16 +100,19 @@ def _data(
         "schema": 1,
         "name": f"{inputs.study.name} {name}",
         "questionnaires": [ITEMS],
-        "roles": {"files": [{"path": ROLES}], "no_role": no_role},
+        "roles": {"files": [{"path": ROLES, "split": TRAIN}], "no_role": no_role},
         "split": {"roles": 1.0},
         "effects": data.get("effects", {}) | {"roles": "all"},
         "out": name,
     }
     if (folder / DEFINITIONS).is_file():
         data["definitions"] = DEFINITIONS
-    hints = [_hint(trial, levers) for trial in trials if trial.kind is LeverKind.HINT]
-    steering = [_steering(trial, levers) for trial in trials if trial.kind is LeverKind.SAE]
-    return data | ({"hints": hints} if hints else {}) | ({"steering": steering} if steering else {})
+    return data
+
+
+def _write_roles(path: Path, roles: Sequence[Role]) -> None:
+    texts = {role.name: role.text for role in roles}
+    _write(path, json.dumps(texts, indent=1, ensure_ascii=False) + "\n")
 
 
 def _hint(trial: Trial, levers: RunLevers) -> dict[str, Any]:

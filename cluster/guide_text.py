@@ -29,12 +29,14 @@ def _head(found: Guided) -> str:
     level = 1 - found.model.level
     lines = [
         f"Wanted: {found.wishes.words()}.",
-        f"Chosen by {len(found.model.measured.baseline)} roles (the {found.chosen.part} part); predicted for "
-        f"{len(found.judges.roles)} others ({found.judges.source}) asked {other}.",
+        f"Chosen by {_choosers(found)}; predicted for {len(found.judges.roles)} others "
+        f"({found.judges.source}) asked {other}.",
         f"Changes are in points of the mean score (−1 to 1); intervals at {level:.0%} for the mean of those "
         "roles: over roles, replicates of the graph, curves and sums"
         + (", and items." if found.judges.new_items else "."),
     ]
+    if found.refused is not None:
+        lines.append(f"No feature or hint will do: {found.refused}")
     if found.search.keep_still:
         lines.append(f"Held for the reference graph: {', '.join(found.search.keep_still)}.")
     if found.reference is not None:
@@ -44,6 +46,18 @@ def _head(found: Guided) -> str:
             f"{shared['reference_edges']} edges of the reference (SHD {found.reference.shd})."
         )
     return "\n".join(lines)
+
+
+def _choosers(found: Guided) -> str:
+    """Features and hints are chosen by the part that was steered, roles and traits by all who were asked."""
+    by_roles = [p.reliability.roles for p in found.proposals if p.kind in (LeverKind.ROLE, LeverKind.TRAIT)]
+    levers = f"{len(found.model.measured.baseline)} roles (the {found.chosen.part} part)"
+    if not by_roles:
+        return levers
+    whole = f"the baseline of {max(by_roles)} roles"
+    if len(by_roles) == len(found.proposals):
+        return whole
+    return f"{levers}, roles and traits by {whole}"
 
 
 def _overview(found: Guided) -> str:
@@ -107,8 +121,10 @@ def _about(found: Guided, proposal: Proposal) -> list[str]:
     lines = [
         f"   {lever}: {found.model.lever(lever).about}"
         for lever in proposal.settings
-        if proposal.kind is not LeverKind.ROLE
+        if proposal.kind in (LeverKind.SAE, LeverKind.HINT)
     ]
+    if proposal.kind in (LeverKind.ROLE, LeverKind.TRAIT):
+        lines.append(_by_roles(proposal))
     lines += [_bounds(bounds) for bounds in proposal.reliability.bounds if bounds.unit]
     lines += [text for carrier in proposal.reliability.carriers if (text := _carrier(carrier))]
     if rival := found.unguided.get(_rank(found, proposal)):
@@ -116,6 +132,16 @@ def _about(found: Guided, proposal: Proposal) -> list[str]:
         said = lever if rival.kind is LeverKind.HINT else f"{lever} {strength:+g}"
         lines.append(f"   unguided, for comparison: {said}, the single one with the largest effect")
     return lines
+
+
+def _by_roles(proposal: Proposal) -> str:
+    known = proposal.reliability
+    if proposal.kind is LeverKind.ROLE:
+        return f"   one of {known.roles} roles that were asked the same, judged by its baseline"
+    return (
+        f"   {known.sharing} of {known.roles} roles have it; predicted is what it does to the {known.judges} "
+        "judges who lack it, given in place of theirs"
+    )
 
 
 def _rank(found: Guided, proposal: Proposal) -> int:

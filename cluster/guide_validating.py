@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import polars as pl
 
-from cluster.executor import InProcessExecutor
-from cluster.guide_study import write_study
-from cluster.guiding import Guided, study_trials, trial_key
-from cluster.preparation import prepare
+from cluster.guide_copies import Copies
+from cluster.guide_study import Trial, trial_key, write_study
+from cluster.guiding import Guided
+from cluster.meter import Meter
 from cluster.sampling import Sampled, sample
+from cluster.site import Here, Site
 from cluster.stages import read_scores, score
 from discovery.guide_figure import draw_judged
 from discovery.guide_levers import LeverKind
@@ -20,35 +22,70 @@ from discovery.provenance import check_provenance
 from engine.conditions import BASELINE
 from engine.errors import InputError, RunError
 from engine.files import write_atomic, write_json
-from engine.roles import NO_ROLE
-from engine.run_dir import create_run
+from engine.roles import NO_ROLE, Role
+from engine.run_dir import RunDir, create_run
 
-VALIDATION = "validation"
+VALIDATION, BY_ROLES = "validation", "validation-by-roles"
 
 
-def validate(found: Guided) -> tuple[Sampled, Judged]:
+@dataclass(frozen=True)
+class Asking:
+    """Where the judges are asked; `retry_failed`: again what could not be answered before."""
+
+    site: Site
+    retry_failed: bool = False
+
+
+def validate(found: Guided, asking: Asking | None = None) -> tuple[Sampled, Judged]:
     """Ask the judges under every proposal and its unguided rival (continues where it stopped), and judge.
 
-    Raises InputError where nothing can be judged, RunError when it is stopped from the keyboard."""
-    ranks = list(range(1, len(found.proposals) + 1))
-    roles = [r for r, p in enumerate(found.proposals, start=1) if p.kind is LeverKind.ROLE]
-    if not found.trials and not (roles and found.judges.new_items):
+    By default in this process. Raises InputError where nothing can be judged, RunError when it is stopped
+    from the keyboard."""
+    asking = asking or Asking(Here())
+    traits = found.proposed_traits(found.ranks())
+    roles = found.ranks(LeverKind.ROLE) if found.judges.new_items else []
+    if not (found.trials or traits or roles):
         raise InputError(
             "--validate",
-            "a feature or hint among the proposals, or roles and other items to judge them by",
+            "a feature, hint or trait among the proposals, or roles and other items to judge them by",
             "roles only, whose answers to the same items are known",
             "Give the study split.items below 1 and run it again, or choose another --method.",
         )
-    trials = study_trials(found, ranks)
-    no_role = bool(roles) and any(role.name == NO_ROLE.name for role in found.chosen.inputs.roles)
-    path, study = write_study(
-        found.folder, VALIDATION, found.chosen.inputs, found.chosen.levers, trials, no_role=no_role
-    )
-    run = create_run(found.folder / VALIDATION)
+    asked, judged = [], nothing_judged(found.model.level)
+    if found.trials:
+        run, sampled = _ask(found, VALIDATION, found.trials_of(found.ranks()), [], asking)
+        asked.append(sampled)
+        judged = _judged(found, run)
+    if traits or roles:
+        # A run without steering, so that one kind of worker answers all that is compared.
+        others = found.proposed_roles(roles)
+        copies = Copies.of(found.judges.roles, traits, others)
+        no_role = bool(roles) and NO_ROLE in found.chosen.inputs.roles
+        run, sampled = _ask(found, BY_ROLES, [], [*others, *copies.roles], asking, no_role)
+        asked.append(sampled)
+        for rows in _judged_by_roles(found, run, roles, copies):
+            judged = judged.with_predictions(rows)
+    _write(found, judged)
+    return _together(asked), judged
+
+
+def _ask(
+    found: Guided,
+    name: str,
+    trials: Sequence[Trial],
+    others: Sequence[Role],
+    asking: Asking,
+    no_role: bool = False,
+) -> tuple[RunDir, Sampled]:
+    """Run the study `name` of the folder up to its scores."""
+    inputs, levers = found.chosen.inputs, found.chosen.levers
+    path, study = write_study(found.folder, name, inputs, levers, trials, others, no_role=no_role)
+    run = create_run(found.folder / name)
     with run.locked():
-        prepared = prepare(study, run)
+        prepared = asking.site.prepare(study, run)
+        meter = Meter()
         try:
-            sampled = sample(prepared, run, InProcessExecutor(prepared.make_worker))
+            sampled = sample(prepared, run, asking.site.executor(prepared, meter), meter, asking.retry_failed)
         except KeyboardInterrupt:
             raise RunError(
                 f"validation by {path}",
@@ -57,34 +94,49 @@ def validate(found: Guided) -> tuple[Sampled, Judged]:
                 "What was answered is stored: the same command continues.",
             ) from None
         score(run)
+    return run, sampled
+
+
+def _together(asked: Sequence[Sampled]) -> Sampled:
+    return Sampled(
+        planned=sum(one.planned for one in asked),
+        already=sum(one.already for one in asked),
+        answered=sum(one.answered for one in asked),
+        seconds=sum(one.seconds for one in asked),
+        failed=sum(one.failed for one in asked),
+    )
+
+
+def _judged(found: Guided, run: RunDir) -> Judged:
     profiles = read_scores(run, "profiles")
-    judged = _judged(found, profiles, read_scores(run, "provenance"), roles)
-    _write(found, judged)
-    return sampled, judged
-
-
-def _judged(found: Guided, profiles: pl.DataFrame, provenance: pl.DataFrame, roles: list[int]) -> Judged:
-    asked = {trial_key(t): t.condition(found.chosen.levers) for t in study_trials(found, [*found.trials])}
+    trials = found.trials_of(found.ranks())
+    asked = {trial_key(trial): trial.condition(found.chosen.levers) for trial in trials}
     conditions = {rank: asked[trial_key(trial)] for rank, trial in found.trials.items()}
     rivals = {rank: asked[trial_key(trial)] for rank, trial in found.unguided.items()}
-    names = {rank: p.name for rank, p in enumerate(found.proposals, start=1)}
-    judges = profiles.filter(pl.col("role").is_in([role.name for role in found.judges.roles]))
-    check_provenance(judges, provenance, BASELINE)
-    tables, level, seed = found.tables(), found.model.level, found.model.seed
-    judged = nothing_judged(level)
-    if conditions:
-        judged = judge(judges, tables, names, conditions, rivals, level=level, seed=seed)
-    if roles and found.judges.new_items:
-        before = profiles.filter(pl.col("condition") == BASELINE)
-        own = judged_roles(
-            before,
-            {rank: tables[rank] for rank in roles},
-            {rank: next(iter(found.proposals[rank - 1].settings)) for rank in roles},
-            NO_ROLE.name if NO_ROLE.name in before["role"] else None,
-            [role.name for role in found.judges.roles],
-        )
-        judged = judged.with_predictions(own)
-    return judged
+    judges = profiles.filter(pl.col("role").is_in(found.judging()))
+    check_provenance(judges, read_scores(run, "provenance"), BASELINE)
+    level, seed = found.model.level, found.model.seed
+    return judge(judges, found.tables(), found.names(), conditions, rivals, level=level, seed=seed)
+
+
+def _judged_by_roles(
+    found: Guided, run: RunDir, roles: Sequence[int], copies: Copies
+) -> Iterator[pl.DataFrame]:
+    """Rows of Judged.predictions: proposed roles against "no role" or the judges; and every judge with a
+    trait against the same judge without it."""
+    table, names, judging = read_scores(run, "profiles"), found.names(), found.judging()
+    if roles:
+        before = table.filter(pl.col("condition") == BASELINE)
+        reference = NO_ROLE.name if NO_ROLE.name in before["role"] else None
+        proposed = {rank: names[rank] for rank in roles}
+        yield judged_roles(before, found.tables(), proposed, reference, judging)
+    traits = {rank: names[rank] for rank in found.ranks(LeverKind.TRAIT)}
+    if traits:
+        profiles = copies.as_conditions(table, judging)
+        provenance = copies.as_conditions(read_scores(run, "provenance"), judging)
+        check_provenance(profiles, provenance, BASELINE)
+        level, seed = found.model.level, found.model.seed
+        yield judge(profiles, found.tables(), traits, traits, {}, level=level, seed=seed).predictions
 
 
 def _write(found: Guided, judged: Judged) -> None:

@@ -1,4 +1,6 @@
-"""Levers: what a run has tried on the model and a proposal may use again: features and hints."""
+"""Levers: what a run has tried on the model and a proposal may use again: features and hints.
+
+Roles and traits are proposed too, but are no levers: nothing is joined with them."""
 
 from __future__ import annotations
 
@@ -11,6 +13,7 @@ class LeverKind(StrEnum):
     SAE = "sae"
     HINT = "hint"
     ROLE = "role"
+    TRAIT = "trait"
 
 
 @dataclass(frozen=True)

@@ -1,10 +1,9 @@
 """The effects model: what every lever did to every value, and what levers used together would do.
 
 Measured before modelled. On a scale without ends (discovery.guide_link) every lever has a shift of every
-value at every strength that was measured; between two measured strengths a monotone curve joins them
-(Fritsch & Carlson 1980, SIAM J. Numer. Anal. 17). What levers do together is the sum of their shifts, which
-is what the paths of a linear graph say, too: the direct part of a lever's shifts, d = (1 − B) a, goes through
-the graph as T d with T = (1 − B)⁻¹.
+value at every strength that was measured, and a curve between them (discovery.guide_curve). What levers do
+together is the sum of their shifts, which is what the paths of a linear graph say, too: the direct part of a
+lever's shifts, d = (1 − B) a, goes through the graph as T d with T = (1 − B)⁻¹.
 
 The graph says which of a lever's shifts are carried by others. A direct part that is not told from 0 (its
 size over its standard error below 1; half of it at 2; kept whole from 3 on) is taken as 0, so that values
@@ -23,74 +22,18 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-import polars as pl
-from numpy.typing import NDArray
 
-from discovery.changes import find_changes
 from discovery.draws import RoleDraws, percentile_range
 from discovery.graph import BoolArray
+from discovery.guide_curve import Curve, curve_error
 from discovery.guide_levers import Lever
 from discovery.guide_link import Link
+from discovery.guide_measured import Measured, item_offsets
 from discovery.guide_paths import Paths
-from discovery.matrix import value_columns
-from discovery.pairing import BASELINE, Pairing, select_roles
 from discovery.pc import FloatArray
 
 COMBINING = 0.05  # of the shifts that are added to the largest one
-_CURVE = (0.02, 0.25)  # the bounds of the curves' relative error
 _ROOM = 0.97  # of the change of the score that is left on either side
-_CURVE_UNKNOWN = 0.1  # where no sweep has strengths enough to measure it
-
-
-@dataclass(frozen=True, eq=False)
-class ItemMeans:
-    """Mean differences by item: `value` [n_items] its place among the values, `differences` condition →
-    [n_items], NaN where an item has none. `ratio`: items of a value asked of the choosing roles, for one that
-    will be asked of the judges."""
-
-    value: NDArray[np.int64]
-    differences: Mapping[str, FloatArray]
-    ratio: float = 1.0
-
-
-@dataclass(frozen=True, eq=False)
-class Measured:
-    """What the choosing roles answered: `baseline` [n_roles, n_values], `differences` condition →
-    [n_roles, n_values] (condition − baseline), NaN where a score is missing; `changed` condition → [n_values]
-    whether the test of discovery.changes finds a change. `items`: only where the judges will be asked other
-    items."""
-
-    names: tuple[str, ...]
-    baseline: FloatArray
-    differences: Mapping[str, FloatArray]
-    changed: Mapping[str, BoolArray]
-    items: ItemMeans | None = None
-
-    @classmethod
-    def of(
-        cls,
-        profiles: pl.DataFrame,
-        *,
-        baseline: str = BASELINE,
-        level: float = 0.05,
-        seed: int = 0,
-        items: ItemMeans | None = None,
-    ) -> Measured:
-        """From the profiles of the choosing roles: role, condition and a column per value. Raises InputError
-        as discovery.effects does."""
-        selected = select_roles(profiles, None, baseline)
-        pairing = Pairing(selected, baseline, value_columns(profiles))
-        changes = find_changes(pairing, level, None, seed)
-        before = selected.filter(pl.col("condition") == baseline).sort("role")
-        scores = before.select(pl.col(pairing.names).cast(pl.Float64).fill_null(np.nan)).to_numpy()
-        differences = {condition: pairing.differences(condition) for condition in pairing.conditions}
-        changed = dict(zip(pairing.conditions, changes.changed, strict=True))
-        return cls(pairing.names, scores, differences, changed, items)
-
-    @property
-    def deviation(self) -> FloatArray:
-        """[n_values]: standard deviation of the baseline over roles."""
-        return np.asarray(np.nanstd(self.baseline, axis=0, ddof=1))
 
 
 @dataclass(frozen=True, eq=False)
@@ -104,39 +47,10 @@ class Prediction:
 
 
 @dataclass(frozen=True, eq=False)
-class Curve:
-    """A lever's shifts: `strengths` [p] with 0 among them, `centre` [p, n], `draws` [p, B, n]; `spread`
-    [p, n]: the standard deviation over roles of the change of the score."""
-
-    strengths: FloatArray
-    centre: FloatArray
-    draws: FloatArray
-    spread: FloatArray
-
-    def at(self, strength: float) -> tuple[FloatArray, FloatArray, FloatArray]:
-        """(draws [B, n], spread [n], the size [n] of the step in which the curve is not measured)."""
-        from scipy.interpolate import PchipInterpolator
-
-        drawn = PchipInterpolator(self.strengths, self.draws, axis=0)(strength)
-        spread = np.array([np.interp(strength, self.strengths, column) for column in self.spread.T])
-        k = int(np.clip(np.searchsorted(self.strengths, strength) - 1, 0, len(self.strengths) - 2))
-        left, right = self.strengths[k], self.strengths[k + 1]
-        t = (strength - left) / (right - left)
-        step = np.abs(self.centre[k + 1] - self.centre[k])
-        return drawn, spread, 4 * t * (1 - t) * step
-
-    def means(self, grid: FloatArray) -> FloatArray:
-        """[len(grid), n]: the centres at these strengths."""
-        from scipy.interpolate import PchipInterpolator
-
-        return np.asarray(PchipInterpolator(self.strengths, self.centre, axis=0)(grid))
-
-
-@dataclass(frozen=True, eq=False)
 class EffectsModel:
-    """Made by `effects_model`. `curves`: lever's name → its curve; `direct`: lever's name → [n] the direct
-    part of its shifts at a strongest point. `curve_error`: of a curve between measured
-    strengths, as a share of its step."""
+    """Made by `effects_model`. `link`: of all roles that are known. `curves`: lever's name → its curve;
+    `direct`: lever's name → [n] the direct part of its shifts at a strongest point. `curve_error`: of a curve
+    between measured strengths, as a share of its step."""
 
     measured: Measured
     levers: tuple[Lever, ...]
@@ -182,15 +96,18 @@ def effects_model(
 ) -> EffectsModel:
     """The model of `levers` from what was measured; `paths`: of as many draws, None without a graph."""
     kept = tuple(lever for lever in levers if lever.usable)
+    # A shift is what the choosing roles' own scores make of their changes; what it does to others depends on
+    # where roles lie, and more roles say that better.
     link = Link.fitted(measured.baseline, {c: measured.differences[c] for x in kept for _, c in x.usable})
     roles = RoleDraws.of(len(measured.baseline), draws, seed)
-    offsets = _item_offsets(measured, kept, draws, seed)
+    offsets = item_offsets(measured, kept, draws, seed)
     curves, direct = {}, {}
     for lever in kept:
         curve, direct[lever.name] = _curve(lever, measured, link, roles, offsets, paths)
         curves[lever.name] = curve
-    error = _curve_error(list(curves.values()))
-    return EffectsModel(measured, kept, link, curves, direct, error, level, seed)
+    error = curve_error(list(curves.values()))
+    others = link if measured.everyone is None else Link.of(measured.everyone, link.width)
+    return EffectsModel(measured, kept, others, curves, direct, error, level, seed)
 
 
 def _curve(
@@ -270,48 +187,3 @@ def _completed(shift: FloatArray, b: FloatArray, blank: BoolArray) -> FloatArray
     given = b[:, blank][:, :, ~blank] @ shift[:, ~blank, None]
     filled[:, blank] = np.linalg.solve(inner, given)[..., 0]
     return filled
-
-
-def _item_offsets(
-    measured: Measured, levers: Sequence[Lever], draws: int, seed: int
-) -> dict[str, FloatArray]:
-    """Condition → [B, n]: how the mean change would differ with other items of the same kind, for judges who
-    are asked other ones. One draw of the items counts for all conditions, since what is particular about an
-    item is so under each. Few items: their spread is itself uncertain, as in Student's t."""
-    items = measured.items
-    if items is None:
-        return {}
-    rng = np.random.default_rng(np.random.SeedSequence(seed, spawn_key=(8,)))
-    conditions = [condition for lever in levers for _, condition in lever.usable]
-    table = np.stack([items.differences[condition] for condition in conditions])  # [c, items]
-    found = np.zeros((len(conditions), draws, len(measured.names)))
-    for k in range(len(measured.names)):
-        own = table[:, items.value == k]
-        own = own[:, np.isfinite(own).all(axis=0)]
-        count = own.shape[1]
-        if count < 2:
-            continue
-        drawn = rng.multinomial(count, np.full(count, 1 / count), size=draws) / count  # [B, items]
-        wide = np.sqrt((1 + items.ratio) * count / rng.chisquare(count - 1, size=draws))
-        found[:, :, k] = (own @ drawn.T - own.mean(axis=1, keepdims=True)) * wide
-    return dict(zip(conditions, found, strict=True))
-
-
-def _curve_error(curves: Sequence[Curve]) -> float:
-    """How far a curve lies off between two measured strengths, as a share of its step there: every inner
-    strength is left out in turn and read off the curve of the others. The gap is twice as wide then, and the
-    error of a smooth curve four times as large."""
-    from scipy.interpolate import PchipInterpolator
-
-    errors = []
-    for curve in curves:
-        means, noise = curve.centre, curve.draws.std(axis=1)
-        for k in range(1, len(curve.strengths) - 1):
-            rest = [i for i in range(len(curve.strengths)) if i != k]
-            said = PchipInterpolator(curve.strengths[rest], means[rest], axis=0)(curve.strengths[k])
-            step = np.abs(means[k + 1] - means[k - 1])
-            clear = step > 6 * np.maximum(noise[k + 1], noise[k - 1])
-            errors += ((said - means[k])[clear] / step[clear]).tolist()
-    if len(errors) < 4:
-        return _CURVE_UNKNOWN
-    return float(np.clip(np.sqrt(np.mean(np.square(errors))) / 4, *_CURVE))

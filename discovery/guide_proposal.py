@@ -53,20 +53,22 @@ class Bounds:
 
 @dataclass(frozen=True)
 class Reliability:
-    """`roles`: those chosen by; `judges`: the new roles that the intervals are for."""
+    """`roles`: those chosen by; `judges`: the new roles that the intervals are for; `sharing`: of a trait,
+    how many of the roles have it."""
 
     roles: int
     judges: int
-    carriers: tuple[Carrier, ...]
-    bounds: tuple[Bounds, ...]
+    carriers: tuple[Carrier, ...] = ()
+    bounds: tuple[Bounds, ...] = ()
+    sharing: int | None = None
 
 
 @dataclass(frozen=True, eq=False)
 class Proposal:
-    """`settings`: lever → strength; for a role its name → 1. `cost`: what is expected to be missed, in
-    standard deviations (discovery.guide_search). `reached`: of the wanted change the predicted share, per
-    target; of "as far as possible" None. `says`: per value, what the graph says (SAYS, STEERED, OUTSIDE) and
-    `share`: of the replicates that say so, NaN without any."""
+    """`settings`: lever → strength; for a role or a trait its name → 1. `cost`: what is expected to be
+    missed, in standard deviations (discovery.guide_objective). `reached`: of the wanted change the predicted
+    share, per target; of "as far as possible" None. `says`: per value, what the graph says (SAYS, STEERED,
+    OUTSIDE) and `share`: of the replicates that say so, NaN without any."""
 
     kind: LeverKind
     settings: Mapping[str, float]

@@ -7,11 +7,13 @@ the interval is that of the score on other items of the same kind.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 import polars as pl
+from numpy.typing import NDArray
 
 from discovery.draws import percentile_range
 from discovery.guide_levers import LeverKind
@@ -25,30 +27,59 @@ ANY = "any may differ"
 
 @dataclass(frozen=True, eq=False)
 class RoleScores:
-    """`scores` and `errors` (squared standard errors over items) [n_roles, n_values], NaN where a role has
-    fewer than two items; `reference`: the row that roles are compared with, None for the mean over roles."""
+    """Baseline scores of roles, item by item: `cells` [n_roles, n_items], NaN where a role was not asked an
+    item or has no score on it; `value` [n_items]: its place among the `names` of the values; `reference`: the
+    row that roles are compared with, None for the mean over roles."""
 
     roles: tuple[str, ...]
     names: tuple[str, ...]
-    scores: FloatArray
-    errors: FloatArray
+    cells: FloatArray
+    value: NDArray[np.int64]
     reference: int | None
 
     @classmethod
     def of(cls, parts: pl.DataFrame, names: Sequence[str], reference: str | None) -> RoleScores:
         """From engine.scores.part_scores of the baseline's items: role, value, part, score."""
-        cells = parts.group_by("role", pl.col("value").cast(pl.String)).agg(
-            score=pl.col("score").mean(), error=pl.col("score").var() / pl.len()
-        )
-        roles = tuple(cells["role"].unique().sort().to_list())
-        frame = pl.DataFrame({"role": roles})
-        tables = []
-        for column in ("score", "error"):
-            wide = cells.pivot(on="value", on_columns=list(names), index="role", values=column)
-            joined = frame.join(wide, on="role", how="left", maintain_order="left")
-            tables.append(joined.select(pl.col(names).fill_null(np.nan)).to_numpy())
-        place = roles.index(reference) if reference in roles else None
-        return cls(roles, tuple(names), tables[0], tables[1], place)
+        known = parts.with_columns(pl.col("value").cast(pl.String)).filter(pl.col("value").is_in(list(names)))
+        roles = tuple(known["role"].unique().sort().to_list())
+        items = known.select("value", "part").unique().sort("value", "part")
+        rows = known.join(items.with_row_index("item"), on=["value", "part"])
+        place = {role: r for r, role in enumerate(roles)}
+        cells = np.full((len(roles), len(items)), np.nan)
+        cells[[place[role] for role in rows["role"]], rows["item"].to_numpy()] = rows["score"].to_numpy()
+        value = np.array([list(names).index(name) for name in items["value"]], np.int64)
+        return cls(roles, tuple(names), cells, value, place.get(reference) if reference is not None else None)
+
+    @cached_property
+    def counts(self) -> NDArray[np.int64]:
+        """[n_roles, n_values]: items with a score."""
+        known = np.isfinite(self.cells)
+        return np.stack([known[:, self.value == k].sum(axis=1) for k in range(len(self.names))], axis=1)
+
+    @cached_property
+    def scores(self) -> FloatArray:
+        """[n_roles, n_values]: means over items, NaN without any."""
+        return self._over_items(lambda own, count: np.nansum(own, axis=1) / count, least=1)
+
+    @cached_property
+    def errors(self) -> FloatArray:
+        """[n_roles, n_values]: squared standard errors over items, NaN for fewer than two."""
+
+        def error(own: FloatArray, count: FloatArray) -> FloatArray:
+            off = own - (np.nansum(own, axis=1) / count)[:, None]
+            return np.asarray(np.nansum(off**2, axis=1) / np.maximum(count - 1, 1) / count)
+
+        return self._over_items(error, least=2)
+
+    def _over_items(
+        self, statistic: Callable[[FloatArray, FloatArray], FloatArray], least: int
+    ) -> FloatArray:
+        found = np.full((len(self.roles), len(self.names)), np.nan)
+        for k in range(len(self.names)):
+            count = self.counts[:, k]
+            own = statistic(self.cells[:, self.value == k], np.maximum(count, 1).astype(np.float64))
+            found[:, k] = np.where(count >= least, own, np.nan)
+        return found
 
     def reliability(self) -> FloatArray:
         """[n_values]: the share of the variance over roles that is not the items' noise."""
@@ -65,42 +96,49 @@ def role_proposals(
     rng = np.random.default_rng(np.random.SeedSequence(search.model.seed, spawn_key=(9,)))
     rho, mean = scores.reliability(), np.nanmean(scores.scores, axis=0)
     shrunk = mean + rho * (scores.scores - mean)
-    spread = np.sqrt(scores.errors * (rho + ratio))
+    # Items differ as much for every role: one that answers all of them alike is no surer than another.
+    per_item = np.nanmean(scores.errors * scores.counts, axis=0)
+    spread = np.sqrt(per_item / np.maximum(scores.counts, 1) * (rho + ratio))
     base, base_spread = mean, np.zeros_like(mean)
     if scores.reference is not None:
         base, base_spread = shrunk[scores.reference], spread[scores.reference]
     found = []
     for r, role in enumerate(scores.roles):
-        if r == scores.reference or np.isnan(shrunk[r]).any() or np.isnan(spread[r]).any():
+        if r == scores.reference or np.isnan(scores.errors[r]).any():
             continue
         noise = rng.standard_normal((2, draws, len(scores.names)))
-        drawn = shrunk[r] - base + noise[0] * spread[r] + noise[1] * np.nan_to_num(base_spread)
+        before = np.clip(base + noise[1] * base_spread, -1.0, 1.0)
+        drawn = np.clip(shrunk[r] + noise[0] * spread[r], -1.0, 1.0) - before
         low, high = percentile_range(drawn.T, search.model.level)
         prediction = Prediction(drawn, shrunk[r] - base, low, high)
-        found.append(_proposal(role, prediction, search, len(scores.roles)))
-    towards = [proposal for proposal in found if _towards(proposal, search)]
-    return sorted(towards, key=lambda proposal: proposal.cost)[:count]
+        reliability = Reliability(len(scores.roles), 1)
+        found.append(proposal_of(LeverKind.ROLE, role, prediction, search, reliability))
+    wanted = [proposal for proposal in found if towards(proposal, search)]
+    return sorted(wanted, key=lambda proposal: proposal.cost)[:count]
 
 
-def _towards(proposal: Proposal, search: Search) -> bool:
-    places = [(search.model.names.index(t.value), t.sign) for t in search.wishes.targets]
-    return all(sign * proposal.prediction.mean[k] > 0 for k, sign in places)
-
-
-def _proposal(role: str, prediction: Prediction, search: Search, roles: int) -> Proposal:
-    names, deviation = search.model.names, search.model.measured.deviation
-    reached: dict[str, float | None] = {}
+def towards(proposal: Proposal, search: Search, clearly: bool = False) -> bool:
+    """Whether every target moves the wanted way; `clearly`: with its whole interval."""
     for target in search.wishes.targets:
-        k = names.index(target.value)
-        wanted = target.change(float(deviation[k]))
-        reached[target.value] = None if wanted is None else float(prediction.mean[k]) / wanted
+        k = search.model.names.index(target.value)
+        own = proposal.prediction
+        least = own.mean[k] if not clearly else own.low[k] if target.sign > 0 else own.high[k]
+        if target.sign * least <= 0:
+            return False
+    return True
+
+
+def proposal_of(
+    kind: LeverKind, name: str, prediction: Prediction, search: Search, reliability: Reliability
+) -> Proposal:
+    """A role or a trait as a proposal: the graph says nothing of what it may move."""
     return Proposal(
-        kind=LeverKind.ROLE,
-        settings={role: 1.0},
+        kind=kind,
+        settings={name: 1.0},
         prediction=prediction,
-        cost=search.cost_of(prediction.draws),
-        reached=reached,
-        says=(ANY,) * len(names),
-        share=np.full(len(names), np.nan),
-        reliability=Reliability(roles, 1, (), ()),
+        cost=search.objective.cost_of(prediction.draws),
+        reached=search.objective.reached(prediction),
+        says=(ANY,) * len(prediction.mean),
+        share=np.full(len(prediction.mean), np.nan),
+        reliability=reliability,
     )

@@ -68,6 +68,8 @@ def solve(problem: Problem) -> dict[str, float] | None:
         integrality=layout.integer,
         bounds=Bounds(np.zeros(layout.size), layout.upper),
         constraints=LinearConstraint(rows.matrix(), rows.low, rows.high),
+        # HiGHS 1.12, which SciPy has, prints "… tmpSolver.run();" where it repairs a solution, whatever its
+        # options (github.com/ERGO-Code/HiGHS/issues/2783). What it returns is right.
         options={"node_limit": _NODES, "mip_rel_gap": _GAP},
     )
     if found.x is None:

@@ -32,12 +32,15 @@ class Target:
             return None
         return self.sign * self.amount * (deviation if self.in_sd else 1.0)
 
+    def verb(self) -> str:
+        return "raise" if self.sign > 0 else "lower"
+
     def words(self) -> str:
-        verb = "raise" if self.sign > 0 else "lower"
         if self.amount is None:
-            return f"{verb} {self.value} as far as possible"
-        unit = "standard deviations over roles" if self.in_sd else "points of score"
-        return f"{verb} {self.value} by {self.amount:g} {unit}"
+            return f"{self.verb()} {self.value} as far as possible"
+        one = "" if self.amount == 1 else "s"
+        unit = f"standard deviation{one} over roles" if self.in_sd else f"point{one} of score"
+        return f"{self.verb()} {self.value} by {self.amount:g} {unit}"
 
 
 @dataclass(frozen=True)

@@ -1,21 +1,33 @@
 """The command `guide` on a small run of the built-in respondent, through the real engine."""
 
 import json
+from contextlib import contextmanager
+from dataclasses import replace
 
+import numpy as np
 import polars as pl
 import pytest
 import yaml
 
 from cluster.executor import InProcessExecutor
-from cluster.guide_judges import find_judges
-from cluster.guide_levers import kinds_of, run_levers
+from cluster.guide_artefacts import write_guided
+from cluster.guide_choosing import _check_levers, asked_alike, choosing
+from cluster.guide_judges import Judges, find_judges
+from cluster.guide_levers import RunLevers, kinds_of, run_levers
+from cluster.guide_request import GuideRequest
 from cluster.guide_text import guide_text, judged_text
-from cluster.guide_validating import validate
-from cluster.guiding import GuideRequest, guide
+from cluster.guide_validating import Asking, validate
+from cluster.guiding import guide
 from cluster.preparation import prepare
 from cluster.sampling import sample
-from cluster.stages import discover_graph, score
-from discovery.guide_levers import LeverKind
+from cluster.site import Here
+from cluster.stages import discover_graph, read_scores, score
+from discovery.guide_levers import Lever, LeverKind
+from discovery.guide_model import Prediction
+from discovery.guide_proposal import Reliability
+from discovery.guide_roles import proposal_of
+from discovery.guide_search import Search
+from discovery.guide_trait_texts import traits_of
 from discovery.planted import ASSETS, Planted
 from engine.conditions import expand_conditions
 from engine.errors import InputError
@@ -100,6 +112,18 @@ def test_predictions_have_the_right_sign_and_are_judged(judged):
     assert result.coverage()[1] == 2 * len(found.proposals)
 
 
+def test_roles_that_were_asked_the_same_count_and_no_judge_does(run):
+    chosen = choosing(run, read_scores(run, "profiles"), GuideRequest())
+    inputs = run.inputs()
+    nobody = Judges((), (), True, 1.0, "")
+    # The items are split: only the roles of the choosing part were asked the same.
+    assert asked_alike(run, chosen, nobody) == [role.name for role in inputs.roles[TRAIN:]]
+    split = inputs.study.split.model_copy(update={"items": 1.0})
+    whole = replace(inputs, study=inputs.study.model_copy(update={"split": split}))
+    known = asked_alike(run, replace(chosen, inputs=whole), replace(nobody, roles=inputs.roles[3:5]))
+    assert known == [role.name for role in (*inputs.roles[:3], *inputs.roles[5:])]
+
+
 def test_everything_is_written_and_said(judged):
     found, _, result = judged
     names = {path.name for path in found.folder.iterdir()}
@@ -141,6 +165,71 @@ def test_the_same_command_asks_nothing_twice(judged):
     assert sampled.answered == 0 and again.predictions.equals(before.predictions)
 
 
+class Watched(Here):
+    """This process, which notes what it was asked for."""
+
+    def __init__(self):
+        self.prepared = []
+
+    def prepare(self, study, run):
+        self.prepared.append(run.path.name)
+        return super().prepare(study, run)
+
+
+def test_a_trait_is_judged_by_judges_who_are_given_it(judged, tmp_path):
+    found, _, _ = judged
+    prediction = Prediction(np.zeros((2, 2)), np.zeros(2), np.full(2, -2.0), np.full(2, 2.0))
+    texts = [role.text for role in found.judges.roles]
+    health = next(trait for trait in traits_of(texts[0]) if trait.field == "Health")
+    proposal = proposal_of(
+        LeverKind.TRAIT, health.name, prediction, found.search, Reliability(24, 5, sharing=5)
+    )
+    own = replace(found, folder=tmp_path, proposals=[proposal], trials={}, unguided={}, notes=[])
+    write_guided(own)
+    study = yaml.safe_load((tmp_path / "proposal-1.yaml").read_text())
+    assert [file["split"] for file in study["roles"]["files"]] == ["train", "test"]
+    copies = json.loads((tmp_path / "proposal-1-roles.json").read_text())
+    lacking = [role for role in found.judges.roles if health not in traits_of(role.text)]
+    assert list(copies) == [f"{role.name}, {health.name}" for role in lacking] and lacking
+    assert all(health in traits_of(text) for text in copies.values())
+    place = Watched()
+    sampled, result = validate(own, Asking(place))
+    assert place.prepared == ["validation-by-roles"]
+    assert sampled.answered == sampled.planned == (6 + len(lacking)) * len(found.judges.items)
+    assert result.predictions["roles"].to_list() == [len(lacking)] * 2
+    # Each against itself: the mean of the differences, by hand.
+    profiles = pl.read_parquet(tmp_path / "validation-by-roles" / "scores" / "profiles.parquet")
+    scores = dict(zip(profiles["role"].cast(pl.String), profiles["Power"], strict=True))
+    by_hand = [scores[f"{role.name}, {health.name}"] - scores[role.name] for role in lacking]
+    measured = result.predictions.filter(value="Power")["measured"].item()
+    assert measured == pytest.approx(sum(by_hand) / len(by_hand))
+    assert "5 of 24 roles have it; predicted is what it does to the 5 judges" in guide_text(own)
+
+
+def test_the_options_of_a_cluster_reach_the_validation(axiograph, run, tmp_path, monkeypatch):
+    asked = []
+
+    @contextmanager
+    def site(*options):
+        asked.append(options)
+        yield Here()
+
+    monkeypatch.setattr("cluster.site.site", site)
+    monkeypatch.setattr("cluster.guide_validating.validate", lambda *given: asked.append(given) or given)
+    monkeypatch.setattr("cluster.printing.sampled_text", lambda sampled: "sampled")
+    monkeypatch.setattr("cluster.guide_text.judged_text", lambda found, judged: "judged")
+    out = tmp_path / "out"
+    wish = ("guide", run.path, "--raise", "Power=0.3", "--top", "1", "--out", out)
+    options = ("--validate", "--ray", "local", "--workers", "2", "--stall", "30", "--retry-failed")
+    code, text, err = axiograph(*wish, *options)
+    assert code == 0 and "sampled" in text, err
+    assert asked[0] == ("local", 2, 30.0)
+    assert isinstance(asked[1][1].site, Here) and asked[1][1].retry_failed
+    for option in (("--ray", "local"), ("--retry-failed",)):
+        code, _, err = axiograph(*wish, *option)
+        assert code == 2 and option[0] in err and "--validate" in err
+
+
 def test_the_command_line_says_what_is_wrong(axiograph, run):
     code, _, err = axiograph("guide", run.path, "--raise", "Pwer")
     assert code == 2 and "did you mean 'Power'" in err and "Traceback" not in err
@@ -153,6 +242,47 @@ def test_the_command_line_says_what_is_wrong(axiograph, run):
     assert code == 2 and "Measure next" in err
     code, _, err = axiograph("guide", run.path, "--raise", "Power", "--keep-reference")
     assert code == 2 and "--reference" in err
+    code, _, err = axiograph("guide", run.path, "--raise", "Power", "--max-strength", "1")
+    assert code == 2 and "--max-strength 1: " in err and "found 3 as the smallest" in err
+
+
+def test_a_method_that_was_not_tried_is_said_to_be_missing(axiograph, tmp_path):
+    def check(text):
+        levers = [Lever(name, LeverKind.SAE, ((1.0, name),), high=1.0) for name in text]
+        _check_levers(RunLevers(tuple(levers), {}, ()), GuideRequest(method="hint"))
+
+    with pytest.raises(InputError, match=r"--method hint: .*a hint.*found f1, f2\. Add `hints`"):
+        check(["f1", "f2"])
+    with pytest.raises(InputError, match="found none"):
+        check([])
+
+
+def test_a_trait_is_shown_where_no_feature_will_do_but_no_role(judged, run, tmp_path, monkeypatch):
+    found, _, _ = judged
+    known = Prediction(np.zeros((2, 2)), np.array([0.3, 0.0]), np.zeros(2), np.zeros(2))
+    moving = replace(known, mean=np.array([0.3, 0.9]))
+    made = [
+        proposal_of(kind, name, prediction, found.search, Reliability(9, 9, sharing=5))
+        for kind, name, prediction in (
+            (LeverKind.TRAIT, "Age: old", known),
+            (LeverKind.TRAIT, "Age: young", moving),
+            (LeverKind.ROLE, "Ann", known),
+        )
+    ]
+
+    def refuse(search, count):
+        raise InputError("it", "a feature", "none", "Measure next: more.")
+
+    monkeypatch.setattr(Search, "proposals", refuse)
+    monkeypatch.setattr("cluster.guiding.proposals_by_roles", lambda *given: made)
+    request = GuideRequest(raised=("Power=0.3",), held=("Achievement",), judges=6)
+    own = guide(run, request, tmp_path)
+    # The other trait moves what is to be held.
+    assert own.names() == {1: "Age: old"} and own.refused is not None
+    assert "No feature or hint will do: it: expected a feature" in guide_text(own)
+    made.pop(0)
+    with pytest.raises(InputError, match="Measure next: more"):
+        guide(run, request, tmp_path)
 
 
 def test_roles_alone_can_be_proposed(axiograph, run, tmp_path):
@@ -231,3 +361,4 @@ def test_without_other_roles_it_says_so(tmp_path):
 
 def test_methods():
     assert kinds_of("any") == set(LeverKind) and kinds_of("hint") == {LeverKind.HINT}
+    assert kinds_of("role") == {LeverKind.ROLE, LeverKind.TRAIT}

@@ -15,7 +15,8 @@ import polars as pl
 from discovery.graph import CausalGraph
 from discovery.guide_levers import Lever, LeverKind
 from discovery.guide_link import position
-from discovery.guide_model import EffectsModel, ItemMeans, Measured, effects_model
+from discovery.guide_measured import ItemMeans, Measured
+from discovery.guide_model import EffectsModel, effects_model
 from discovery.guide_paths import Paths
 from discovery.planted import Planted
 from discovery.relations import Weights

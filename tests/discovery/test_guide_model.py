@@ -5,7 +5,9 @@ import polars as pl
 import pytest
 
 from discovery.guide_levers import Lever, LeverKind, bounded
-from discovery.guide_model import EffectsModel, ItemMeans, Measured, effects_model, through_paths
+from discovery.guide_link import position, response
+from discovery.guide_measured import ItemMeans, Measured
+from discovery.guide_model import EffectsModel, effects_model, through_paths
 from discovery.guide_paths import Paths
 from discovery.guide_solver import Course
 
@@ -60,6 +62,24 @@ def test_between_two_strengths_the_curve_is_monotone_and_levels_off():
     changes = [found.predict({"x": s}, 50).mean[0] for s in np.linspace(0, 4, 17)]
     assert (np.diff(changes) > -1e-4).all()
     assert changes[6] > 0.245  # above the chord from 0.2 to 0.3, as a curve that levels off is
+
+
+def test_what_others_will_do_depends_on_where_all_known_roles_lie():
+    """Choosing roles in the middle move by 0.2; of everyone, half lie so close to 1 that they hardly can."""
+    found, data = model({"x:+1": [0.2, 0.2, 0]}, [lever("x", 1)])
+    high = np.full((ROLES, 3), [0.94, 0.0, 0.0])
+    everyone = np.concatenate([data.baseline, high])
+    wider = Measured(data.names, data.baseline, data.differences, data.changed, everyone=everyone)
+    own = effects_model(wider, [lever("x", 1)], None, draws=300, seed=1)
+    assert own.link.width == found.link.width
+    assert wider.deviation == pytest.approx(everyone.std(axis=0, ddof=1))
+    before, after = (m.predict({"x": 1.0}, 50).mean for m in (found, own))
+    assert before == pytest.approx(data.differences["x:+1"].mean(axis=0), abs=2e-3)
+    shift = found.link.shift(before)
+    expected = (response(position(everyone, own.link.width) + shift, own.link.width)).mean(axis=0)
+    expected -= response(position(everyone, own.link.width), own.link.width).mean(axis=0)
+    assert after == pytest.approx(expected, abs=1e-3)
+    assert after[0] < 0.75 * before[0] and after[1] > 0.95 * before[1]
 
 
 def test_opposite_levers_cancel_and_the_sum_is_less_sure():

@@ -5,7 +5,8 @@ import polars as pl
 import pytest
 
 from discovery.guide_levers import LeverKind
-from discovery.guide_model import Measured, effects_model
+from discovery.guide_measured import Measured
+from discovery.guide_model import effects_model
 from discovery.guide_roles import RoleScores, role_proposals
 from discovery.guide_search import Search
 from discovery.guide_targets import parse_wishes
@@ -66,3 +67,16 @@ def test_a_role_without_a_score_is_left_out():
     scores = RoleScores.of(table, NAMES, None)
     found = role_proposals(scores, searching(scores, ["b"]), 5, ratio=0.0)
     assert {next(iter(p.settings)) for p in found} <= {"y", "z"}
+
+
+def test_a_role_that_answers_all_items_alike_is_no_surer_than_others():
+    rng = np.random.default_rng(3)
+    noisy = {f"r{i}": {v: np.sign(rng.normal(0.1 * i - 1, 1, 8)) for v in NAMES} for i in range(20)}
+    noisy["sure"] = {v: np.ones(8) for v in NAMES}
+    scores = RoleScores.of(parts(noisy), NAMES, None)
+    assert scores.errors[scores.roles.index("sure")].tolist() == [0.0, 0.0]
+    found = role_proposals(scores, searching(scores, ["a"]), 30, ratio=1.0)
+    sure = next(p for p in found if p.name == "sure").prediction
+    assert (sure.high - sure.low > 0.3).all()
+    # No score lies beyond 1.
+    assert (sure.high <= 1 - np.nanmean(scores.scores, axis=0) + 1e-9).all()
