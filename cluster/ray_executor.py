@@ -31,7 +31,6 @@ from cluster.recipe import Kind
 from engine.errors import RunError
 from engine.store import RESPONSE_SCHEMA
 from engine.vllm_output import failed
-from engine.worker import asked_columns, requests_of
 
 log = logging.getLogger("axiograph.sampling")
 STALL_S = 600.0
@@ -264,14 +263,14 @@ class RayExecutor:
 
     def _failed_chunk(self, chunk: Chunk, reasons: dict[int, str]) -> pa.Table:
         died = f"its worker died or stood still {1 + LEVELS[-1].retries} times"
-        requests = requests_of(self._requests.asking(chunk.rows))
+        requests = self._requests.asking(chunk.rows)
         places = chunk.rows["place"].to_pylist()
         rows = [
-            asked_columns(request)
-            | {"steered_tokens": 0, "seconds": 0.0}
+            {name: row[name] for name in ("request_id", "role", "condition", "item_id", "repeat")}
+            | {"prompt_tokens": len(row["prompt_ids"]), "steered_tokens": 0, "seconds": 0.0}
             | self._about[chunk.kind.recipe.backend]
             | failed(reasons.get(place, died))
-            for request, place in zip(requests, places, strict=True)
+            for row, place in zip(requests.to_pylist(), places, strict=True)
         ]
         return pa.Table.from_pylist(rows, schema=RESPONSE_SCHEMA)
 

@@ -101,12 +101,14 @@ def test_a_study_on_ray_whose_worker_is_killed(axiograph, study_assets, undistur
 
 def sample_on_ray(study, address, seed):
     """What `axiograph run --ray ADDRESS` does up to the last answer; its process will be killed."""
+    from cluster import ray_executor
     from cluster.meter import Meter
     from cluster.preparation import prepare
     from cluster.ray_cluster import joined, near_workers, nodes
     from cluster.ray_executor import RayExecutor, RayOptions
     from cluster.sampling import sample
 
+    ray_executor.STORE_S = 0.1  # so few answers are stored at once otherwise, and faults would miss them
     loaded = load_study(study)
     run = create_run(loaded.out)
     with run.locked(), joined(address):
@@ -146,7 +148,7 @@ def test_faults_at_random_moments_lose_nothing(study_assets, undisturbed, tmp_pa
             fault = ("driver", "worker", "node", "stopped worker")[number % 4]
             process = drive(study, cluster.address)
             wait_for_answers(run, process, generator.randint(0, 400))
-            time.sleep(generator.uniform(0, 1))
+            time.sleep(generator.uniform(0, 0.3))
             at = stored(run).height
             if fault == "driver":
                 process.kill()
