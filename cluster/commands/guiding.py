@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from cluster.commands.options import Directory, Ray
+from cluster.commands.options import STALL_S, Directory, Ray, Stall, Workers
 
 if TYPE_CHECKING:
     from cluster.guiding import Guided
@@ -49,10 +49,6 @@ JudgeFile = Annotated[
 Validate = Annotated[
     bool, typer.Option("--validate", help="Ask the judges, and compare with what was predicted.")
 ]
-Workers = Annotated[int | None, typer.Option(min=1, help="With --ray: at most so many workers of a kind.")]
-Stall = Annotated[
-    float, typer.Option(min=1, help="With --ray: a worker without progress for so many seconds is killed.")
-]
 RetryFailed = Annotated[
     bool,
     typer.Option("--retry-failed", help="With --validate: ask again what could not be answered before."),
@@ -80,7 +76,7 @@ def guide(
     graph: Graph = None,
     ray: Ray = None,
     workers: Workers = None,
-    stall: Stall = 600.0,
+    stall: Stall = STALL_S,
     retry_failed: RetryFailed = False,
     out: Folder = None,
     seed: Seed = 0,

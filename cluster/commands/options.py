@@ -28,4 +28,9 @@ Ray = Annotated[
         help="Work on a Ray cluster: the one that runs here, the one at an address, or one of its own.",
     ),
 ]
+Workers = Annotated[int | None, typer.Option(min=1, help="With --ray: at most so many workers of a kind.")]
+Stall = Annotated[
+    float, typer.Option(min=1, help="With --ray: a worker without progress for so many seconds is killed.")
+]
+STALL_S = 600.0
 CORES = os.cpu_count() or 1

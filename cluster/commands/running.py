@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from cluster.commands.options import CORES, Directory, Jobs, Out, Ray, StudyFile
+from cluster.commands.options import CORES, STALL_S, Directory, Jobs, Out, Ray, Stall, StudyFile, Workers
 from cluster.commands.reporting import do_report
 from cluster.commands.stages import do_discover, do_effects, do_score
 from engine.errors import RunError
@@ -45,13 +45,8 @@ def run(
     out: Out = None,
     jobs: Jobs = CORES,
     ray: Ray = None,
-    workers: Annotated[
-        int | None, typer.Option(min=1, help="With --ray: at most so many workers of a kind.")
-    ] = None,
-    stall: Annotated[
-        float,
-        typer.Option(min=1, help="With --ray: a worker without progress for so many seconds is killed."),
-    ] = 600.0,
+    workers: Workers = None,
+    stall: Stall = STALL_S,
     retry_failed: Annotated[
         bool, typer.Option("--retry-failed", help="Ask again what could not be answered before.")
     ] = False,
