@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -73,15 +74,22 @@ def _request_table(rows: Sequence[dict[str, Any]], prompts: Sequence[Prompt]) ->
     return pa.Table.from_pydict(columns, schema=REQUEST_SCHEMA)
 
 
+# Tables that took less are doubled, those that took more are halved again.
+QUICK_S, SLOW_S = 20.0, 60.0
+MOST_ROWS = 8192
+
+
 @dataclass(frozen=True)
 class Requests:
     """What is to be asked; `plan` can be gone through again. As an iterable: tables of REQUEST_SCHEMA,
     `rows_per_table` rows each, tokenised here; an executor whose workers run elsewhere takes the `plan` rows
-    instead and lets them do that."""
+    instead and lets them do that. `growing`: tables become larger as long as they are answered quickly, so
+    that the last rows of a table seldom have a device to themselves, and a crash still costs little."""
 
     asking: Asking
     plan: Iterable[pa.RecordBatch]
     rows_per_table: int
+    growing: bool = False
 
     def of_roles(self, wanted: Callable[[str], bool]) -> Requests:
         """Those of the roles that are `wanted`; their tables are the smaller for it."""
@@ -94,4 +102,19 @@ class Requests:
                 yield batch.slice(start, self.rows_per_table)
 
     def __iter__(self) -> Iterator[pa.Table]:
-        return map(self.asking, self.blocks())
+        size = self.rows_per_table
+        for batch in self.plan:
+            start = 0
+            while start < batch.num_rows:
+                block = batch.slice(start, size)
+                began = time.monotonic()
+                yield self.asking(block)
+                start += block.num_rows
+                if self.growing:
+                    size = self._resized(size, time.monotonic() - began)
+
+    def _resized(self, size: int, seconds: float) -> int:
+        """The size of the next table, after one of `size` was answered (or queued) in so many seconds."""
+        if seconds < QUICK_S:
+            return max(size, min(2 * size, MOST_ROWS))
+        return max(size // 2, self.rows_per_table) if seconds > SLOW_S else size

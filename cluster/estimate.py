@@ -141,7 +141,7 @@ class _Walk:
 def _walk(prepared: Prepared, stored: IdSet) -> _Walk:
     """Through the plan, one batch in memory at a time, cut into blocks as a run cuts it."""
     walk = _Walk([_KindBlocks(kind) for kind in prepared.kinds()])
-    firsts, size = Firsts(), rows_per_table(prepared.study)
+    firsts, size = Firsts(), rows_per_table(prepared)
     for batch in prepared.plan.batches():
         first = firsts.of(batch)
         asked = first & ~stored.has(batch["request_id"])

@@ -22,6 +22,7 @@ from cluster.progress import metered
 from engine.errors import InputError, RunError
 from engine.files import remove_leftovers, write_atomic
 from engine.idset import IdSet
+from engine.memory import GPU_ROWS
 from engine.pending import Pending, left_to_ask, pending
 from engine.plan import PLAN_SCHEMA, Plan, base_digest
 from engine.run_dir import RunDir
@@ -67,18 +68,25 @@ def sample(
         refuse_other_worker(run, asked, kind.recipe.backend, prepared.device_name)
     meter = meter or Meter()
     meter.start(todo.left)
-    rows = rows_per_table(prepared.study)
+    requests = Requests(prepared.asking, todo, rows_per_table(prepared), not sets_batches(prepared))
     with beating(run, meter, type(executor).__name__), metered(meter):
-        for responses in executor.run(Requests(prepared.asking, todo, rows)):
+        for responses in executor.run(requests):
             store.append(responses)
             meter.add(responses)
     store.compact()
     return Sampled(todo.planned, todo.already, meter.done, time.monotonic() - started, store.failed())
 
 
-def rows_per_table(study: Study) -> int:
-    """How many requests a worker is handed at once."""
-    return study.sampling.batch_size * TABLES_PER_BATCH
+def rows_per_table(prepared: Prepared) -> int:
+    """How many requests a worker is handed at once, at first: what a GPU holds, or what the study says."""
+    rows = prepared.study.sampling.batch_size * TABLES_PER_BATCH
+    on_gpu = prepared.device.startswith("cuda")
+    return max(rows, GPU_ROWS) if on_gpu and not sets_batches(prepared) else rows
+
+
+def sets_batches(prepared: Prepared) -> bool:
+    """Whether the study says how many rows are to be under way at once."""
+    return "batch_size" in prepared.study.sampling.model_fields_set
 
 
 def install_plan(prepared: Prepared, run: RunDir) -> Pending:

@@ -49,7 +49,7 @@ def asked(monkeypatch):
 
 def run_blocks(prepared, todo):
     """By kind, the ids of each table as cluster.executor.InTurn hands them to its worker."""
-    requests = Requests(prepared.asking, todo, rows_per_table(prepared.study))
+    requests = Requests(prepared.asking, todo, rows_per_table(prepared))
     return {
         kind.name: [table["request_id"].to_pylist() for table in requests.of_roles(kind.answers)]
         for kind in prepared.kinds()
