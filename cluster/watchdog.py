@@ -63,9 +63,13 @@ class Watchdog:
 
 
 def watch(pid: int, limits: dict[bytes, float]) -> None:
-    """Kill `pid` when it stands still for longer than its state allows; kill its children when it is gone."""
+    """Kill `pid` when it stands still for longer than its state allows; kill its children when it is gone.
+
+    A process that was stopped (SIGSTOP) may have said just before that it rests, and would let wait for ever
+    what it is sent next: it counts as working."""
     family: dict[int, str] = {}
     deadline: float | None = None
+    stopped: float | None = None
     pause = min(BEAT_S, min(limits.values()) / 4)
     while True:
         if select.select([0], [], [], pause)[0]:
@@ -75,7 +79,10 @@ def watch(pid: int, limits: dict[bytes, float]) -> None:
             limit = limits.get(told[-1:])
             deadline = None if limit is None else time.monotonic() + limit
         family.update(_descendants(pid))
-        if deadline is not None and time.monotonic() > deadline:
+        now = time.monotonic()
+        stopped = (stopped or now) if _is_stopped(pid) else None
+        late = deadline is not None and now > deadline
+        if late or (stopped is not None and now - stopped > limits[WORKING]):
             _kill(pid)
             break
     for child, born in family.items():
@@ -102,8 +109,17 @@ def _descendants(pid: int) -> dict[int, str]:
 
 def _born(pid: int) -> str:
     """When a process started, in the kernel's ticks: its number alone may be used again."""
+    return _status(pid, 19)
+
+
+def _is_stopped(pid: int) -> bool:
+    return _status(pid, 0) == "T"
+
+
+def _status(pid: int, place: int) -> str:
+    """A field of what the kernel says of a process, behind its name; empty where it says nothing."""
     try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[19]
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[place]
     except (OSError, IndexError):
         return ""
 

@@ -50,6 +50,16 @@ def test_a_process_that_stands_still_is_killed_with_its_children(how):
     assert gone(child)
 
 
+def test_a_process_that_is_stopped_while_it_rests_is_killed_too():
+    code, child = run("""
+        with dog.busy():
+            time.sleep(1.5)
+        signal.raise_signal(signal.SIGSTOP)
+    """)
+    assert code == -9
+    assert gone(child)
+
+
 def test_progress_and_idleness_keep_it_alive():
     code, _ = run("""
         with dog.busy():
