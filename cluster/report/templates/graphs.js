@@ -78,11 +78,12 @@
         if (event.target === cy) this.choose(null);
         else if (event.target.isNode()) this.choose(event.target.data("k"));
       });
-      cy.on("mouseover", "edge", (event) => {
+      // Also while the pointer moves on: scrolling hides the text, and what is under the pointer may be the same.
+      cy.on("mouseover mousemove", "edge", (event) => {
         const pair = this.payload.pairs[event.target.data("k")];
         tell(event.originalEvent, pairText(this.names, pair, this.marks(pair)));
       });
-      cy.on("mouseover", "node", (event) => tell(event.originalEvent, [event.target.data("label")]));
+      cy.on("mouseover mousemove", "node", (event) => tell(event.originalEvent, [event.target.data("label")]));
       cy.on("mouseout", "node, edge", hush);
       const canvas = this.part("canvas");
       canvas.addEventListener("mouseleave", hush); // a quick pointer leaves without Cytoscape's notice
