@@ -43,7 +43,7 @@ def gone(pid, seconds=30.0):
 def test_a_process_that_stands_still_is_killed_with_its_children(how):
     code, child = run(f"""
         with dog.busy():
-            time.sleep(1.5)  # time to see the child
+            time.sleep(0.6)  # time to see the child
             {how}
     """)
     assert code == -9
@@ -53,7 +53,7 @@ def test_a_process_that_stands_still_is_killed_with_its_children(how):
 def test_a_process_that_is_stopped_while_it_rests_is_killed_too():
     code, child = run("""
         with dog.busy():
-            time.sleep(1.5)
+            time.sleep(0.6)
         signal.raise_signal(signal.SIGSTOP)
     """)
     assert code == -9
