@@ -97,21 +97,19 @@ class Requests:
 
     def blocks(self) -> Iterator[pa.RecordBatch]:
         """The plan rows of each table."""
-        for batch in self.plan:
-            for start in range(0, batch.num_rows, self.rows_per_table):
-                yield batch.slice(start, self.rows_per_table)
-
-    def __iter__(self) -> Iterator[pa.Table]:
         size = self.rows_per_table
         for batch in self.plan:
             start = 0
             while start < batch.num_rows:
                 block = batch.slice(start, size)
                 began = time.monotonic()
-                yield self.asking(block)
+                yield block
                 start += block.num_rows
                 if self.growing:
                     size = self._resized(size, time.monotonic() - began)
+
+    def __iter__(self) -> Iterator[pa.Table]:
+        return map(self.asking, self.blocks())
 
     def _resized(self, size: int, seconds: float) -> int:
         """The size of the next table, after one of `size` was answered (or queued) in so many seconds."""

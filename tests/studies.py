@@ -51,6 +51,12 @@ def study(assets: Path, **changes: Any) -> dict[str, Any]:
     return data | changes
 
 
+def bare(**changes: Any) -> dict[str, Any]:
+    """The least that a study says; nothing that it names is there."""
+    data = {"schema": 1, "name": "s", "model": {"path": "m"}, "questionnaires": ["q.csv"], "roles": {}}
+    return data | {"out": "run"} | changes
+
+
 def write(folder: Path, assets: Path, name: str = "study.yaml", **changes: Any) -> Path:
     """Write the study into `folder`; its run goes to `folder`/run."""
     path = folder / name

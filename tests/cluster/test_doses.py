@@ -7,19 +7,11 @@ import polars as pl
 from cluster.doses import dose_table
 from engine.conditions import BASELINE, expand_conditions
 from engine.study import parse_study
+from tests import studies
 
 
 def table(tmp_path, steering, hints=()):
-    data = {
-        "schema": 1,
-        "name": "s",
-        "model": {"path": "m"},
-        "questionnaires": ["q.csv"],
-        "roles": {},
-        "steering": steering,
-        "hints": list(hints),
-        "out": "run",
-    }
+    data = studies.bare(steering=steering, hints=list(hints))
     return dose_table(expand_conditions(parse_study(data, "study", tmp_path)))
 
 

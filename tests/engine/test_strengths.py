@@ -11,20 +11,12 @@ from hypothesis import strategies as st
 from engine.errors import InputError
 from engine.strengths import StrengthGrid
 from engine.study import parse_study
+from tests import studies
 
 
 def operation(tmp_path, strengths, **more):
-    data = {
-        "schema": 1,
-        "name": "s",
-        "model": {"path": "m"},
-        "questionnaires": ["q.csv"],
-        "roles": {},
-        "steering": [
-            {"operations": [{"sae": {"path": "a"}, "features": [1], "strengths": strengths, **more}]}
-        ],
-        "out": "run",
-    }
+    steered = {"sae": {"path": "a"}, "features": [1], "strengths": strengths, **more}
+    data = studies.bare(steering=[{"operations": [steered]}])
     return parse_study(data, "study", tmp_path).steering[0].operations[0]
 
 

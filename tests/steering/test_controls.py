@@ -9,7 +9,7 @@ from engine.conditions import Control, OperationPoint, expand_conditions
 from engine.errors import InputError
 from engine.study import ControlsSpec, OperationSpec, SaeSource, parse_study
 from steering.operations import Directions, Scales, resolve_conditions
-from tests import tiny
+from tests import studies, tiny
 
 
 @pytest.fixture(scope="module")
@@ -18,21 +18,8 @@ def folder(tmp_path_factory):
 
 
 def conditions(folder, **operation):
-    data = {
-        "schema": 1,
-        "name": "s",
-        "model": {"path": "m"},
-        "questionnaires": ["q.csv"],
-        "roles": {},
-        "steering": [
-            {
-                "operations": [
-                    {"sae": {"path": str(folder)}, "features": [3, 5], "strengths": [1, 2], **operation}
-                ]
-            }
-        ],
-        "out": "run",
-    }
+    steered = {"sae": {"path": str(folder)}, "features": [3, 5], "strengths": [1, 2], **operation}
+    data = studies.bare(steering=[{"operations": [steered]}])
     return [c for c in expand_conditions(parse_study(data, "study", folder)) if c.is_steered]
 
 
