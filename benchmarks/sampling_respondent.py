@@ -9,7 +9,7 @@ import pyarrow as pa
 import torch
 from sampling_work import PEER_BATCH, hf_generate, lens_model, steer_at
 
-from cluster.preparation import Prepared, prepare, request_tables
+from cluster.preparation import Prepared, prepare
 from engine.run_dir import RunDir
 from engine.study import Study
 from engine.worker import Request
@@ -21,8 +21,7 @@ def chosen_requests(prepared: Prepared, count: int) -> pa.Table:
     runs = max(1, count // 96)
     step = table.num_rows // runs
     places = [i for start in range(0, runs * step, step) for i in range(start, start + count // runs)]
-    rows = table.take(pa.array(places)).to_batches()
-    return pa.concat_tables(request_tables(prepared, iter(rows), count))
+    return prepared.asking(table.take(pa.array(places)))
 
 
 def scoring_worker(study: Study, count: int) -> tuple[Any, pa.Table]:

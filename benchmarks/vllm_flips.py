@@ -23,7 +23,7 @@ import pyarrow as pa
 import torch
 from vllm_speed import save_model
 
-from cluster.preparation import Prepared, prepare, request_tables
+from cluster.preparation import Prepared, prepare
 from cluster.sampling import library_versions
 from engine.generation import pad_batch
 from engine.run_dir import RunDir
@@ -50,8 +50,7 @@ def chosen(prepared: Prepared, count: int) -> pa.Table:
     """`count` requests, evenly spread over the plan's roles and conditions."""
     table = pa.Table.from_batches(list(prepared.plan.batches())).combine_chunks()
     step = max(1, table.num_rows // count)
-    rows = table.take(pa.array(range(0, table.num_rows, step)[:count])).to_batches()
-    return pa.concat_tables(request_tables(prepared, iter(rows), count))
+    return prepared.asking(table.take(pa.array(range(0, table.num_rows, step)[:count])))
 
 
 def gap(worker: HookWorker, request: Request, one: list[int], other: list[int]) -> float:

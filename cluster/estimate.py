@@ -9,13 +9,13 @@ import numpy as np
 import pyarrow as pa
 
 from cluster.asking import Requests
-from cluster.preparation import Prepared, request_tables
+from cluster.preparation import Prepared
 from cluster.recipe import Kind
 from cluster.sampling import rows_per_table
 from cluster.timing import Timing, timed
 from engine.idset import IdSet, halves
 from engine.pending import Firsts
-from engine.plan import PLAN_BATCH_ROWS, PLAN_SCHEMA
+from engine.plan import PLAN_SCHEMA
 from engine.run_dir import RunDir
 from engine.worker import REQUEST_SCHEMA
 
@@ -75,7 +75,7 @@ def estimate(prepared: Prepared, calibrate_s: float, stored: IdSet | None = None
     walk = _walk(prepared, stored)
     table = REQUEST_SCHEMA.empty_table()
     if walk.left:
-        table = pa.concat_tables(request_tables(prepared, iter(walk.sample.to_batches()), PLAN_BATCH_ROWS))
+        table = prepared.asking(walk.sample)
     tokens = sum(len(ids) for ids in table["prompt_ids"].to_pylist())
     timings = [
         timed(own.kind, prepared.asking, own.blocks(), own.left, calibrate_s)

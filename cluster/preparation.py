@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
-import pyarrow as pa
 
-from cluster.asking import Asking, Requests
+from cluster.asking import Asking
 from cluster.lengths import check_lengths
 from cluster.recipe import Kind, WorkerRecipe
 from discovery.pc import MIN_ROWS
@@ -287,10 +286,3 @@ def _norms(
         # The worker comes next, and vLLM takes the memory that it finds free.
         del model
         release_memory(device)
-
-
-def request_tables(
-    prepared: Prepared, batches: Iterator[pa.RecordBatch], rows_per_table: int
-) -> Iterator[pa.Table]:
-    """Tables of REQUEST_SCHEMA for plan rows."""
-    return iter(Requests(prepared.asking, batches, rows_per_table))
