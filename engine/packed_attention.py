@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
@@ -33,22 +34,22 @@ class Layout(Protocol):
         """What every token of the pass [tokens, heads, head size] reads."""
 
 
+@dataclass(frozen=True)
 class Heads:
     """One layer's queries [tokens, heads, size], keys and values [tokens, key-value heads, size]."""
 
-    def __init__(
-        self,
-        layer: int,
-        q: torch.Tensor,
-        k: torch.Tensor,
-        v: torch.Tensor,
-        scale: float,
-        window: int | None,
-        softcap: float | None,
-    ) -> None:
-        self.layer, self.q, self.k, self.v = layer, q, k, v
-        self.scale, self.window, self.softcap = scale, window, softcap
-        self.groups = q.shape[1] // k.shape[1]
+    layer: int
+    q: torch.Tensor
+    k: torch.Tensor
+    v: torch.Tensor
+    scale: float
+    window: int | None
+    softcap: float | None
+
+    @property
+    def groups(self) -> int:
+        """How many heads of queries share keys and values."""
+        return self.q.shape[1] // self.k.shape[1]
 
     @property
     def is_plain_float32(self) -> bool:

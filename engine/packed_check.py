@@ -52,7 +52,23 @@ def why_not_packed(
     packed_hooks: PackedHooks,
 ) -> str | None:
     """None where packed passes over `prompts` and a step behind them give the logits of the simple loop;
-    else what is the matter."""
+    else what is the matter.
+
+    A model that only bears no shortened last layer keeps it whole from then on."""
+    reason = _why_not(simple, passes, prompts, simple_hooks, packed_hooks)
+    if reason is not None and passes.last_layer.shortened:
+        passes.last_layer.shortened = False
+        reason = _why_not(simple, passes, prompts, simple_hooks, packed_hooks)
+    return reason
+
+
+def _why_not(
+    simple: Generator,
+    passes: PackedModel,
+    prompts: Sequence[Sequence[int]],
+    simple_hooks: StreamHooks,
+    packed_hooks: PackedHooks,
+) -> str | None:
     import torch
 
     trial = Generator(simple.model, simple.tokenizer, _Steps())  # type: ignore[arg-type]

@@ -230,7 +230,7 @@ class _Run:
         ids = np.array([self._written[row][-1] for row in self._rows])
         layout = StepLayout(self._reading, self._passes.rows, own)
         with self._hooks.around(Tokens(np.array(self._rows), positions, ids, written=True)):
-            logits = self._passes.run(layout, ids, positions, np.arange(len(ids)))
+            logits = self._passes.run(layout, ids, positions, None)
         self._own = (own + 1).tolist()
         self._choose_next(logits, list(range(len(self._rows))))
 

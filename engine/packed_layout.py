@@ -194,18 +194,50 @@ class PromptLayout:
         sizes = np.array([s.tokens for s in stretches])
         starts = np.cumsum(sizes) - sizes
         lengths = np.repeat([s.length for s in stretches], sizes)
-        positions = lengths + np.arange(sizes.sum()) - np.repeat(starts, sizes)
-        self._reading = Reading(prefixes, np.repeat([s.slot for s in stretches], sizes), lengths, positions)
+        self._offsets = np.arange(sizes.sum()) - np.repeat(starts, sizes)
+        self.positions = lengths + self._offsets
+        self._prefixes, self._prefix_slots, self._lengths = (
+            prefixes,
+            np.repeat([s.slot for s in stretches], sizes),
+            lengths,
+        )
+        self._reading = self._reading_of(slice(None))
         self._into, self._slots, self._places = into, slots, places
-        self.positions = positions
         self._sizes, self._starts = sizes, starts
         self._index: dict[torch.device, tuple[torch.Tensor, ...]] = {}
 
+    def _reading_of(self, tokens: slice | np.ndarray) -> Reading:
+        own = (self._prefix_slots[tokens], self._lengths[tokens], self.positions[tokens])
+        return Reading(self._prefixes, *own)
+
     def attend(self, heads: Heads) -> torch.Tensor:
-        pad, back, slots, places = self._on(heads.q.device)
-        if self._into is not None:
-            self._into.write(heads.layer, slots, places, heads.k, heads.v)
+        self.store(heads)
+        pad, back, _, _ = self._on(heads.q.device)
         return _joined(self._within(heads, pad, back), self._reading(heads))
+
+    def store(self, heads: Heads) -> None:
+        """Write keys and values of all tokens to where the layout keeps them, if it does."""
+        if self._into is not None:
+            _, _, slots, places = self._on(heads.q.device)
+            self._into.write(heads.layer, slots, places, heads.k, heads.v)
+
+    def attend_from(self, keep: np.ndarray, heads: Heads) -> torch.Tensor:
+        """What the tokens `keep` alone read, whose queries are those of `heads`; its keys and values are
+        those of all tokens."""
+        import torch
+
+        offsets = self._offsets[keep]
+        columns = np.arange(offsets.max() + 1)
+        device = heads.q.device
+        seen = torch.from_numpy((keep - offsets)[:, None] + np.minimum(columns, offsets[:, None])).to(device)
+        visible = columns <= offsets[:, None]
+        if heads.window is not None:
+            visible &= columns > offsets[:, None] - heads.window
+        hidden = torch.from_numpy(np.where(visible, 0.0, HIDDEN).astype(np.float32))
+        k, v = (tensor[seen].transpose(1, 2) for tensor in (heads.k, heads.v))
+        q = heads.fold(heads.q.unsqueeze(1))
+        own = heads.unfold(*heads.read(q, k, v, hidden[:, None, None].to(device), False), 1)
+        return _joined(own, self._reading_of(keep)(heads))
 
     def _within(
         self, heads: Heads, pad: torch.Tensor, back: torch.Tensor

@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
+from engine.last_layer import LastLayer
 from engine.memory import Budget, budget
-from engine.packed_attention import Layout, laid_out, packed
-from engine.packed_layout import PromptLayout, Stretch
+from engine.packed_attention import laid_out, packed
+from engine.packed_layout import PromptLayout, StepLayout, Stretch
 from engine.packed_products import Products
 from engine.prefix_cache import Evidence, LayerCache, PrefixCache
 from engine.sharing import Group, shared_lengths
@@ -96,6 +97,7 @@ class PackedModel:
         self.pass_tokens = pass_tokens or (8192 if on_gpu else 1024)
         self._token_bytes = _token_bytes(model)
         self._products = Products(model)
+        self.last_layer = LastLayer(model)
         self.prefixes = PrefixCache(1, 1)
         self.rows = LayerCache(1, 1)
 
@@ -141,17 +143,25 @@ class PackedModel:
 
                 torch.cuda.empty_cache()
 
-    def run(self, layout: Layout, ids: np.ndarray, positions: np.ndarray, keep: np.ndarray) -> torch.Tensor:
-        """Logits [len(keep), vocabulary] in float32 behind the tokens `keep` of a pass over `ids`."""
+    def run(
+        self,
+        layout: PromptLayout | StepLayout,
+        ids: np.ndarray,
+        positions: np.ndarray,
+        keep: np.ndarray | None,
+    ) -> torch.Tensor:
+        """Logits [len(keep), vocabulary] in float32 behind the tokens `keep` of a pass over `ids`; None keeps
+        all of them."""
         import torch
 
         device = self.model.device
-        with laid_out(layout):
+        with laid_out(layout), self.last_layer.only(layout, keep):
             output = self.model(
                 input_ids=torch.from_numpy(ids).to(device)[None],
                 position_ids=torch.from_numpy(positions).to(device)[None],
                 use_cache=False,
-                logits_to_keep=torch.from_numpy(keep).to(device),
+                # 0 means all of them.
+                logits_to_keep=0 if keep is None else torch.from_numpy(keep).to(device),
             )
         logits: torch.Tensor = output.logits[0]
         return logits.float()

@@ -115,7 +115,7 @@ class Fails:
         self.run, self.most, self.error, self.times = passes.run, most, error, 0
 
     def __call__(self, layout, ids, positions, keep):
-        if len(keep) > self.most:
+        if len(ids if keep is None else keep) > self.most:
             self.times += 1
             raise self.error
         return self.run(layout, ids, positions, keep)

@@ -103,6 +103,10 @@ def test_prompt_passes(drawn, kind):
             assert layout.positions[token] == made.prefix(row)[0] + own
             assert torch.equal(into.keys[0][row, :, own], k[token])
             token += 1
+    # Some of the tokens, in any order and twice, read what they read among all.
+    keep = np.random.default_rng(drawn["seed"]).integers(0, token, 5)
+    some = layout.attend_from(keep, Heads(0, q[keep], k, v, 0.7, window, softcap))
+    assert torch.allclose(some, out[keep], atol=1e-5)
 
 
 @settings(max_examples=120, deadline=None)

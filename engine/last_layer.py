@@ -1,0 +1,119 @@
+"""The last layer of a pass over prompts: only for the tokens whose logits are asked for.
+
+Of all other tokens the layer's keys and values are needed and nothing else: its attention, its MLP and what
+follows would be thrown away. That is one layer's share of nearly all work, a quarter in a model of four.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from engine.models import LAYERS, find_module
+from engine.packed_attention import Heads, laid_out
+from engine.packed_layout import PromptLayout, StepLayout
+
+if TYPE_CHECKING:
+    import torch
+
+
+class LastLayer:
+    """The last decoder layer of `model`. Where `shortened` is False it does all its work for all tokens."""
+
+    def __init__(self, model: Any) -> None:
+        layers = find_module(model, LAYERS)
+        self._layer = None if layers is None else layers[-1]
+        self.shortened = self._layer is not None
+
+    @contextmanager
+    def only(self, layout: PromptLayout | StepLayout, keep: np.ndarray | None) -> Iterator[None]:
+        """What the layer makes of other tokens than `keep` is zero in the pass within.
+
+        Not in steps, and not where somebody watches or changes what comes out of the layer, or what happens
+        in it: that is given all of it."""
+        if keep is None or isinstance(layout, StepLayout) or not self.shortened or self._is_watched():
+            yield
+            return
+        # Beside the class' own method, or in the place of what others have put there.
+        own = self._layer.__dict__
+        before = own.get("forward")
+        own["forward"] = _short(self._layer.forward, layout, keep)
+        try:
+            yield
+        finally:
+            del own["forward"]
+            if before is not None:
+                own["forward"] = before
+
+    def _is_watched(self) -> bool:
+        """What looks at the layer's input is given all of it either way."""
+        modules = list(self._layer.modules())
+        after = any(module._forward_hooks for module in modules)
+        return after or any(module._forward_pre_hooks for module in modules[1:])
+
+
+class _KeysStoredError(Exception):
+    """Not an error: ends a pass through the layer once its keys and values are there."""
+
+
+class _Kept:
+    """The layout of the last layer: goes through it twice, for the keys and values of all tokens, and for
+    what the tokens `keep` read of them."""
+
+    def __init__(self, layout: PromptLayout, keep: np.ndarray) -> None:
+        self._layout, self._keep = layout, keep
+        self._all: Heads | None = None
+
+    def attend(self, heads: Heads) -> torch.Tensor:
+        if self._all is None:
+            self._layout.store(heads)
+            self._all = heads
+            raise _KeysStoredError
+        return self._layout.attend_from(self._keep, replace(heads, k=self._all.k, v=self._all.v))
+
+
+def _short(forward: Callable[..., Any], layout: PromptLayout, keep: np.ndarray) -> Callable[..., Any]:
+    def short(*args: Any, **kwargs: Any) -> Any:
+        import torch
+
+        with laid_out(_Kept(layout, keep)):
+            try:
+                forward(*args, **kwargs)
+            except _KeysStoredError:
+                pass
+            else:
+                raise RuntimeError("a layer that does not attend")
+            chosen, n = torch.from_numpy(keep), len(layout.positions)
+            found = forward(*_chosen(args, n, chosen), **_chosen(kwargs, n, chosen))
+        if isinstance(found, tuple):
+            return (_spread(found[0], n, chosen), *found[1:])
+        return _spread(found, n, chosen)
+
+    return short
+
+
+def _chosen(given: Any, n: int, chosen: torch.Tensor) -> Any:
+    """`given`, with the `chosen` ones of the `n` tokens wherever a tensor [1, n, …] or [n] says something
+    about each."""
+    import torch
+
+    if isinstance(given, tuple):
+        return tuple(_chosen(part, n, chosen) for part in given)
+    if isinstance(given, dict):
+        return {name: _chosen(part, n, chosen) for name, part in given.items()}
+    if not isinstance(given, torch.Tensor):
+        return given
+    if given.shape[:2] == (1, n):
+        return given[:, chosen.to(given.device)]
+    return given[chosen.to(given.device)] if given.shape == (n,) else given
+
+
+def _spread(stream: torch.Tensor, n: int, chosen: torch.Tensor) -> torch.Tensor:
+    """`stream` [1, chosen, d_model] at its places among `n` tokens: some models check how many there are."""
+    whole = stream.new_zeros(1, n, stream.shape[2])
+    whole[:, chosen.to(stream.device)] = stream
+    return whole
