@@ -47,6 +47,7 @@ from engine.prefix_cache import PrefixCache
 
 ROOT = Path(__file__).resolve().parents[1]
 ROUNDS = 3
+ODDS_TIMES = 4
 
 
 @dataclass
@@ -117,7 +118,12 @@ def random_model(name: str, rows_at_once: int, items: int) -> None:
     mixed = Way(f"packed, 4 conditions mixed, {rows_at_once} at once", len(rows), lambda: fresh(packed))
     loop = Way("paper's loop, TransformerLens, batch 8", 8, lambda: paper_loop(lens, batch, own, STEPS))
     peer = Way("transformers generate, hook, batch 8", 8, lambda: hf_generate(model, batch, own, STEPS))
-    odds = Way("packed, log-odds instead of text", len(rows), lambda: fresh(packed.score))
+    # Several times, since it is short beside the others.
+    odds = Way(
+        "packed, log-odds instead of text",
+        ODDS_TIMES * len(rows),
+        lambda: [fresh(packed.score) for _ in range(ODDS_TIMES)],
+    )
     compare([loop, peer, mixed, odds])
     # The embedding is looked up, all other weights are multiplied with.
     weights = size - model.get_input_embeddings().weight.numel()

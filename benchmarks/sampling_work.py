@@ -150,8 +150,10 @@ class Packed:
         return [list(answer.ids) for answer in found]
 
     def fresh(self) -> None:
-        """Prefixes are computed anew; the caches of rows stay, as they do in a worker."""
-        self.passes.prefixes = PrefixCache(1, 1)
+        """Prefixes are computed anew; the room for them and the caches of rows stay, as in a worker."""
+        old = self.passes.prefixes
+        self.passes.prefixes = PrefixCache(old.slots, old.width)
+        self.passes.prefixes.keys, self.passes.prefixes.values = old.keys, old.values
 
     def score(self, rows: Sequence[Asked]) -> list[float]:
         """Log-odds of two tokens on either side, in passes over the prompts alone."""

@@ -194,6 +194,8 @@ def logprob_state(odds: float | None, mass: float, mass_threshold: float = MASS_
 
 def logsumexp(logs: Sequence[float]) -> float:
     """log Σ exp; −inf for none, NaN where one is."""
+    if len(logs) == 1:
+        return logs[0]
     top = max(logs, default=-inf)
     if any(isnan(value) for value in logs):
         return float("nan")

@@ -21,13 +21,19 @@ if TYPE_CHECKING:
     import torch
 
 
+# Sparing fewer tokens the rest of the layer is not worth going through its beginning twice.
+WORTH = 64
+
+
 class LastLayer:
-    """The last decoder layer of `model`. Where `shortened` is False it does all its work for all tokens."""
+    """The last decoder layer of `model`. Where `shortened` is False it does all its work for all tokens;
+    `worth` is how many tokens must be spared it."""
 
     def __init__(self, model: Any) -> None:
         layers = find_module(model, LAYERS)
-        self._layer = None if layers is None else layers[-1]
+        self._layer: Any = None if layers is None else layers[-1]
         self.shortened = self._layer is not None
+        self.worth = WORTH
 
     @contextmanager
     def only(self, layout: PromptLayout | StepLayout, keep: np.ndarray | None) -> Iterator[None]:
@@ -36,6 +42,9 @@ class LastLayer:
         Not in steps, and not where somebody watches or changes what comes out of the layer, or what happens
         in it: that is given all of it."""
         if keep is None or isinstance(layout, StepLayout) or not self.shortened or self._is_watched():
+            yield
+            return
+        if len(layout.positions) - len(keep) < self.worth:
             yield
             return
         # Beside the class' own method, or in the place of what others have put there.

@@ -57,6 +57,11 @@ class Heads:
         plain = self.softcap is None and self.k.shape[-1] == self.v.shape[-1]
         return plain and self.q.device.type == "cpu" and self.q.dtype.itemsize == 4
 
+    @property
+    def in_blocks(self) -> bool:
+        """Whether engine.block_attention reads for these heads."""
+        return self.is_plain_float32 and self.q.shape[-1] % 16 == 0
+
     def fold(self, q: torch.Tensor) -> torch.Tensor:
         """[b, m, heads, size] → [b, key-value heads, queries, size], query g · m + i being head g of token i:
         heads that share keys are further queries, and nothing is copied for them."""

@@ -4,14 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
 
 from engine.errors import RunError
 from engine.generation import Generator, StreamHooks
 from engine.memory import MemoryEndedError
 from engine.packed_attention import UnsupportedModelError
 from engine.packed_generation import PackedGenerator
+from engine.packed_layout import PromptLayout, Stretch
 from engine.packed_model import PackedHooks, PackedModel
+from engine.prefix_cache import PrefixCache
 
 if TYPE_CHECKING:
     import torch
@@ -54,23 +58,10 @@ def why_not_packed(
     """None where packed passes over `prompts` and a step behind them give the logits of the simple loop;
     else what is the matter.
 
-    A model that only bears no shortened last layer keeps it whole from then on."""
-    reason = _why_not(simple, passes, prompts, simple_hooks, packed_hooks)
-    if reason is not None and passes.last_layer.shortened:
-        passes.last_layer.shortened = False
-        reason = _why_not(simple, passes, prompts, simple_hooks, packed_hooks)
-    return reason
-
-
-def _why_not(
-    simple: Generator,
-    passes: PackedModel,
-    prompts: Sequence[Sequence[int]],
-    simple_hooks: StreamHooks,
-    packed_hooks: PackedHooks,
-) -> str | None:
+    Before that its last layer is tried out, which stays whole in passes where it must."""
     import torch
 
+    passes.last_layer.shortened = _may_be_shortened(passes, prompts[0])
     trial = Generator(simple.model, simple.tokenizer, _Steps())  # type: ignore[arg-type]
     trial.eos, trial.stop = frozenset(), _Endless()  # type: ignore[assignment]
     wanted, found = _Watching(prompts), _Watching(prompts)
@@ -88,10 +79,36 @@ def _why_not(
         # Whatever a model's own code raises when it is called in a way that it does not know.
         return " ".join(f"{type(error).__name__}: {error}".split())[:200]
     differ = max(_difference(wanted.seen[key], found.seen[key]) for key in wanted.seen)
-    allowed = TOLERANCE[str(simple.model.dtype).removeprefix("torch.")]
+    allowed = _allowed(simple.model)
     if differ <= allowed:
         return None
     return f"logits that differ by {differ:.2g} of their spread (allowed {allowed:g})"
+
+
+def _may_be_shortened(passes: PackedModel, ids: Sequence[int]) -> bool:
+    """Whether the last layer gives the same logits when it only works for some of the tokens `ids`."""
+    import torch
+
+    last, n = passes.last_layer, len(ids)
+    if not last.shortened:
+        return False
+    nowhere = np.zeros(0, dtype=np.int64)
+    keep = np.array([n // 2, n - 1])
+    found = []
+    worth, last.worth = last.worth, 0
+    try:
+        with torch.inference_mode(), passes.entered():
+            for last.shortened in (False, True):
+                layout = PromptLayout([Stretch(n, -1, 0)], PrefixCache(1, 1), None, nowhere, nowhere)
+                found.append(passes.run(layout, np.array(ids), layout.positions, keep).cpu())
+    except MemoryEndedError:
+        raise
+    except Exception:
+        # Whatever a model's own code raises when it is called in a way that it does not know.
+        return False
+    finally:
+        last.worth = worth
+    return _difference(*found) <= _allowed(passes.model)
 
 
 class _Endless:
@@ -102,6 +119,10 @@ class _Endless:
 
     def text(self, ids: Sequence[int]) -> str:
         return ""
+
+
+def _allowed(model: Any) -> float:
+    return TOLERANCE[str(model.dtype).removeprefix("torch.")]
 
 
 def _difference(wanted: torch.Tensor, found: torch.Tensor) -> float:

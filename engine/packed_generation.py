@@ -128,12 +128,18 @@ def _smaller(one: int | None, other: int | None) -> int | None:
     return min((n for n in (one, other) if n is not None), default=None)
 
 
-def admitted(cache: PrefixCache, hooks: PackedHooks, row: int, slot: int, length: int) -> None:
-    """Tell `hooks` behind which stored tokens `row` starts, and what was proven of them."""
-    if length == 0:
-        hooks.admit(row, np.zeros(0, dtype=np.int64), Evidence.none(0))
-    else:
-        hooks.admit(row, cache.ids(slot, length), cache.evidence(slot, length))
+def admitted(
+    cache: PrefixCache, hooks: PackedHooks, prompts: Prompts, rows: Sequence[int], slots: Sequence[int]
+) -> None:
+    """Tell `hooks` behind which stored tokens each of `rows` starts, and what was proven of them."""
+    behind: dict[tuple[int, int], list[int]] = {}
+    for row, slot in zip(rows, slots, strict=True):
+        behind.setdefault((slot, prompts.length(row)), []).append(row)
+    for (slot, length), own in behind.items():
+        if length == 0:
+            hooks.admit(own, np.zeros(0, dtype=np.int64), Evidence.none(0))
+        else:
+            hooks.admit(own, cache.ids(slot, length), cache.evidence(slot, length))
 
 
 class _Run:
@@ -205,8 +211,7 @@ class _Run:
     def _prompt_pass(self, rows: list[int], slots: list[int], first: int) -> torch.Tensor:
         """Logits behind the prompts of `rows`, which take the places from `first` on."""
         lengths = [self._prompts.length(row) for row in rows]
-        for row, slot, length in zip(rows, slots, lengths, strict=True):
-            admitted(self._passes.prefixes, self._hooks, row, slot, length)
+        admitted(self._passes.prefixes, self._hooks, self._prompts, rows, slots)
         sizes = [self._prompts.own(row) for row in rows]
         stretches = [Stretch(*s) for s in zip(sizes, slots, lengths, strict=True)]
         places = np.concatenate([np.arange(size) for size in sizes])

@@ -17,6 +17,7 @@ from engine.packed_attention import HIDDEN, Heads
 if TYPE_CHECKING:
     import torch
 
+    from engine.block_attention import Reads
     from engine.prefix_cache import LayerCache, PrefixCache
 
 # What one further call costs beside the arithmetic, in scores computed.
@@ -55,7 +56,61 @@ class Reading:
         self, cache: PrefixCache, slots: np.ndarray, lengths: np.ndarray, positions: np.ndarray
     ) -> None:
         """`slots`, `lengths`, `positions` [tokens]; a length of 0 is no prefix."""
-        self._cache, self._positions = cache, positions
+        self._cache, self._slots, self._lengths, self._positions = cache, slots, lengths, positions
+        self._runs: _Runs | None = None
+        self._reads: dict[int | None, Reads] = {}
+
+    def move(self, positions: np.ndarray) -> None:
+        """The same tokens of later `positions`: sliding windows have moved on."""
+        self._positions = positions
+        self._reads = {window: found for window, found in self._reads.items() if window is None}
+        if self._runs is not None:
+            self._runs.move(positions)
+
+    def __call__(self, heads: Heads) -> tuple[torch.Tensor, torch.Tensor] | None:
+        """Result [tokens, heads, size] and log-sum-exp [tokens, heads]; None where no token has a prefix."""
+        if not self._lengths.any():
+            return None
+        keys, values = self._cache.keys[heads.layer], self._cache.values[heads.layer]
+        if heads.in_blocks:
+            from engine.block_attention import read
+
+            if heads.window not in self._reads:
+                self._reads[heads.window] = self._as_reads(heads.window)
+            return read(heads.q, keys, values, self._reads[heads.window], heads.scale)
+        if self._runs is None:
+            self._runs = _Runs(self._slots, self._lengths, self._positions)
+        return self._runs(heads, keys, values)
+
+    def _as_reads(self, window: int | None) -> Reads:
+        """One read for each prefix that is read to some length."""
+        from engine.block_attention import Reads
+
+        tokens = np.flatnonzero(self._lengths)
+        slots, lengths = self._slots[tokens], self._lengths[tokens]
+        order = np.lexsort((lengths, slots))
+        tokens, slots, lengths = tokens[order], slots[order], lengths[order]
+        starts = np.flatnonzero(np.r_[True, (slots[1:] != slots[:-1]) | (lengths[1:] != lengths[:-1])])
+        lo = np.zeros_like(tokens)
+        if window is not None:
+            lo = np.clip(self._positions[tokens] + 1 - window, 0, lengths)
+        return Reads(
+            slot=slots[starts],
+            first=np.zeros_like(starts),
+            n=lengths[starts],
+            start=starts,
+            end=np.r_[starts[1:], len(tokens)],
+            tokens=tokens,
+            lo=lo,
+            hi=lengths,
+        )
+
+
+class _Runs:
+    """How the tokens of a pass read their prefixes by PyTorch, prefixes in consecutive slots together."""
+
+    def __init__(self, slots: np.ndarray, lengths: np.ndarray, positions: np.ndarray) -> None:
+        self._positions = positions
         self._without = lengths == 0
         self._runs: list[_Run] = []
         self._taken: list[int] = []
@@ -64,13 +119,12 @@ class Reading:
         tokens = np.flatnonzero(~self._without)
         kinds, kind_of = np.unique(pairs, axis=0, return_inverse=True)
         members = [tokens[kind_of == i] for i in range(len(kinds))]
-        for lo, hi in _runs(kinds, [len(m) for m in members]):
+        for lo, hi in _together(kinds, [len(m) for m in members]):
             self._add(kinds[lo:hi], members[lo:hi])
         self._hidden: dict[tuple[int | None, torch.device], list[torch.Tensor | None]] = {}
         self._index: dict[torch.device, tuple[torch.Tensor, torch.Tensor, torch.Tensor | None]] = {}
 
     def move(self, positions: np.ndarray) -> None:
-        """The same tokens of later `positions`: sliding windows have moved on."""
         self._positions = positions
         self._hidden = {key: found for key, found in self._hidden.items() if key[0] is None}
 
@@ -93,15 +147,13 @@ class Reading:
             )
         )
 
-    def __call__(self, heads: Heads) -> tuple[torch.Tensor, torch.Tensor] | None:
-        """Result [tokens, heads, size] and log-sum-exp [tokens, heads]; None where no token has a prefix."""
+    def __call__(
+        self, heads: Heads, keys: torch.Tensor, values: torch.Tensor
+    ) -> tuple[torch.Tensor, torch.Tensor]:
         import torch
 
-        if not self._runs:
-            return None
         take, back, without = self._on(heads.q.device)
         q = heads.q[take]
-        keys, values = self._cache.keys[heads.layer], self._cache.values[heads.layer]
         outs, sums = [], []
         for run, hidden in zip(self._runs, self._hiding(heads), strict=True):
             n = int(run.lengths.max())
@@ -130,7 +182,7 @@ class Reading:
         return self._hidden[key]
 
 
-def _runs(kinds: np.ndarray, counts: Sequence[int]) -> list[tuple[int, int]]:
+def _together(kinds: np.ndarray, counts: Sequence[int]) -> list[tuple[int, int]]:
     """Which (slot, length) kinds are read in one call: where padding costs less than a call of its own."""
     found: list[tuple[int, int]] = []
     cost = 0
@@ -179,6 +231,11 @@ def _joined(
     return own[0].float().lerp(prefix[0].float(), share).to(own[0].dtype)
 
 
+def _as_slot(heads: Heads) -> tuple[torch.Tensor, torch.Tensor]:
+    """The keys and values of a pass as those of the only slot of a cache."""
+    return heads.k.transpose(0, 1).unsqueeze(0), heads.v.transpose(0, 1).unsqueeze(0)
+
+
 class PromptLayout:
     """A pass over stretches of prompts. Keys and values are written into `into` where that is given:
     token i to `places[i]` of slot `slots[i]`."""
@@ -204,6 +261,7 @@ class PromptLayout:
         self._reading = self._reading_of(slice(None))
         self._into, self._slots, self._places = into, slots, places
         self._sizes, self._starts = sizes, starts
+        self._reads: dict[int | None, Reads] = {}
         self._index: dict[torch.device, tuple[torch.Tensor, ...]] = {}
 
     def _reading_of(self, tokens: slice | np.ndarray) -> Reading:
@@ -212,8 +270,8 @@ class PromptLayout:
 
     def attend(self, heads: Heads) -> torch.Tensor:
         self.store(heads)
-        pad, back, _, _ = self._on(heads.q.device)
-        return _joined(self._within(heads, pad, back), self._reading(heads))
+        own = self._in_blocks(heads) if heads.in_blocks else self._padded(heads)
+        return _joined(own, self._reading(heads))
 
     def store(self, heads: Heads) -> None:
         """Write keys and values of all tokens to where the layout keeps them, if it does."""
@@ -224,6 +282,29 @@ class PromptLayout:
     def attend_from(self, keep: np.ndarray, heads: Heads) -> torch.Tensor:
         """What the tokens `keep` alone read, whose queries are those of `heads`; its keys and values are
         those of all tokens."""
+        own = self._kept_in_blocks(keep, heads) if heads.in_blocks else self._kept_padded(keep, heads)
+        return _joined(own, self._reading_of(keep)(heads))
+
+    def _kept_in_blocks(self, keep: np.ndarray, heads: Heads) -> tuple[torch.Tensor, torch.Tensor]:
+        """What the tokens `keep` read of their own stretches."""
+        from engine.block_attention import Reads, read
+
+        offsets, tokens = self._offsets[keep], np.arange(len(keep))
+        lo = np.maximum(0, offsets + 1 - (heads.window or len(self._offsets)))
+        reads = Reads(
+            slot=np.zeros_like(tokens),
+            first=keep - offsets,
+            n=offsets + 1,
+            start=tokens,
+            end=tokens + 1,
+            tokens=tokens,
+            lo=lo,
+            hi=offsets + 1,
+        )
+        return read(heads.q, *_as_slot(heads), reads, heads.scale)
+
+    def _kept_padded(self, keep: np.ndarray, heads: Heads) -> tuple[torch.Tensor, torch.Tensor]:
+        """The same by PyTorch."""
         import torch
 
         offsets = self._offsets[keep]
@@ -236,15 +317,30 @@ class PromptLayout:
         hidden = torch.from_numpy(np.where(visible, 0.0, HIDDEN).astype(np.float32))
         k, v = (tensor[seen].transpose(1, 2) for tensor in (heads.k, heads.v))
         q = heads.fold(heads.q.unsqueeze(1))
-        own = heads.unfold(*heads.read(q, k, v, hidden[:, None, None].to(device), False), 1)
-        return _joined(own, self._reading_of(keep)(heads))
+        return heads.unfold(*heads.read(q, k, v, hidden[:, None, None].to(device), False), 1)
 
-    def _within(
-        self, heads: Heads, pad: torch.Tensor, back: torch.Tensor
-    ) -> tuple[torch.Tensor, torch.Tensor]:
-        """Attention of every stretch over itself, stretches padded at their ends to one width."""
+    def _in_blocks(self, heads: Heads) -> tuple[torch.Tensor, torch.Tensor]:
+        """Attention of every stretch over itself."""
+        from engine.block_attention import Reads, read
+
+        if heads.window not in self._reads:
+            self._reads[heads.window] = Reads(
+                slot=np.zeros_like(self._sizes),
+                first=self._starts,
+                n=self._sizes,
+                start=self._starts,
+                end=self._starts + self._sizes,
+                tokens=np.arange(len(self._offsets)),
+                lo=np.maximum(0, self._offsets + 1 - (heads.window or len(self._offsets))),
+                hi=self._offsets + 1,
+            )
+        return read(heads.q, *_as_slot(heads), self._reads[heads.window], heads.scale)
+
+    def _padded(self, heads: Heads) -> tuple[torch.Tensor, torch.Tensor]:
+        """The same by PyTorch, stretches padded at their ends to one width."""
         import torch
 
+        pad, back, _, _ = self._on(heads.q.device)
         m, width = len(self._sizes), int(self._sizes.max())
         shape = (m, width)
         q, k, v = (

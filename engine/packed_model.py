@@ -54,8 +54,8 @@ class PackedHooks(Protocol):
     def evidence(self, n: int) -> Evidence:
         """What was proven about the `n` tokens of the last pass."""
 
-    def admit(self, row: int, ids: np.ndarray, evidence: Evidence) -> None:
-        """`row` starts, behind a stored prefix of these tokens of which this was proven."""
+    def admit(self, rows: Sequence[int], ids: np.ndarray, evidence: Evidence) -> None:
+        """`rows` start, behind a stored prefix of these tokens of which this was proven."""
 
 
 class NoPackedHooks:
@@ -73,7 +73,7 @@ class NoPackedHooks:
     def evidence(self, n: int) -> Evidence:
         return Evidence.none(n)
 
-    def admit(self, row: int, ids: np.ndarray, evidence: Evidence) -> None:
+    def admit(self, rows: Sequence[int], ids: np.ndarray, evidence: Evidence) -> None:
         return None
 
 
@@ -94,7 +94,7 @@ class PackedModel:
         self.model = model
         self.devices = sorted({p.device for p in model.parameters()}, key=str)
         on_gpu = any(device.type == "cuda" for device in self.devices)
-        self.pass_tokens = pass_tokens or (8192 if on_gpu else 1024)
+        self.pass_tokens = pass_tokens or (8192 if on_gpu else 2048)
         self._token_bytes = _token_bytes(model)
         self._products = Products(model)
         self.last_layer = LastLayer(model)

@@ -118,8 +118,7 @@ class PackedScorer:
         """The same for the rows `chosen`, in one pass behind their prefixes, which lie in `slots`."""
         lengths = [prompts.length(row) for row in chosen]
         own_slots = [slots[prompts.group_of[row]] for row in chosen]
-        for row, slot, length in zip(chosen, own_slots, lengths, strict=True):
-            admitted(self._passes.prefixes, hooks, row, slot, length)
+        admitted(self._passes.prefixes, hooks, prompts, chosen, own_slots)
         sizes = [prompts.own(row) for row in chosen]
         stretches = [Stretch(*s) for s in zip(sizes, own_slots, lengths, strict=True)]
         nowhere = np.zeros(0, dtype=np.int64)
@@ -150,18 +149,18 @@ def _chained(chosen: list[int], logp: Any, wanted: Sequence[Sequence[Spelling]])
 
 def _worth_reading(side: Sequence[Spelling], known: dict[Spelling, float]) -> list[Spelling]:
     """The spellings of several tokens that could change the log-odds by more than NEGLIGIBLE."""
+    longer = [ids for ids in side if len(ids) > 1]
+    if not longer:
+        return []
     single = logsumexp([known[ids] for ids in side if len(ids) == 1])
-    return [ids for ids in side if len(ids) > 1 and known[ids[:1]] > single + math.log(NEGLIGIBLE)]
+    return [ids for ids in longer if known[ids[:1]] > single + math.log(NEGLIGIBLE)]
 
 
 def _passes(prompts: Prompts, groups: Sequence[int], most: int) -> list[list[int]]:
-    """The rows of `groups` in their order, in parts of about `most` tokens that are not shared."""
-    parts: list[list[int]] = []
-    tokens = 0
-    for row in (row for group in groups for row in prompts.groups[group].rows):
-        tokens += prompts.own(row)
-        if not parts or tokens > most:
-            parts.append([])
-            tokens = prompts.own(row)
-        parts[-1].append(row)
-    return parts
+    """The rows of `groups` in their order, in as few parts as `most` tokens that are not shared allow, each
+    about as large as the others."""
+    rows = np.array([row for group in groups for row in prompts.groups[group].rows])
+    ends = np.cumsum([prompts.own(row) for row in rows.tolist()])
+    parts = -(-int(ends[-1]) // most)
+    borders = np.searchsorted(ends, ends[-1] * np.arange(1, parts) / parts, side="right")
+    return [part.tolist() for part in np.split(rows, borders) if len(part)]

@@ -6,8 +6,6 @@ each key and value once, and of each row only what it holds.
 
 from __future__ import annotations
 
-from concurrent.futures import Future, ThreadPoolExecutor
-from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from engine.compiled import cache_folder, compiled
+from engine.threads import in_threads
 
 if TYPE_CHECKING:
     import torch
@@ -57,25 +56,14 @@ def read_own(
     kept = [t.numpy() for t in held]
     results = [out.numpy(), lse.numpy()]
 
-    def part(lo: int, hi: int) -> None:
+    def part(i: int, threads: int) -> None:
+        lo, hi = n * i // threads, n * (i + 1) // threads
         rows: list[Any] = [array[lo:hi] for array in (*arrays, *kept, own, first)]
         found: list[Any] = [array[lo:hi] for array in results]
         _attend(*rows, np.float32(scale), *found, (0,) * size)  # type: ignore[call-arg]
 
-    threads = max(1, min(torch.get_num_threads(), n // FEW_ROWS))
-    ends = [n * i // threads for i in range(threads + 1)]
-    others: list[Future[None]] = [
-        _helpers(threads - 1).submit(part, *ends[i : i + 2]) for i in range(1, threads)
-    ]
-    part(*ends[:2])
-    for other in others:
-        other.result()
+    in_threads(part, n // FEW_ROWS)
     return out, lse
-
-
-@lru_cache(maxsize=1)
-def _helpers(threads: int) -> ThreadPoolExecutor:
-    return ThreadPoolExecutor(threads, thread_name_prefix="axiograph-attention")
 
 
 def _attend(

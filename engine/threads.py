@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import math
 import os
+from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -37,3 +40,19 @@ def parameters_in(folder: Path) -> float:
         with safe_open(file, "pt") as weights:
             found += sum(math.prod(weights.get_slice(name).get_shape()) for name in weights.keys())  # noqa: SIM118
     return found or math.inf
+
+
+def in_threads(work: Callable[[int, int], None], most: int) -> None:
+    """`work(i, n)` for every i below n, in a thread each: n is how many PyTorch uses, but at most `most`."""
+    import torch
+
+    n = max(1, min(torch.get_num_threads(), most))
+    others: list[Future[None]] = [_helpers(n - 1).submit(work, i, n) for i in range(1, n)]
+    work(0, n)
+    for other in others:
+        other.result()
+
+
+@lru_cache(maxsize=1)
+def _helpers(threads: int) -> ThreadPoolExecutor:
+    return ThreadPoolExecutor(threads, thread_name_prefix="axiograph-compiled")

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -24,6 +25,8 @@ if TYPE_CHECKING:
     from steering.operations import Operation
     from steering.proof import StreamProbe
 
+# That many patterns of claims are kept.
+PATTERNS = 4096
 # Of float32 sums on the way to a changed number, in units of the last place of the largest norm.
 ROUNDING = 16
 
@@ -47,16 +50,26 @@ class Claims:
     _known: dict[tuple[int, ...], int] = field(default_factory=dict)
     _read: dict[tuple[int, ...], str] = field(default_factory=dict)
 
+    def __post_init__(self) -> None:
+        # Most requests of a study have few patterns between them.
+        self._pattern = lru_cache(PATTERNS)(self._claimed)
+
     def of_prompt(self, request: Request, ids: Sequence[int]) -> np.ndarray:
         """The claim of every token of `ids` [n], with which the request's prompt begins; RunError when they
         are not its own, or when those of its span are other words."""
         _check_own(request, ids)
-        operations = self.conditions.get(request.condition, ())
+        if any(op.span == "prompt_span" for op in self.conditions.get(request.condition, ())):
+            self._check_span(request, ids)
+        return self._pattern(request.condition, tuple(request.span), len(request.prompt_ids), len(ids))
+
+    def _claimed(self, condition: str, span: tuple[int, ...], prompt: int, length: int) -> np.ndarray:
+        """The claims of `length` tokens, of which the first `prompt` are the request's prompt."""
+        operations = self.conditions.get(condition, ())
         # Equal sums are equal sets of operations: one power of two for each.
-        sums = np.zeros(len(ids), dtype=object if len(operations) > 62 else np.int64)
+        sums = np.zeros(length, dtype=object if len(operations) > 62 else np.int64)
         for k, op in enumerate(operations):
-            sums[np.asarray(self._positions(op, request, ids), dtype=np.int64)] += 1 << k
-        claimed = np.zeros(len(ids), dtype=np.int64)
+            sums[_positions(op, span, prompt, length)] += 1 << k
+        claimed = np.zeros(length, dtype=np.int64)
         for own in set(sums.tolist()) - {0}:
             acting = tuple(op for k, op in enumerate(operations) if own >> k & 1)
             claimed[sums == own] = self._claim(acting)
@@ -81,12 +94,8 @@ class Claims:
             self._known[short] = self._number[key]
         return self._known[short]
 
-    def _positions(self, op: Operation, request: Request, ids: Sequence[int]) -> Sequence[int]:
-        """Where `op` should act, by the tokens themselves: those of a span must decode to its words."""
-        if op.span == "generated":
-            return ()
-        if op.span in ("prompt", "all"):
-            return range(len(request.prompt_ids) if op.span == "prompt" else len(ids))
+    def _check_span(self, request: Request, ids: Sequence[int]) -> None:
+        """The tokens that are steered must decode to the words of the request's span."""
         tokens = tuple(ids[i] for i in request.span)
         if tokens not in self._read:
             found = self.tokenizer.decode(list(tokens), clean_up_tokenization_spaces=False)
@@ -94,7 +103,6 @@ class Claims:
         if not tokens or self._read[tokens] != request.span_text:
             wanted = f"steered tokens that decode to '{request.span_text}'"
             raise failure(request, wanted, f"'{self._read[tokens]}'")
-        return request.span
 
 
 @dataclass(frozen=True)
@@ -162,6 +170,12 @@ class Judge:
             )
         errors[tokens] = largest
         return errors
+
+
+def _positions(op: Operation, span: Sequence[int], prompt: int, length: int) -> np.ndarray:
+    """Which of `length` tokens `op` should act on; the first `prompt` of them are the request's prompt."""
+    acted = {"prompt_span": span, "prompt": range(prompt), "all": range(length)}.get(op.span, ())
+    return np.array(acted, dtype=np.int64)
 
 
 def _expected(

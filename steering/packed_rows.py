@@ -63,17 +63,20 @@ class ProvenRows:
             raise failure(self._requests[row], f"proof of all {wanted} tokens", f"proof of {seen}")
         return PackedProof(int(self._touched[row]), float(self._error[row]))
 
-    def admit(self, row: int, ids: np.ndarray, evidence: Evidence) -> None:
+    def admit(self, rows: Sequence[int], ids: np.ndarray, evidence: Evidence) -> None:
         n = len(ids)
-        start = self._starts[row]
-        if not np.array_equal(ids, self._flat_ids[start : start + n]):
-            raise failure(self._requests[row], "a stored prefix of the row's own tokens", "another one")
-        claimed = self._own_claims[row][:n]
-        if not np.array_equal(evidence.claims, claimed):
-            raise failure(self._requests[row], "a stored prefix steered as the row is", "another one")
+        own = np.asarray(rows)
+        at = self._starts[own][:, None] + np.arange(n)
+        wanted = "a stored prefix of the row's own tokens", "a stored prefix steered as the row is"
+        for flat, stored, text in zip(
+            (self._flat_ids, self._flat_claims), (ids, evidence.claims), wanted, strict=True
+        ):
+            wrong = np.flatnonzero((flat[at] != stored).any(1))
+            if len(wrong):
+                raise failure(self._requests[rows[int(wrong[0])]], text, "another one")
         # A row that starts again, after memory ran out, is proven again.
-        self._seen[row], self._touched[row] = n, (claimed != 0).sum()
-        self._error[row] = evidence.errors.max(initial=0.0)
+        self._seen[own], self._touched[own] = n, (evidence.claims != 0).sum()
+        self._error[own] = evidence.errors.max(initial=0.0)
 
     def around(self, tokens: Tokens) -> AbstractContextManager[None]:
         if tokens.written:

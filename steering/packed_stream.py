@@ -4,11 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from steering.stream import hooked
+
+# That many patterns of marks are kept.
+PATTERNS = 4096
 
 if TYPE_CHECKING:
     import torch
@@ -34,6 +38,8 @@ class Marks:
             self._numbers[name] = [known[op.digest] for op in operations]
         self._acts: list[tuple[int, ...]] = [()]
         self._mark: dict[tuple[int, ...], int] = {(): 0}
+        # Most requests of a study have few patterns between them.
+        self._pattern = lru_cache(PATTERNS)(self._marked)
 
     def _mark_of(self, acts: tuple[int, ...]) -> int:
         if acts not in self._mark:
@@ -44,15 +50,18 @@ class Marks:
     def of_prompt(self, request: Request, length: int) -> np.ndarray:
         """The marks of a request's first `length` tokens, which may go on behind its prompt (with a cue or a
         thought in logprob mode): that is steered by `all`."""
-        numbers = self._numbers.get(request.condition, [])
+        return self._pattern(request.condition, tuple(request.span), len(request.prompt_ids), length)
+
+    def _marked(self, condition: str, span: tuple[int, ...], prompt: int, length: int) -> np.ndarray:
+        numbers = self._numbers.get(condition, [])
         if not numbers:
             return np.zeros(length, dtype=np.int64)
         acting = np.zeros((length, len(numbers)), dtype=bool)
-        for k, op in enumerate(self._conditions[request.condition]):
+        for k, op in enumerate(self._conditions[condition]):
             if op.span == "prompt_span":
-                acting[request.span, k] = True
+                acting[list(span), k] = True
             elif op.span == "prompt":
-                acting[: len(request.prompt_ids), k] = True
+                acting[:prompt, k] = True
             elif op.span == "all":
                 acting[:, k] = True
         marks = np.zeros(length, dtype=np.int64)

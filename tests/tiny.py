@@ -68,6 +68,8 @@ def config(shape: str, vocabulary: int) -> Any:
         "max_position_embeddings": 512, "bos_token_id": 1, "eos_token_id": 2, "pad_token_id": 0,
     }  # fmt: skip
     gemma = common | {"head_dim": 8}
+    # Heads of sixteen are read by compiled kernels, those of eight by PyTorch.
+    wide = {"head_dim": 16}
     small = {
         "vocab_size": vocabulary, "bos_token_id": 1, "eos_token_id": 2, "pad_token_id": 0,
         "max_position_embeddings": 512,
@@ -78,13 +80,13 @@ def config(shape: str, vocabulary: int) -> Any:
         "mqa": lambda: tf.LlamaConfig(**common | {"num_key_value_heads": 1}),
         "gemma": lambda: tf.GemmaConfig(**gemma),
         "gemma2": lambda: tf.Gemma2Config(**gemma, sliding_window=16, query_pre_attn_scalar=8),
-        "gemma3": lambda: tf.Gemma3TextConfig(**gemma, sliding_window=16, query_pre_attn_scalar=8),
+        "gemma3": lambda: tf.Gemma3TextConfig(**gemma | wide, sliding_window=16, query_pre_attn_scalar=8),
         "qwen2": lambda: tf.Qwen2Config(**common),
-        "qwen3": lambda: tf.Qwen3Config(**common, head_dim=8),
-        "mistral": lambda: tf.MistralConfig(**common, sliding_window=16),
+        "qwen3": lambda: tf.Qwen3Config(**common, **wide),
+        "mistral": lambda: tf.MistralConfig(**common, **wide, sliding_window=16),
         "gpt2": lambda: tf.GPT2Config(
             **{k: v for k, v in small.items() if k != "max_position_embeddings"},
-            n_embd=WIDTH, n_layer=LAYERS, n_head=4, n_positions=512,
+            n_embd=WIDTH, n_layer=LAYERS, n_head=2, n_positions=512,
         ),
         "opt": lambda: tf.OPTConfig(
             **small, hidden_size=WIDTH, num_hidden_layers=LAYERS, num_attention_heads=4, ffn_dim=64,

@@ -15,7 +15,7 @@ from engine.prefix_cache import LayerCache, PrefixCache
 from engine.study import SamplingSpec
 from tests import asking, tiny
 
-SIZES, KEEP = (5, 1, 9, 30), np.array([4, 5, 14, 43, 44, 40])
+SIZES, KEEP = (5, 1, 9, 100), np.array([4, 5, 14, 113, 114, 110])
 TOKENS = sum(SIZES)
 
 

@@ -11,10 +11,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from engine.packed_attention import Heads, UnsupportedModelError, packed_attention
-from engine.packed_layout import PromptLayout, Reading, StepLayout, Stretch, _runs
+from engine.packed_layout import PromptLayout, Reading, StepLayout, Stretch, _together
 from engine.prefix_cache import LayerCache, PrefixCache
 
-SIZE = 4
+# Heads of sixteen are read by the compiled kernels, others by PyTorch.
+SIZES = (4, 16)
 
 
 def by_hand(q, k, v, scale, window, softcap):
@@ -34,8 +35,9 @@ def by_hand(q, k, v, scale, window, softcap):
 class World:
     """Prefixes and rows of random keys and values, and a cache that holds the prefixes."""
 
-    def __init__(self, seed, kv, groups, prefixes, rows):
-        """`prefixes`: their lengths; `rows`: (prefix or None, own tokens) each."""
+    def __init__(self, seed, size, kv, groups, prefixes, rows):
+        """`size`: of a head; `prefixes`: their lengths; `rows`: (prefix or None, own tokens) each."""
+        self.size = size
         self.random = torch.Generator().manual_seed(seed)
         self.kv, self.heads = kv, kv * groups
         self.cache = PrefixCache(len(prefixes) + 1, max([*prefixes, 1]))
@@ -48,10 +50,11 @@ class World:
         self.lengths = prefixes
 
     def pair(self, n):
-        return tuple(torch.randn(n, self.kv, SIZE, generator=self.random) for _ in "kv")
+        shape = n, self.kv, self.size
+        return tuple(torch.randn(shape, generator=self.random) for _ in "kv")
 
     def queries(self, n):
-        return 2 * torch.randn(n, self.heads, SIZE, generator=self.random)
+        return 2 * torch.randn(n, self.heads, self.size, generator=self.random)
 
     def prefix(self, row):
         p = self.rows[row][0]
@@ -67,6 +70,7 @@ class World:
 worlds = st.fixed_dictionaries(
     {
         "seed": st.integers(0, 2**31),
+        "size": st.sampled_from(SIZES),
         "kv": st.sampled_from([1, 2]),
         "groups": st.sampled_from([1, 2, 4]),
         "prefixes": st.lists(st.integers(1, 9), min_size=1, max_size=5),
@@ -141,15 +145,15 @@ def test_steps(drawn, kind):
 def test_runs_cover_consecutive_slots_once(kinds, seed):
     pairs = np.array(sorted(kinds))
     counts = np.random.default_rng(seed).integers(1, 40, len(pairs)).tolist()
-    runs = _runs(pairs, counts)
+    runs = _together(pairs, counts)
     assert [i for lo, hi in runs for i in range(lo, hi)] == list(range(len(pairs)))
     for lo, hi in runs:
         assert (np.diff(pairs[lo:hi, 0]) == 1).all()
 
 
 def test_few_rows_behind_many_prefixes_are_read_together():
-    assert _runs(np.array([[s, 100] for s in range(8)]), [1] * 8) == [(0, 8)]
-    assert len(_runs(np.array([[0, 500], [1, 500]]), [1, 90])) == 2
+    assert _together(np.array([[s, 100] for s in range(8)]), [1] * 8) == [(0, 8)]
+    assert len(_together(np.array([[0, 500], [1, 500]]), [1, 90])) == 2
 
 
 def module(**config):

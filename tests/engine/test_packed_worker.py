@@ -132,7 +132,7 @@ def test_a_model_that_packed_passes_cannot_do(tiny_model, reason, monkeypatch, c
         monkeypatch.setattr(tf.LlamaForCausalLM, "_supports_attention_backend", False)
     elif reason == "wrong logits":
         monkeypatch.setattr("engine.packed_layout.HIDDEN", 0.0)
-        monkeypatch.setattr("engine.packed_layout.PromptLayout._within", wrong_within)
+        monkeypatch.setattr("engine.packed_layout.PromptLayout._padded", wrong_padded)
     else:
         monkeypatch.setattr("engine.packed_layout.PromptLayout.attend", lambda *_: 1 / 0)
     with caplog.at_level(logging.WARNING):
@@ -142,7 +142,7 @@ def test_a_model_that_packed_passes_cannot_do(tiny_model, reason, monkeypatch, c
     same(worker(asking.table(requests)).to_pylist(), rows)
 
 
-def wrong_within(self, heads, pad, back):
+def wrong_padded(self, heads):
     """Without the mask that keeps later tokens out."""
     return heads.v.repeat_interleave(heads.groups, 1), torch.zeros(heads.q.shape[:2])
 

@@ -227,9 +227,10 @@ def test_strength_zero_is_the_baseline(tiny_model):
     cue = asking.builder(worker.tokenizer).continuation("\nAnswer:")
     requests = [asking.request(i, prompts[4], name, cue) for i, name in enumerate(["baseline", *within])]
     baseline, *rest = answers(worker, requests)
-    assert abs(rest[-1]["log_odds"] - baseline["log_odds"]) > 1e-2
+    rounding = 1e-5
+    assert abs(rest[-1]["log_odds"] - baseline["log_odds"]) > 100 * rounding
     for row in rest[:-1]:
-        assert row["log_odds"] == pytest.approx(baseline["log_odds"], abs=1e-5)
+        assert row["log_odds"] == pytest.approx(baseline["log_odds"], abs=rounding)
         assert row["mass"] == pytest.approx(baseline["mass"], rel=1e-5)
         assert row["proof_error"] == 0.0
 
