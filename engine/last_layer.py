@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from engine.forwards import exchanged
 from engine.models import LAYERS, find_module
 from engine.packed_attention import Heads, laid_out
 from engine.packed_layout import PromptLayout, StepLayout
@@ -47,16 +48,8 @@ class LastLayer:
         if len(layout.positions) - len(keep) < self.worth:
             yield
             return
-        # Beside the class' own method, or in the place of what others have put there.
-        own = self._layer.__dict__
-        before = own.get("forward")
-        own["forward"] = _short(self._layer.forward, layout, keep)
-        try:
+        with exchanged({self._layer: _short(self._layer.forward, layout, keep)}):
             yield
-        finally:
-            del own["forward"]
-            if before is not None:
-                own["forward"] = before
 
     def _is_watched(self) -> bool:
         """What looks at the layer's input is given all of it either way."""

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
+from engine.fused import Fused
 from engine.last_layer import LastLayer
 from engine.memory import Budget, budget
 from engine.packed_attention import laid_out, packed
@@ -96,7 +97,7 @@ class PackedModel:
         on_gpu = any(device.type == "cuda" for device in self.devices)
         self.pass_tokens = pass_tokens or (8192 if on_gpu else 2048)
         self._token_bytes = _token_bytes(model)
-        self._products = Products(model)
+        self._products, self._fused = Products(model), Fused(model)
         self.last_layer = LastLayer(model)
         self.prefixes = PrefixCache(1, 1)
         self.rows = LayerCache(1, 1)
@@ -104,7 +105,7 @@ class PackedModel:
     @contextmanager
     def entered(self) -> Iterator[None]:
         """Within, the model's passes are packed ones (`run`); afterwards it is as before."""
-        with packed(self.model), self._products.used():
+        with packed(self.model), self._products.used(), self._fused.used():
             yield
 
     def rows_at_once(self, needs: Needs, requests: int, limit: int | None) -> int:

@@ -7,11 +7,11 @@ product. In half precision PyTorch takes oneDNN by itself.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from engine.forwards import exchanged
 from engine.memory import available
 
 if TYPE_CHECKING:
@@ -39,19 +39,12 @@ class Products:
         self._layers = _layers(model)
         self._laid: dict[Any, _Laid] = {}
 
-    @contextmanager
-    def used(self) -> Iterator[None]:
+    def used(self) -> AbstractContextManager[None]:
         for layer in self._layers:
             laid = self._laid.get(layer)
             if laid is None or laid.weight is not layer.weight or laid.version != layer.weight._version:
-                laid = self._laid[layer] = _lay_out(layer.weight)
-            # Beside the class' own method, which is there again once this is gone.
-            layer.__dict__["forward"] = _forward(layer, laid.packed)
-        try:
-            yield
-        finally:
-            for layer in self._layers:
-                layer.__dict__.pop("forward", None)
+                self._laid[layer] = _lay_out(layer.weight)
+        return exchanged({layer: _forward(layer, laid.packed) for layer, laid in self._laid.items()})
 
 
 def _layers(model: Any) -> list[Any]:

@@ -165,14 +165,24 @@ def added(typing: Any, a: Any, b: Any) -> Any:
 
 
 @intrinsic
+def divided(typing: Any, a: Any, b: Any) -> Any:
+    return _sixteen(_sixteen, _sixteen), lambda _, builder, __, arguments: builder.fdiv(*arguments)
+
+
+@intrinsic
 def larger(typing: Any, a: Any, b: Any) -> Any:
-    """The larger one of every two; `a` where `b` is not a number."""
+    """The larger one of every two; `a` where one is not a number."""
+    return _sixteen(_sixteen, _sixteen), lambda _, builder, __, arguments: _chosen(builder, "<", *arguments)
 
-    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        a, b = arguments
-        return builder.select(builder.fcmp_ordered("<", a, b), b, a)
 
-    return _sixteen(_sixteen, _sixteen), generate
+@intrinsic
+def smaller(typing: Any, a: Any, b: Any) -> Any:
+    """The smaller one of every two; `a` where one is not a number."""
+    return _sixteen(_sixteen, _sixteen), lambda _, builder, __, arguments: _chosen(builder, ">", *arguments)
+
+
+def _chosen(builder: Any, order: str, a: Any, b: Any) -> Any:
+    return builder.select(builder.fcmp_ordered(order, a, b), b, a)
 
 
 @intrinsic

@@ -67,7 +67,7 @@ def test_logits_keys_and_values_are_those_of_the_whole_layer(tiny_model, shape):
 
 def test_the_last_layer_works_for_what_is_asked_for_alone(tiny_model, monkeypatch):
     model = load_model(asking.source(tiny_model("llama")), "cpu")
-    passes, counting = PackedModel(model), Counting(model, monkeypatch)
+    counting, passes = Counting(model, monkeypatch), PackedModel(model)
     one_pass(passes)
     assert counting.tokens == [TOKENS] * (tiny.LAYERS - 1) + [len(KEEP)]
     assert "forward" not in decoder_layers(model)[-1].__dict__
@@ -76,7 +76,7 @@ def test_the_last_layer_works_for_what_is_asked_for_alone(tiny_model, monkeypatc
 @pytest.mark.parametrize("watched", ["layer", "mlp", "attention input"])
 def test_who_watches_the_layer_sees_all_tokens(tiny_model, monkeypatch, watched):
     model = load_model(asking.source(tiny_model("llama")), "cpu")
-    passes, counting = PackedModel(model), Counting(model, monkeypatch)
+    counting, passes = Counting(model, monkeypatch), PackedModel(model)
     unwatched = one_pass(passes)
     counting.tokens.clear()
     seen, last = [], decoder_layers(model)[-1]
@@ -93,7 +93,7 @@ def test_who_watches_the_layer_sees_all_tokens(tiny_model, monkeypatch, watched)
 def test_the_input_of_the_layer_may_be_watched(tiny_model, monkeypatch):
     """Steering at resid_pre of the last layer, and the proof of steering before it, cost nothing."""
     model = load_model(asking.source(tiny_model("llama")), "cpu")
-    passes, counting = PackedModel(model), Counting(model, monkeypatch)
+    counting, passes = Counting(model, monkeypatch), PackedModel(model)
     seen = []
     handle = decoder_layers(model)[-1].register_forward_pre_hook(lambda _, args: seen.append(args[0].shape))
     one_pass(passes)
