@@ -23,6 +23,7 @@ from engine.vectors import (
     larger,
     largest,
     load,
+    multiplied,
     multiplied_added,
     repeated,
     spread,
@@ -247,10 +248,9 @@ def _soften(
     # Whole steps of sixteen; their room is there, since rows are a multiple of it wide.
     first, last = least // SIXTEEN * SIXTEEN, most
     factor = repeated(scale)
-    nothing = zeros()
     tops = repeated(_UNSEEN)
     for t in range(first, last, SIXTEEN):
-        scaled = multiplied_added(load(scores, at + t), factor, nothing)
+        scaled = multiplied(load(scores, at + t), factor)
         if t < lo or t + SIXTEEN > hi:
             scaled = within(scaled, t, lo, hi, _UNSEEN)
         store(scores, at + t, scaled)
@@ -298,19 +298,18 @@ def _weigh_four(
             c0, c1 = multiplied_added(own, x, c0), multiplied_added(own, y, c1)
             own = spread(weights, 3 * width + t)
             d0, d1 = multiplied_added(own, x, d0), multiplied_added(own, y, d1)
-        nothing = zeros()
         own = spread(shares, 0)
-        store(out, to[0] * size + d, multiplied_added(own, a0, nothing))
-        store(out, to[0] * size + d + SIXTEEN, multiplied_added(own, a1, nothing))
+        store(out, to[0] * size + d, multiplied(own, a0))
+        store(out, to[0] * size + d + SIXTEEN, multiplied(own, a1))
         own = spread(shares, 1)
-        store(out, to[1] * size + d, multiplied_added(own, b0, nothing))
-        store(out, to[1] * size + d + SIXTEEN, multiplied_added(own, b1, nothing))
+        store(out, to[1] * size + d, multiplied(own, b0))
+        store(out, to[1] * size + d + SIXTEEN, multiplied(own, b1))
         own = spread(shares, 2)
-        store(out, to[2] * size + d, multiplied_added(own, c0, nothing))
-        store(out, to[2] * size + d + SIXTEEN, multiplied_added(own, c1, nothing))
+        store(out, to[2] * size + d, multiplied(own, c0))
+        store(out, to[2] * size + d + SIXTEEN, multiplied(own, c1))
         own = spread(shares, 3)
-        store(out, to[3] * size + d, multiplied_added(own, d0, nothing))
-        store(out, to[3] * size + d + SIXTEEN, multiplied_added(own, d1, nothing))
+        store(out, to[3] * size + d, multiplied(own, d0))
+        store(out, to[3] * size + d + SIXTEEN, multiplied(own, d1))
         d += 2 * SIXTEEN
     if d < size:
         for i in range(_BLOCK):
@@ -362,8 +361,7 @@ def _weigh_part(
         a = multiplied_added(spread(weights, at + t), load(values, value + t * stride), a)
         t += 1
     own = spread(shares, share)
-    ab = multiplied_added(own, a, multiplied_added(own, b, zeros()))
-    store(out, to, multiplied_added(own, c, multiplied_added(own, e, ab)))
+    store(out, to, multiplied(own, added(added(a, b), added(c, e))))
 
 
 # Without counting references to their arguments, which is atomic and costs more than these loops do.

@@ -24,6 +24,7 @@ from engine.vectors import (
     exponential,
     larger,
     load,
+    multiplied,
     multiplied_added,
     repeated,
     smaller,
@@ -164,8 +165,8 @@ def _normalise(
             squares = multiplied_added(own, own, squares)
         scale = repeated(_ONE / np.sqrt(summed(squares) / np.float32(width) + eps))
         for d in range(0, width, SIXTEEN):
-            scaled = multiplied_added(load(x, start + d), scale, zeros())
-            store(out, start + d, multiplied_added(scaled, load(factors, d), zeros()))
+            scaled = multiplied(load(x, start + d), scale)
+            store(out, start + d, multiplied(scaled, load(factors, d)))
 
 
 def _gate(gate: Floats, up: Floats, a: np.float32, b: np.float32, lo: int, hi: int) -> None:
@@ -175,10 +176,10 @@ def _gate(gate: Floats, up: Floats, a: np.float32, b: np.float32, lo: int, hi: i
         x = load(gate, i)
         # Cubes of larger ones would not end in float32.
         small = larger(smaller(x, most), least)
-        square = multiplied_added(small, small, zeros())
-        power = multiplied_added(multiplied_added(square, cube, slope), small, zeros())
+        square = multiplied(small, small)
+        power = multiplied(multiplied_added(square, cube, slope), small)
         below = added(one, exponential(smaller(power, largest)))
-        store(gate, i, divided(multiplied_added(x, load(up, i), zeros()), below))
+        store(gate, i, divided(multiplied(x, load(up, i)), below))
 
 
 # Without counting references to their arguments, which is atomic.

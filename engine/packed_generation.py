@@ -20,7 +20,7 @@ from engine.memory import MemoryEndedError, memory_watched
 from engine.packed_layout import PromptLayout, Reading, StepLayout, Stretch
 from engine.packed_model import Needs, PackedHooks, PackedModel, Prefixes, Tokens, token_ids
 from engine.prefix_cache import Evidence, PrefixCache
-from engine.sharing import Group, shared_prefixes, token_keys
+from engine.sharing import Group, flat, shared_prefixes, token_keys
 
 if TYPE_CHECKING:
     import torch
@@ -43,7 +43,8 @@ class Prompts:
     @classmethod
     def of(cls, prompts: Sequence[Sequence[int]], hooks: PackedHooks, own: int = 1) -> Prompts:
         """`own`: how many tokens at its end every row must have to itself."""
-        keys = [token_keys(ids, hooks.marks(row)) for row, ids in enumerate(prompts)]
+        every = flat(prompts), np.concatenate([hooks.marks(row) for row in range(len(prompts))])
+        keys = np.split(token_keys(*every), np.cumsum([len(ids) for ids in prompts[:-1]]))
         groups = shared_prefixes(keys, own)
         group_of = [0] * len(keys)
         for number, group in enumerate(groups):

@@ -16,6 +16,7 @@ from engine.packed_attention import laid_out, packed
 from engine.packed_layout import PromptLayout, StepLayout, Stretch
 from engine.packed_products import Products
 from engine.prefix_cache import Evidence, LayerCache, PrefixCache
+from engine.rotary import Rotary
 from engine.sharing import Group, shared_lengths
 
 if TYPE_CHECKING:
@@ -97,7 +98,7 @@ class PackedModel:
         on_gpu = any(device.type == "cuda" for device in self.devices)
         self.pass_tokens = pass_tokens or (8192 if on_gpu else 2048)
         self._token_bytes = _token_bytes(model)
-        self._products, self._fused = Products(model), Fused(model)
+        self._products, self._fused, self._rotary = Products(model), Fused(model), Rotary(model)
         self.last_layer = LastLayer(model)
         self.prefixes = PrefixCache(1, 1)
         self.rows = LayerCache(1, 1)
@@ -105,7 +106,7 @@ class PackedModel:
     @contextmanager
     def entered(self) -> Iterator[None]:
         """Within, the model's passes are packed ones (`run`); afterwards it is as before."""
-        with packed(self.model), self._products.used(), self._fused.used():
+        with packed(self.model), self._products.used(), self._fused.used(), self._rotary.used():
             yield
 
     def rows_at_once(self, needs: Needs, requests: int, limit: int | None) -> int:

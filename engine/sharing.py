@@ -7,9 +7,9 @@ what lies before the span is shared by all conditions, what lies behind it by th
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
-from itertools import pairwise
+from itertools import chain, pairwise
 
 import numpy as np
 
@@ -42,7 +42,12 @@ class _Node:
     cost: float = 0.0
 
 
-def token_keys(ids: Sequence[int], marks: np.ndarray) -> np.ndarray:
+def flat(parts: Iterable[Sequence[int]]) -> np.ndarray:
+    """The numbers of all `parts`, one after the other, int64."""
+    return np.fromiter(chain.from_iterable(parts), dtype=np.int64)
+
+
+def token_keys(ids: Sequence[int] | np.ndarray, marks: np.ndarray) -> np.ndarray:
     """One number per token [n], uint64: equal for equal ids with equal marks."""
     return (marks.astype(np.uint64) << np.uint64(32)) | np.asarray(ids, dtype=np.uint64)
 

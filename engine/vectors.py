@@ -165,6 +165,16 @@ def added(typing: Any, a: Any, b: Any) -> Any:
 
 
 @intrinsic
+def subtracted(typing: Any, a: Any, b: Any) -> Any:
+    return _sixteen(_sixteen, _sixteen), lambda _, builder, __, arguments: builder.fsub(*arguments)
+
+
+@intrinsic
+def multiplied(typing: Any, a: Any, b: Any) -> Any:
+    return _sixteen(_sixteen, _sixteen), lambda _, builder, __, arguments: builder.fmul(*arguments)
+
+
+@intrinsic
 def divided(typing: Any, a: Any, b: Any) -> Any:
     return _sixteen(_sixteen, _sixteen), lambda _, builder, __, arguments: builder.fdiv(*arguments)
 

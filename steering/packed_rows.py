@@ -10,6 +10,7 @@ import numpy as np
 
 from engine.packed_model import Tokens
 from engine.prefix_cache import Evidence
+from engine.sharing import flat
 from steering.packed_proof import Claims, Judge, PackedProof
 from steering.packed_stream import Marks, hook_points
 from steering.proof import StreamProbe, failure
@@ -38,8 +39,11 @@ class ProvenRows:
             claims.of_prompt(request, ids) for request, ids in zip(requests, prompts, strict=True)
         ]
         self._starts = np.cumsum([0, *(len(ids) for ids in prompts)])
-        self._flat_ids = _flat(prompts)
-        self._flat_marks, self._flat_claims = _flat(self._own_marks), _flat(self._own_claims)
+        self._flat_ids = flat(prompts)
+        self._flat_marks, self._flat_claims = (
+            np.concatenate(self._own_marks),
+            np.concatenate(self._own_claims),
+        )
         self._step_marks = np.array([marks.of_steps(request) for request in requests], dtype=np.int64)
         self._step_claims = np.array([claims.of_steps(request) for request in requests], dtype=np.int64)
         self._evidence = Evidence.none(0)
@@ -68,10 +72,10 @@ class ProvenRows:
         own = np.asarray(rows)
         at = self._starts[own][:, None] + np.arange(n)
         wanted = "a stored prefix of the row's own tokens", "a stored prefix steered as the row is"
-        for flat, stored, text in zip(
+        for known, stored, text in zip(
             (self._flat_ids, self._flat_claims), (ids, evidence.claims), wanted, strict=True
         ):
-            wrong = np.flatnonzero((flat[at] != stored).any(1))
+            wrong = np.flatnonzero((known[at] != stored).any(1))
             if len(wrong):
                 raise failure(self._requests[rows[int(wrong[0])]], text, "another one")
         # A row that starts again, after memory ran out, is proven again.
@@ -134,7 +138,3 @@ class _Requests(Sequence["Request"]):
 
     def __getitem__(self, place: Any) -> Any:
         return self._requests[int(self._rows[place])]
-
-
-def _flat(parts: Sequence[Any]) -> np.ndarray:
-    return np.concatenate([np.asarray(part, dtype=np.int64) for part in parts])

@@ -24,6 +24,8 @@ def pairs(a, b, c, out):
     store(out, 80, vectors.zeros())
     store(out, 96, vectors.smaller(x, y))
     store(out, 112, vectors.divided(x, vectors.added(y, vectors.repeated(np.float32(200)))))
+    store(out, 128, vectors.subtracted(x, y))
+    store(out, 144, vectors.multiplied(x, y))
     return vectors.summed(x), vectors.largest(x)
 
 
@@ -41,11 +43,13 @@ def kept(a, at, lo, hi, out):
 @settings(deadline=None)
 @given(sixteen, sixteen, sixteen)
 def test_they_are_what_numpy_makes_of_each(a, b, c):
-    out = np.full(128, np.nan, np.float32)
+    out = np.full(160, np.nan, np.float32)
     total, top = pairs(a, b, c, out)
-    found = out.reshape(8, 16)
+    found = out.reshape(10, 16)
     assert np.array_equal(found[6], np.minimum(a, b))
     assert np.array_equal(found[7], a / (b + np.float32(200)))
+    assert np.array_equal(found[8], a - b)
+    assert np.array_equal(found[9], a * b)
     wide = a.astype(float) * b + c
     # Product and sum may be rounded once or twice.
     assert np.all(np.abs(found[0] - wide) <= 1e-6 * (np.abs(a * b) + np.abs(c) + 1))
@@ -80,6 +84,6 @@ def test_what_lies_outside_is_replaced(at, lo, hi):
 
 def test_no_number_is_not_the_larger_one():
     a, b = np.zeros(16, np.float32), np.full(16, np.nan, np.float32)
-    out = np.empty(128, np.float32)
+    out = np.empty(160, np.float32)
     pairs(a, b, a, out)
     assert (out[32:48] == 0).all()
