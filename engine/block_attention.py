@@ -17,7 +17,7 @@ from engine.compiled import cache_folder, compiled
 from engine.packed_attention import HIDDEN
 from engine.threads import in_threads
 from engine.vectors import (
-    SIXTEEN,
+    LANES,
     added,
     exponential,
     larger,
@@ -43,8 +43,8 @@ _CACHE = cache_folder(Path(__file__).parent, ("compiled", "vectors", "block_atte
 _ZERO, _ONE = np.float32(0.0), np.float32(1.0)
 _NOTHING = np.float32(HIDDEN)
 _UNSEEN = np.float32(-1e30)
-# Keys are read sixteen dimensions at a time, and scored 32 at a time.
-_BLOCK, _COLUMNS = 4, 32
+# So many queries together, scored for so many keys at a time.
+_BLOCK, _COLUMNS = 4, 2 * LANES
 # Fewer queries are not worth writing their keys the other way round.
 _FEW = 8
 _FEW_PER_THREAD = 64
@@ -194,7 +194,7 @@ def _score_four(
         a0 = a1 = b0 = b1 = c0 = c1 = d0 = d1 = zeros()
         for d in range(size):
             x = load(turned, d * width + column)
-            y = load(turned, d * width + column + SIXTEEN)
+            y = load(turned, d * width + column + LANES)
             own = spread(q, q0 + d)
             a0, a1 = multiplied_added(own, x, a0), multiplied_added(own, y, a1)
             own = spread(q, q1 + d)
@@ -204,13 +204,13 @@ def _score_four(
             own = spread(q, q3 + d)
             d0, d1 = multiplied_added(own, x, d0), multiplied_added(own, y, d1)
         store(scores, column, a0)
-        store(scores, column + SIXTEEN, a1)
+        store(scores, column + LANES, a1)
         store(scores, width + column, b0)
-        store(scores, width + column + SIXTEEN, b1)
+        store(scores, width + column + LANES, b1)
         store(scores, 2 * width + column, c0)
-        store(scores, 2 * width + column + SIXTEEN, c1)
+        store(scores, 2 * width + column + LANES, c1)
         store(scores, 3 * width + column, d0)
-        store(scores, 3 * width + column + SIXTEEN, d1)
+        store(scores, 3 * width + column + LANES, d1)
 
 
 def _score_one(
@@ -221,7 +221,7 @@ def _score_one(
     while t + 4 <= most:
         a = b = c = e = zeros()
         place = key + t * stride
-        for d in range(0, size, SIXTEEN):
+        for d in range(0, size, LANES):
             x = load(q, at + d)
             a = multiplied_added(x, load(keys, place + d), a)
             b = multiplied_added(x, load(keys, place + stride + d), b)
@@ -234,7 +234,7 @@ def _score_one(
         t += 4
     while t < most:
         a = zeros()
-        for d in range(0, size, SIXTEEN):
+        for d in range(0, size, LANES):
             a = multiplied_added(load(q, at + d), load(keys, key + t * stride + d), a)
         scores[t] = summed(a)
         t += 1
@@ -245,20 +245,20 @@ def _soften(
 ) -> tuple[np.float32, np.float32]:
     """Scores become e ** (score · scale − the largest), or 0 where the query, which sees `lo` … `hi` − 1,
     does not see; returns the largest, and the sum of the exponentials."""
-    # Whole steps of sixteen; their room is there, since rows are a multiple of it wide.
-    first, last = least // SIXTEEN * SIXTEEN, most
+    # Whole registers; their room is there, since rows are a multiple of it wide.
+    first, last = least // LANES * LANES, most
     factor = repeated(scale)
     tops = repeated(_UNSEEN)
-    for t in range(first, last, SIXTEEN):
+    for t in range(first, last, LANES):
         scaled = multiplied(load(scores, at + t), factor)
-        if t < lo or t + SIXTEEN > hi:
+        if t < lo or t + LANES > hi:
             scaled = within(scaled, t, lo, hi, _UNSEEN)
         store(scores, at + t, scaled)
         tops = larger(tops, scaled)
     top = largest(tops)
     less = repeated(-top)
     sums = zeros()
-    for t in range(first, last, SIXTEEN):
+    for t in range(first, last, LANES):
         found = exponential(added(load(scores, at + t), less))
         store(scores, at + t, found)
         sums = added(sums, found)
@@ -286,10 +286,10 @@ def _weigh_four(
 ) -> None:
     """What four queries read: the sums of the values, each times its weight and the query's share."""
     d = 0
-    while d + 2 * SIXTEEN <= size:
+    while d + 2 * LANES <= size:
         a0 = a1 = b0 = b1 = c0 = c1 = d0 = d1 = zeros()
         for t in range(least, most):
-            x, y = load(values, value + t * stride + d), load(values, value + t * stride + d + SIXTEEN)
+            x, y = load(values, value + t * stride + d), load(values, value + t * stride + d + LANES)
             own = spread(weights, t)
             a0, a1 = multiplied_added(own, x, a0), multiplied_added(own, y, a1)
             own = spread(weights, width + t)
@@ -300,17 +300,17 @@ def _weigh_four(
             d0, d1 = multiplied_added(own, x, d0), multiplied_added(own, y, d1)
         own = spread(shares, 0)
         store(out, to[0] * size + d, multiplied(own, a0))
-        store(out, to[0] * size + d + SIXTEEN, multiplied(own, a1))
+        store(out, to[0] * size + d + LANES, multiplied(own, a1))
         own = spread(shares, 1)
         store(out, to[1] * size + d, multiplied(own, b0))
-        store(out, to[1] * size + d + SIXTEEN, multiplied(own, b1))
+        store(out, to[1] * size + d + LANES, multiplied(own, b1))
         own = spread(shares, 2)
         store(out, to[2] * size + d, multiplied(own, c0))
-        store(out, to[2] * size + d + SIXTEEN, multiplied(own, c1))
+        store(out, to[2] * size + d + LANES, multiplied(own, c1))
         own = spread(shares, 3)
         store(out, to[3] * size + d, multiplied(own, d0))
-        store(out, to[3] * size + d + SIXTEEN, multiplied(own, d1))
-        d += 2 * SIXTEEN
+        store(out, to[3] * size + d + LANES, multiplied(own, d1))
+        d += 2 * LANES
     if d < size:
         for i in range(_BLOCK):
             _weigh_part(
@@ -330,7 +330,7 @@ def _weigh_one(
     to: int,
     size: int,
 ) -> None:
-    for d in range(0, size, SIXTEEN):
+    for d in range(0, size, LANES):
         _weigh_part(weights, 0, least, most, values, value + d, stride, shares, 0, out, to * size + d)
 
 
@@ -347,7 +347,7 @@ def _weigh_part(
     out: Floats,
     to: int,
 ) -> None:
-    """Sixteen dimensions of what one query reads. Four sums, so that none waits for another."""
+    """One register of what one query reads. Four sums, so that none waits for another."""
     a = b = c = e = zeros()
     t = least
     while t + 4 <= most:

@@ -18,7 +18,7 @@ from engine.compiled import cache_folder, compiled
 from engine.forwards import exchanged
 from engine.threads import in_threads
 from engine.vectors import (
-    SIXTEEN,
+    LANES,
     added,
     divided,
     exponential,
@@ -70,7 +70,7 @@ def _is_fit(weight: Any) -> bool:
     import torch
 
     plain = isinstance(weight, torch.Tensor) and weight.device.type == "cpu" and weight.dtype == torch.float32
-    return plain and weight.shape[-1] % SIXTEEN == 0
+    return plain and weight.shape[-1] % LANES == 0
 
 
 def _norm(module: Any) -> Forward | None:
@@ -96,7 +96,7 @@ def _gated(module: Any) -> Forward | None:
     parts = [getattr(module, name, None) for name in ("gate_proj", "up_proj", "down_proj")]
     if not all(isinstance(part, torch.nn.Linear) and _is_fit(part.weight) for part in parts):
         return None
-    if not hasattr(module, "act_fn") or parts[0].out_features % SIXTEEN:  # type: ignore[union-attr]
+    if not hasattr(module, "act_fn") or parts[0].out_features % LANES:  # type: ignore[union-attr]
         return None
     for a, b in _GATES.values():
 
@@ -144,10 +144,10 @@ def gated(gate: torch.Tensor, up: torch.Tensor, a: float, b: float) -> torch.Ten
     """gate / (1 + e ** −(a · gate + b · gate³)) · up, written over `gate`."""
     gate, up = gate.contiguous(), up.contiguous()
     arrays: list[Any] = [t.detach().numpy().reshape(-1) for t in (gate, up)]
-    vectors = gate.numel() // SIXTEEN
+    vectors = gate.numel() // LANES
 
     def part(i: int, n: int) -> None:
-        lo, hi = (vectors * i // n) * SIXTEEN, (vectors * (i + 1) // n) * SIXTEEN
+        lo, hi = (vectors * i // n) * LANES, (vectors * (i + 1) // n) * LANES
         _gate(*arrays, np.float32(-a), np.float32(-b), lo, hi)  # type: ignore[call-arg]
 
     in_threads(part, gate.numel() // _PER_THREAD)
@@ -160,11 +160,11 @@ def _normalise(
     for row in range(lo, hi):
         start = row * width
         squares = zeros()
-        for d in range(0, width, SIXTEEN):
+        for d in range(0, width, LANES):
             own = load(x, start + d)
             squares = multiplied_added(own, own, squares)
         scale = repeated(_ONE / np.sqrt(summed(squares) / np.float32(width) + eps))
-        for d in range(0, width, SIXTEEN):
+        for d in range(0, width, LANES):
             scaled = multiplied(load(x, start + d), scale)
             store(out, start + d, multiplied(scaled, load(factors, d)))
 
@@ -172,7 +172,7 @@ def _normalise(
 def _gate(gate: Floats, up: Floats, a: np.float32, b: np.float32, lo: int, hi: int) -> None:
     slope, cube, one = repeated(a), repeated(b), repeated(_ONE)
     largest, most, least = repeated(_LARGEST), repeated(_SATURATED), repeated(-_SATURATED)
-    for i in range(lo, hi, SIXTEEN):
+    for i in range(lo, hi, LANES):
         x = load(gate, i)
         # Cubes of larger ones would not end in float32.
         small = larger(smaller(x, most), least)

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from engine.compiled import cache_folder, compiled
 from engine.threads import in_threads
-from engine.vectors import SIXTEEN, added, load, multiplied, store, subtracted
+from engine.vectors import LANES, added, load, multiplied, store, subtracted
 
 if TYPE_CHECKING:
     import torch
@@ -75,13 +75,13 @@ class _Turning:
 
 
 def _is_fit(q: torch.Tensor, k: torch.Tensor, cos: torch.Tensor, sin: torch.Tensor) -> bool:
-    """One row of tokens, heads of two halves of sixteens, as packed passes have them."""
+    """One row of tokens, heads whose halves fill registers, as packed passes have them."""
     one_row = q.ndim == k.ndim == 4 and len(q) == len(k) == 1
     plain = all(
         t.device.type == "cpu" and t.dtype.itemsize == 4 and t.is_floating_point() for t in (q, k, cos, sin)
     )
     alike = q.shape[2:] == k.shape[2:] == cos.shape[1:] == sin.shape[1:] and len(cos) == len(sin) == 1
-    return one_row and plain and alike and q.shape[3] % (2 * SIXTEEN) == 0 and q.stride(3) == k.stride(3) == 1
+    return one_row and plain and alike and q.shape[3] % (2 * LANES) == 0 and q.stride(3) == k.stride(3) == 1
 
 
 def _is_proven(own: Callable[..., Any] | None) -> bool:
@@ -136,7 +136,7 @@ def _turn(
     for token in range(lo, hi):
         for head in range(heads):
             at, to = token * token_stride + head * head_stride, (token * heads + head) * size
-            for d in range(0, half, SIXTEEN):
+            for d in range(0, half, LANES):
                 angle = token * size + d
                 a, b = load(x, at + d), load(x, at + half + d)
                 first = subtracted(multiplied(a, load(cos, angle)), multiplied(b, load(sin, angle)))

@@ -1,8 +1,7 @@
-"""Sixteen float32 numbers at a time, for compiled loops that a compiler would not make so by itself.
+"""As many float32 numbers at a time as a register holds, for loops that a compiler would not make so itself.
 
 numba's own vectorisation keeps sums in memory; products of small matrices, as attention is made of, then
 reach a third of what the processor can do. With sums that are kept in registers they reach nearly all of it.
-On processors with shorter registers LLVM takes two or four of them for one of these.
 
 Not for functions that are compiled with `fastmath`, which would let sums be taken in another order here too.
 """
@@ -11,14 +10,18 @@ from __future__ import annotations
 
 from typing import Any
 
+import numba
 from llvmlite import ir
+from llvmlite.binding import get_host_cpu_features
 from numba import types
 from numba.core.cgutils import get_or_insert_function
 from numba.extending import intrinsic, models, register_model
 
-SIXTEEN = 16
-_VECTOR = ir.VectorType(ir.FloatType(), SIXTEEN)
-_FIRST = ir.Constant(ir.VectorType(ir.IntType(32), SIXTEEN), [0] * SIXTEEN)
+# Eight where registers are shorter than those of AVX-512: sums of sixteen would not all stay in them.
+_FEATURES = numba.config.CPU_FEATURES or get_host_cpu_features().flatten()
+LANES = 16 if "+avx512f" in _FEATURES else 8
+_VECTOR = ir.VectorType(ir.FloatType(), LANES)
+_FIRST = ir.Constant(ir.VectorType(ir.IntType(32), LANES), [0] * LANES)
 _UNDEFINED = ir.Constant(_VECTOR, ir.Undefined)
 _LOG2_E = 1.4426950408889634
 # ln 2 in two parts, of which the first is exact in few bits (Cody and Waite).
@@ -32,16 +35,16 @@ _LEAST = -87.0
 _FUSED = ("contract",)
 
 
-class _Sixteen(types.Type):
+class _Lanes(types.Type):
     def __init__(self) -> None:
-        super().__init__(name="Sixteen")
+        super().__init__(name="Lanes")
 
 
-_sixteen = _Sixteen()
+_vector = _Lanes()
 
 
-@register_model(_Sixteen)
-class _SixteenModel(models.PrimitiveModel):
+@register_model(_Lanes)
+class _LanesModel(models.PrimitiveModel):
     def __init__(self, manager: Any, kind: Any) -> None:
         super().__init__(manager, kind, _VECTOR)
 
@@ -52,7 +55,7 @@ def _place(context: Any, builder: Any, kind: Any, array: Any, index: Any) -> Any
 
 @intrinsic
 def load(typing: Any, array: Any, index: Any) -> Any:
-    """array[index : index + 16] of a contiguous array; nobody checks that it is so long."""
+    """array[index : index + LANES] of a contiguous array; nobody checks that it is so long."""
 
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
         place = _place(context, builder, signature.args[0], *arguments)
@@ -60,30 +63,30 @@ def load(typing: Any, array: Any, index: Any) -> Any:
         found.align = 4
         return found
 
-    return _sixteen(array, types.int64), generate
+    return _vector(array, types.int64), generate
 
 
 @intrinsic
 def store(typing: Any, array: Any, index: Any, value: Any) -> Any:
-    """array[index : index + 16] = value"""
+    """array[index : index + LANES] = value"""
 
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
         place = _place(context, builder, signature.args[0], *arguments[:2])
         builder.store(arguments[2], builder.bitcast(place, _VECTOR.as_pointer())).align = 4
         return context.get_dummy_value()
 
-    return types.none(array, types.int64, _sixteen), generate
+    return types.none(array, types.int64, _vector), generate
 
 
 @intrinsic
 def zeros(typing: Any) -> Any:
-    return _sixteen(), lambda *_: ir.Constant(_VECTOR, [0.0] * SIXTEEN)
+    return _vector(), lambda *_: ir.Constant(_VECTOR, [0.0] * LANES)
 
 
 @intrinsic
 def repeated(typing: Any, number: Any) -> Any:
-    """`number`, sixteen times"""
-    return _sixteen(types.float32), lambda _, builder, __, arguments: _repeated(builder, arguments[0])
+    """`number`, as often as there are lanes"""
+    return _vector(types.float32), lambda _, builder, __, arguments: _repeated(builder, arguments[0])
 
 
 def _repeated(builder: Any, number: Any) -> Any:
@@ -93,12 +96,12 @@ def _repeated(builder: Any, number: Any) -> Any:
 
 @intrinsic
 def spread(typing: Any, array: Any, index: Any) -> Any:
-    """array[index], sixteen times"""
+    """array[index], as often as there are lanes"""
 
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
         return _repeated(builder, builder.load(_place(context, builder, signature.args[0], *arguments)))
 
-    return _sixteen(array, types.int64), generate
+    return _vector(array, types.int64), generate
 
 
 @intrinsic
@@ -109,32 +112,32 @@ def multiplied_added(typing: Any, a: Any, b: Any, c: Any) -> Any:
         product = builder.fmul(arguments[0], arguments[1], flags=_FUSED)
         return builder.fadd(product, arguments[2], flags=_FUSED)
 
-    return _sixteen(_sixteen, _sixteen, _sixteen), generate
+    return _vector(_vector, _vector, _vector), generate
 
 
 @intrinsic
 def summed(typing: Any, a: Any) -> Any:
-    """The sum of all sixteen, in any order."""
+    """The sum of all numbers of `a`, in any order."""
 
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
         kind = ir.FunctionType(ir.FloatType(), [ir.FloatType(), _VECTOR])
-        reduce = get_or_insert_function(builder.module, kind, f"llvm.vector.reduce.fadd.v{SIXTEEN}f32")
+        reduce = get_or_insert_function(builder.module, kind, f"llvm.vector.reduce.fadd.v{LANES}f32")
         start = ir.Constant(ir.FloatType(), 0.0)
         return builder.call(reduce, [start, arguments[0]], fastmath=("reassoc",))
 
-    return types.float32(_sixteen), generate
+    return types.float32(_vector), generate
 
 
 @intrinsic
 def largest(typing: Any, a: Any) -> Any:
-    """The largest of all sixteen."""
+    """The largest of all numbers of `a`."""
 
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
         kind = ir.FunctionType(ir.FloatType(), [_VECTOR])
-        reduce = get_or_insert_function(builder.module, kind, f"llvm.vector.reduce.fmax.v{SIXTEEN}f32")
+        reduce = get_or_insert_function(builder.module, kind, f"llvm.vector.reduce.fmax.v{LANES}f32")
         return builder.call(reduce, arguments)
 
-    return types.float32(_sixteen), generate
+    return types.float32(_vector), generate
 
 
 @intrinsic
@@ -142,7 +145,7 @@ def within(typing: Any, a: Any, at: Any, lo: Any, hi: Any, other: Any) -> Any:
     """Number i of `a` where lo ≤ at + i < hi, and else `other`."""
 
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        integers = ir.VectorType(ir.IntType(32), SIXTEEN)
+        integers = ir.VectorType(ir.IntType(32), LANES)
 
         def spread_out(number: Any) -> Any:
             short = builder.trunc(number, ir.IntType(32))
@@ -150,45 +153,45 @@ def within(typing: Any, a: Any, at: Any, lo: Any, hi: Any, other: Any) -> Any:
             return builder.shuffle_vector(first, ir.Constant(integers, ir.Undefined), _FIRST)
 
         a, at, lo, hi, other = arguments
-        lanes = builder.add(spread_out(at), ir.Constant(integers, list(range(SIXTEEN))))
+        lanes = builder.add(spread_out(at), ir.Constant(integers, list(range(LANES))))
         inside = builder.and_(
             builder.icmp_signed(">=", lanes, spread_out(lo)), builder.icmp_signed("<", lanes, spread_out(hi))
         )
         return builder.select(inside, a, _repeated(builder, other))
 
-    return _sixteen(_sixteen, types.int64, types.int64, types.int64, types.float32), generate
+    return _vector(_vector, types.int64, types.int64, types.int64, types.float32), generate
 
 
 @intrinsic
 def added(typing: Any, a: Any, b: Any) -> Any:
-    return _sixteen(_sixteen, _sixteen), lambda _, builder, __, arguments: builder.fadd(*arguments)
+    return _vector(_vector, _vector), lambda _, builder, __, arguments: builder.fadd(*arguments)
 
 
 @intrinsic
 def subtracted(typing: Any, a: Any, b: Any) -> Any:
-    return _sixteen(_sixteen, _sixteen), lambda _, builder, __, arguments: builder.fsub(*arguments)
+    return _vector(_vector, _vector), lambda _, builder, __, arguments: builder.fsub(*arguments)
 
 
 @intrinsic
 def multiplied(typing: Any, a: Any, b: Any) -> Any:
-    return _sixteen(_sixteen, _sixteen), lambda _, builder, __, arguments: builder.fmul(*arguments)
+    return _vector(_vector, _vector), lambda _, builder, __, arguments: builder.fmul(*arguments)
 
 
 @intrinsic
 def divided(typing: Any, a: Any, b: Any) -> Any:
-    return _sixteen(_sixteen, _sixteen), lambda _, builder, __, arguments: builder.fdiv(*arguments)
+    return _vector(_vector, _vector), lambda _, builder, __, arguments: builder.fdiv(*arguments)
 
 
 @intrinsic
 def larger(typing: Any, a: Any, b: Any) -> Any:
     """The larger one of every two; `a` where one is not a number."""
-    return _sixteen(_sixteen, _sixteen), lambda _, builder, __, arguments: _chosen(builder, "<", *arguments)
+    return _vector(_vector, _vector), lambda _, builder, __, arguments: _chosen(builder, "<", *arguments)
 
 
 @intrinsic
 def smaller(typing: Any, a: Any, b: Any) -> Any:
     """The smaller one of every two; `a` where one is not a number."""
-    return _sixteen(_sixteen, _sixteen), lambda _, builder, __, arguments: _chosen(builder, ">", *arguments)
+    return _vector(_vector, _vector), lambda _, builder, __, arguments: _chosen(builder, ">", *arguments)
 
 
 def _chosen(builder: Any, order: str, a: Any, b: Any) -> Any:
@@ -216,14 +219,14 @@ def exponential(typing: Any, a: Any) -> Any:
         for coefficient in _CEPHES[1:]:
             p = times(p, r, coefficient)
         y = times(builder.fmul(r, r), p, builder.fadd(r, _all(1.0)))
-        integers = ir.VectorType(ir.IntType(32), SIXTEEN)
-        bits = builder.shl(builder.bitcast(shifted, integers), ir.Constant(integers, [23] * SIXTEEN))
-        power = builder.add(bits, ir.Constant(integers, [127 << 23] * SIXTEEN))
+        integers = ir.VectorType(ir.IntType(32), LANES)
+        bits = builder.shl(builder.bitcast(shifted, integers), ir.Constant(integers, [23] * LANES))
+        power = builder.add(bits, ir.Constant(integers, [127 << 23] * LANES))
         found = builder.fmul(y, builder.bitcast(power, _VECTOR))
         return builder.select(builder.fcmp_ordered("<", x, _all(_LEAST)), _all(0.0), found)
 
-    return _sixteen(_sixteen), generate
+    return _vector(_vector), generate
 
 
 def _all(number: float | Any) -> Any:
-    return ir.Constant(_VECTOR, [number] * SIXTEEN) if isinstance(number, float) else number
+    return ir.Constant(_VECTOR, [number] * LANES) if isinstance(number, float) else number

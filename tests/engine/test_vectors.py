@@ -1,4 +1,4 @@
-"""Sixteen numbers at a time against NumPy."""
+"""A register of numbers at a time against NumPy."""
 
 import numpy as np
 import pytest
@@ -7,31 +7,31 @@ from hypothesis import strategies as st
 from numba import njit
 
 from engine import vectors
-from engine.vectors import load, store
+from engine.vectors import LANES, load, store
 
 floats = st.floats(-80, 80, width=32)
-sixteen = st.lists(floats, min_size=16, max_size=16).map(lambda given: np.array(given, np.float32))
+registers = st.lists(floats, min_size=LANES, max_size=LANES).map(lambda given: np.array(given, np.float32))
 
 
 @njit
 def pairs(a, b, c, out):
     x, y, z = load(a, 0), load(b, 0), load(c, 0)
     store(out, 0, vectors.multiplied_added(x, y, z))
-    store(out, 16, vectors.added(x, y))
-    store(out, 32, vectors.larger(x, y))
-    store(out, 48, vectors.spread(a, 3))
-    store(out, 64, vectors.repeated(b[5]))
-    store(out, 80, vectors.zeros())
-    store(out, 96, vectors.smaller(x, y))
-    store(out, 112, vectors.divided(x, vectors.added(y, vectors.repeated(np.float32(200)))))
-    store(out, 128, vectors.subtracted(x, y))
-    store(out, 144, vectors.multiplied(x, y))
+    store(out, LANES, vectors.added(x, y))
+    store(out, 2 * LANES, vectors.larger(x, y))
+    store(out, 3 * LANES, vectors.spread(a, 3))
+    store(out, 4 * LANES, vectors.repeated(b[5]))
+    store(out, 5 * LANES, vectors.zeros())
+    store(out, 6 * LANES, vectors.smaller(x, y))
+    store(out, 7 * LANES, vectors.divided(x, vectors.added(y, vectors.repeated(np.float32(200)))))
+    store(out, 8 * LANES, vectors.subtracted(x, y))
+    store(out, 9 * LANES, vectors.multiplied(x, y))
     return vectors.summed(x), vectors.largest(x)
 
 
 @njit
 def powers(a, out):
-    for i in range(0, len(a), 16):
+    for i in range(0, len(a), LANES):
         store(out, i, vectors.exponential(load(a, i)))
 
 
@@ -41,11 +41,11 @@ def kept(a, at, lo, hi, out):
 
 
 @settings(deadline=None)
-@given(sixteen, sixteen, sixteen)
+@given(registers, registers, registers)
 def test_they_are_what_numpy_makes_of_each(a, b, c):
-    out = np.full(160, np.nan, np.float32)
+    out = np.full(10 * LANES, np.nan, np.float32)
     total, top = pairs(a, b, c, out)
-    found = out.reshape(10, 16)
+    found = out.reshape(10, LANES)
     assert np.array_equal(found[6], np.minimum(a, b))
     assert np.array_equal(found[7], a / (b + np.float32(200)))
     assert np.array_equal(found[8], a - b)
@@ -76,14 +76,14 @@ def test_powers_of_e():
 @settings(deadline=None)
 @given(st.integers(0, 40), st.integers(0, 60), st.integers(0, 60))
 def test_what_lies_outside_is_replaced(at, lo, hi):
-    a, out = np.arange(16, dtype=np.float32), np.empty(16, np.float32)
+    a, out = np.arange(LANES, dtype=np.float32), np.empty(LANES, np.float32)
     kept(a, at, lo, hi, out)
-    places = at + np.arange(16)
+    places = at + np.arange(LANES)
     assert np.array_equal(out, np.where((places >= lo) & (places < hi), a, -7))
 
 
 def test_no_number_is_not_the_larger_one():
-    a, b = np.zeros(16, np.float32), np.full(16, np.nan, np.float32)
-    out = np.empty(160, np.float32)
+    a, b = np.zeros(LANES, np.float32), np.full(LANES, np.nan, np.float32)
+    out = np.empty(10 * LANES, np.float32)
     pairs(a, b, a, out)
-    assert (out[32:48] == 0).all()
+    assert (out[2 * LANES : 3 * LANES] == 0).all()
