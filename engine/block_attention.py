@@ -48,6 +48,7 @@ _BLOCK, _COLUMNS = 4, 2 * LANES
 # Fewer queries are not worth writing their keys the other way round.
 _FEW = 8
 _FEW_PER_THREAD = 64
+_MANY_READS = 4
 
 
 @dataclass(frozen=True)
@@ -87,15 +88,23 @@ def read(
             result.fill_(nothing)
     given: list[Any] = [part for t in (q, keys, values) for part in (_flat(t), np.array(t.stride()[:-1]))]
     results = [t.numpy().reshape(-1) for t in (out, tops, totals)]
-    every = (reads.slot, reads.first, reads.n, reads.start, reads.end, reads.tokens, reads.lo, reads.hi)
 
     def part(i: int, threads: int) -> None:
-        # Every so many: neighbours are of like size.
-        own: list[Any] = [np.ascontiguousarray(column[i::threads]) for column in every[:5]]
-        _attend(*given, *own, *every[5:], groups, keys.shape[1], np.float32(scale), *results, size)  # type: ignore[call-arg]
+        whose: list[Any] = [*_share(reads, i, threads), reads.tokens, reads.lo, reads.hi]
+        _attend(*given, *whose, groups, keys.shape[1], np.float32(scale), *results, size)  # type: ignore[call-arg]
 
-    in_threads(part, min(len(reads.n), tokens * heads // _FEW_PER_THREAD))
+    in_threads(part, tokens * heads // _FEW_PER_THREAD)
     return out, tops.add_(totals.log_())
+
+
+def _share(reads: Reads, i: int, threads: int) -> list[Indices]:
+    """What thread i does: slot, first, n, start and end. Some of many reads, or of few ones a part each."""
+    columns = [reads.slot, reads.first, reads.n, reads.start, reads.end]
+    if len(reads.n) >= _MANY_READS * threads:
+        return [np.ascontiguousarray(column[i::threads]) for column in columns]
+    lengths = reads.end - reads.start
+    cuts = (reads.start + lengths * k // threads for k in (i, i + 1))
+    return [*columns[:3], *cuts]
 
 
 def _flat(tensor: torch.Tensor) -> Floats:
@@ -137,6 +146,8 @@ def _attend(
     shares = np.empty(_BLOCK, np.float32)
     for r in range(len(n)):
         queries = (end[r] - start[r]) * groups
+        if queries == 0:
+            continue
         together = _BLOCK if queries >= _FEW else 1
         for head in range(key_heads):
             key = slot[r] * key_strides[0] + head * key_strides[1] + first[r] * key_strides[2]

@@ -17,9 +17,10 @@ import numpy as np
 import engine.generation
 from engine.generation import Generated, Generator
 from engine.memory import MemoryEndedError, memory_watched
-from engine.packed_layout import PromptLayout, Reading, StepLayout, Stretch
+from engine.packed_layout import PromptLayout, StepLayout, Stretch
 from engine.packed_model import Needs, PackedHooks, PackedModel, Prefixes, Tokens, token_ids
 from engine.prefix_cache import Evidence, PrefixCache
+from engine.prefix_reading import Reading
 from engine.sharing import Group, flat, shared_prefixes, token_keys
 
 if TYPE_CHECKING:

@@ -93,9 +93,10 @@ def causal(sizes):
     )
 
 
+@pytest.mark.parametrize("sizes", [[9, 1, 30, 7, 64, 33], [8] * 18])
 @pytest.mark.parametrize("threads", [1, 2, 3])
-def test_threads_share_the_reads(threads):
-    reads = causal([9, 1, 30, 7, 64, 33])
+def test_threads_share_the_reads(threads, sizes):
+    reads = causal(sizes)
     q, keys, values = drawn((144, 4, 16), 0), drawn((1, 2, 144, 16), 1), drawn((1, 2, 144, 16), 2)
     before = torch.get_num_threads()
     torch.set_num_threads(threads)

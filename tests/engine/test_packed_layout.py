@@ -11,8 +11,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from engine.packed_attention import Heads, UnsupportedModelError, packed_attention
-from engine.packed_layout import PromptLayout, Reading, StepLayout, Stretch, _together
+from engine.packed_layout import PromptLayout, StepLayout, Stretch
 from engine.prefix_cache import LayerCache, PrefixCache
+from engine.prefix_reading import Reading, _together
 
 # Heads of sixteen are read by the compiled kernels, others by PyTorch.
 SIZES = (4, 16)
