@@ -77,7 +77,7 @@ def respondent(count: int) -> None:
     from engine.study import load_study
 
     study = load_study(ROOT / "examples" / "respondent.yaml")
-    model = study.model.model_copy(update={"dtype": "bfloat16"})
+    model = study.model.model_copy(update={"dtype": "bfloat16", "backend": "hf"})
     prepared = prepare(study.model_copy(update={"model": model}), RunDir(Path(study.out)))
     table = chosen_requests(prepared, count)
     worker: Any = prepared.make_worker()

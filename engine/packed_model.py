@@ -9,14 +9,12 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
-from engine.fused import Fused
 from engine.last_layer import LastLayer
 from engine.memory import Budget, budget
 from engine.packed_attention import laid_out, packed
 from engine.packed_layout import PromptLayout, StepLayout, Stretch
 from engine.packed_products import Products
 from engine.prefix_cache import Evidence, LayerCache, PrefixCache
-from engine.rotary import Rotary
 from engine.sharing import Group, shared_lengths
 
 if TYPE_CHECKING:
@@ -93,6 +91,9 @@ class PackedModel:
 
     def __init__(self, model: Any, pass_tokens: int | None = None) -> None:
         """`pass_tokens`: about how many prompt tokens go through the model at once."""
+        from engine.fused import Fused
+        from engine.rotary import Rotary
+
         self.model = model
         self.devices = sorted({p.device for p in model.parameters()}, key=str)
         on_gpu = any(device.type == "cuda" for device in self.devices)
