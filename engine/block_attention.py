@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from engine.compiled import cache_folder, compiled
+from engine.compiled import cache_folder, compiled, memory_of
 from engine.packed_attention import HIDDEN
 from engine.threads import in_threads
 from engine.vectors import (
@@ -86,7 +86,7 @@ def read(
     if len(reads.tokens) < tokens:
         for result, nothing in ((out, 0.0), (tops, HIDDEN), (totals, 1.0)):
             result.fill_(nothing)
-    given: list[Any] = [part for t in (q, keys, values) for part in (_flat(t), np.array(t.stride()[:-1]))]
+    given: list[Any] = [part for t in (q, keys, values) for part in (memory_of(t), np.array(t.stride()[:-1]))]
     results = [t.numpy().reshape(-1) for t in (out, tops, totals)]
 
     def part(i: int, threads: int) -> None:
@@ -105,13 +105,6 @@ def _share(reads: Reads, i: int, threads: int) -> list[Indices]:
     lengths = reads.end - reads.start
     cuts = (reads.start + lengths * k // threads for k in (i, i + 1))
     return [*columns[:3], *cuts]
-
-
-def _flat(tensor: torch.Tensor) -> Floats:
-    """All that lies between the first and the last number of `tensor`."""
-    span = 1 + sum((n - 1) * stride for n, stride in zip(tensor.shape, tensor.stride(), strict=True))
-    found: Floats = tensor.as_strided((max(0, span),), (1,)).numpy()
-    return found
 
 
 def _attend(

@@ -6,10 +6,14 @@ import hashlib
 import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numba
 from numba import njit
+from numpy.typing import NDArray
+
+if TYPE_CHECKING:
+    import torch
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 
@@ -41,3 +45,11 @@ def cache_folder(here: Path, sources: Sequence[str]) -> Path:
     if os.access(here, os.W_OK):
         return here / "__pycache__" / name
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / name
+
+
+def memory_of(tensor: torch.Tensor) -> NDArray[Any]:
+    """All that lies between the first and the last number of `tensor`, which is on the CPU, without a copy:
+    compiled loops go through it by the tensor's strides."""
+    span = 1 + sum((n - 1) * stride for n, stride in zip(tensor.shape, tensor.stride(), strict=True))
+    found: NDArray[Any] = tensor.detach().as_strided((span if tensor.numel() else 0,), (1,)).numpy()
+    return found

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from engine.compiled import cache_folder, compiled
+from engine.compiled import cache_folder, compiled, memory_of
 from engine.threads import in_threads
 from engine.vectors import LANES, added, load, multiplied, store, subtracted
 
@@ -107,14 +107,13 @@ def turned(x: torch.Tensor, cos: torch.Tensor, sin: torch.Tensor) -> torch.Tenso
 
     _, heads, tokens, size = x.shape
     out = torch.empty(1, tokens, heads, size)
-    span = 1 + sum((n - 1) * stride for n, stride in zip(x.shape, x.stride(), strict=True))
-    flat: Floats = x.as_strided((span,), (1,)).numpy()
+    given: Floats = memory_of(x)
     angles: list[Any] = [t.contiguous().numpy().reshape(-1) for t in (cos, sin)]
     results = out.numpy().reshape(-1)
 
     def part(i: int, n: int) -> None:
         lo, hi = tokens * i // n, tokens * (i + 1) // n
-        _turn(flat, x.stride(1), x.stride(2), *angles, results, heads, size, lo, hi)  # type: ignore[call-arg]
+        _turn(given, x.stride(1), x.stride(2), *angles, results, heads, size, lo, hi)  # type: ignore[call-arg]
 
     in_threads(part, x.numel() // _PER_THREAD)
     return out.transpose(1, 2)
