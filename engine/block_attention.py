@@ -42,7 +42,7 @@ Indices = NDArray[np.int64]
 _CACHE = cache_folder(Path(__file__).parent, ("compiled", "vectors", "block_attention"))
 _ZERO, _ONE = np.float32(0.0), np.float32(1.0)
 _NOTHING = np.float32(HIDDEN)
-_UNSEEN = np.float32(-1e30)
+_UNSEEN = np.float32(-np.inf)
 # So many queries together, scored for so many keys at a time.
 _BLOCK, _COLUMNS = 4, 2 * LANES
 # Fewer queries are not worth writing their keys the other way round.
@@ -74,15 +74,9 @@ def read(
     size]: [tokens, heads, size], and the logarithm of the sum of the exponential scores [tokens, heads]. All
     float32 on the CPU, the last dimension contiguous, its size a multiple of sixteen. Who sees no key has 0
     and HIDDEN."""
-    import torch
-
     tokens, heads, size = q.shape
     groups = heads // keys.shape[1]
-    out, tops, totals = (
-        torch.empty(tokens, heads, size),
-        torch.empty(tokens, heads),
-        torch.empty(tokens, heads),
-    )
+    out, tops, totals = (q.new_empty(shape) for shape in (q.shape, q.shape[:2], q.shape[:2]))
     if len(reads.tokens) < tokens:
         for result, nothing in ((out, 0.0), (tops, HIDDEN), (totals, 1.0)):
             result.fill_(nothing)

@@ -11,7 +11,8 @@ from typing import Any
 def exchanged(forwards: Mapping[Any, Callable[..., Any]]) -> Iterator[None]:
     """Within, each of these modules computes what stands beside it; afterwards what it did before.
 
-    Hooks go on as ever, since the module itself is what is called."""
+    Hooks go on as ever, since the module itself is what is called. A model serves one user at a time: where
+    two overlap, the one that leaves last decides what stays."""
     before = {module: module.__dict__.get("forward") for module in forwards}
     for module, forward in forwards.items():
         # Beside the class' own method, or in the place of what others have put there.
@@ -20,6 +21,6 @@ def exchanged(forwards: Mapping[Any, Callable[..., Any]]) -> Iterator[None]:
         yield
     finally:
         for module, own in before.items():
-            del module.__dict__["forward"]
+            module.__dict__.pop("forward", None)
             if own is not None:
                 module.__dict__["forward"] = own

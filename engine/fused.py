@@ -6,8 +6,9 @@ operations. Which formula a module follows is found by its parts and proven by t
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -37,15 +38,15 @@ if TYPE_CHECKING:
     import torch
 
 Floats = NDArray[np.float32]
-Forward = Callable[["torch.Tensor"], "torch.Tensor"]
+Compute = Callable[["torch.Tensor"], "torch.Tensor"]
 
 _CACHE = cache_folder(Path(__file__).parent, ("compiled", "vectors", "fused"))
 _ONE = np.float32(1.0)
-# e to no more than that is a float32; gates of numbers beyond ± 100 are open or shut.
+# e to the power of more would be no float32; gates of numbers beyond ± 100 are open or shut.
 _LARGEST, _SATURATED = np.float32(88.0), np.float32(100.0)
-# As many numbers are worth another thread.
+# So many numbers are worth another thread.
 _PER_THREAD = 1 << 16
-_TRIED_ROWS = 4
+_TRIED = (1e6, 1e3, 30.0, 1.0, 1e-2, 1e-4)
 _ROUNDING = 1e-5
 # gate(x) = x / (1 + e ** −(a · x + b · x³)): SiLU, and GELU in the form with tanh.
 _GELU = float(np.sqrt(8 / np.pi))
@@ -56,7 +57,7 @@ class Fused:
     """The modules of a model that are computed here while `used`."""
 
     def __init__(self, model: Any) -> None:
-        self._forwards: dict[Any, Forward] = {}
+        self._forwards: dict[Any, Callable[..., Any]] = {}
         for module in model.modules():
             found = None if "forward" in module.__dict__ else _norm(module) or _gated(module)
             if found is not None:
@@ -66,60 +67,107 @@ class Fused:
         return exchanged(self._forwards)
 
 
-def _is_fit(weight: Any) -> bool:
+def _is_fit(tensor: Any) -> bool:
     import torch
 
-    plain = isinstance(weight, torch.Tensor) and weight.device.type == "cpu" and weight.dtype == torch.float32
-    return plain and weight.shape[-1] % LANES == 0
+    if not isinstance(tensor, torch.Tensor) or tensor.ndim == 0:
+        return False
+    return tensor.device.type == "cpu" and tensor.dtype == torch.float32 and tensor.shape[-1] % LANES == 0
 
 
-def _norm(module: Any) -> Forward | None:
+def _norm(module: Any) -> Callable[..., Any] | None:
     """x / sqrt(mean(x²) + eps) · (offset + weight); Gemma's weights stand beside 1."""
     eps = getattr(module, "variance_epsilon", getattr(module, "eps", None))
     weight = getattr(module, "weight", None)
-    if not type(module).__name__.endswith("RMSNorm") or not isinstance(eps, float) or not _is_fit(weight):
+    if not type(module).__name__.endswith("RMSNorm") or not isinstance(eps, float):
+        return None
+    if not _is_fit(weight) or module.weight.ndim != 1:
         return None
     for offset in (0.0, 1.0):
-
-        def forward(x: torch.Tensor, offset: float = offset) -> torch.Tensor:
-            return normalised(x, module.weight, offset, eps)
-
-        if _is_proven(module, forward, module.weight.shape[0]):
-            return forward
+        compute = partial(_normalised_by, module, offset, eps)
+        if _is_proven(module, compute, module.weight.shape[0]):
+            return _where_fit(compute, module.forward)
     return None
 
 
-def _gated(module: Any) -> Forward | None:
+def _normalised_by(module: Any, offset: float, eps: float, x: torch.Tensor) -> torch.Tensor:
+    return normalised(x, module.weight, offset, eps)
+
+
+def _gated(module: Any) -> Callable[..., Any] | None:
     """down(gate(gate_proj(x)) · up_proj(x)), as Llama, Gemma, Qwen and Mistral have it."""
     import torch
 
-    parts = [getattr(module, name, None) for name in ("gate_proj", "up_proj", "down_proj")]
+    parts: list[Any] = [getattr(module, name, None) for name in ("gate_proj", "up_proj", "down_proj")]
     if not all(isinstance(part, torch.nn.Linear) and _is_fit(part.weight) for part in parts):
         return None
-    if not hasattr(module, "act_fn") or parts[0].out_features % LANES:  # type: ignore[union-attr]
+    gate, up, _ = parts
+    if not hasattr(module, "act_fn") or gate.out_features % LANES or gate.out_features != up.out_features:
         return None
     for a, b in _GATES.values():
-
-        def forward(x: torch.Tensor, a: float = a, b: float = b) -> torch.Tensor:
-            gate, up = module.gate_proj(x), module.up_proj(x)
-            found: torch.Tensor = module.down_proj(gated(gate, up, a, b))
-            return found
-
-        if _is_proven(module, forward, parts[0].in_features):  # type: ignore[union-attr]
-            return forward
+        compute = partial(_gated_by, module, a, b)
+        if _is_gate(module.act_fn, a, b) and _is_proven(module, compute, gate.in_features):
+            passed_over = [module.act_fn] if isinstance(module.act_fn, torch.nn.Module) else []
+            return _where_fit(compute, module.forward, passed_over)
     return None
 
 
-def _is_proven(module: Any, forward: Forward, width: int) -> bool:
-    """Whether `forward` gives what `module` does, for large and for tiny numbers, in which an eps shows."""
+def _gated_by(module: Any, a: float, b: float, x: torch.Tensor) -> torch.Tensor:
+    found: torch.Tensor = module.down_proj(gated(module.gate_proj(x), module.up_proj(x), a, b))
+    return found
+
+
+def _where_fit(
+    compute: Compute, own: Callable[..., Any], passed_over: Sequence[Any] = ()
+) -> Callable[..., Any]:
+    """`compute` for what it was proven for; else the module's own way: in models of mixed precision, and
+    where hooks wait in modules that `compute` passes over."""
+
+    def forward(*given: Any, **named: Any) -> Any:
+        hooked = any(module._forward_hooks or module._forward_pre_hooks for module in passed_over)
+        if len(given) != 1 or named or hooked or not _is_fit(given[0]):
+            return own(*given, **named)
+        return compute(given[0])
+
+    return forward
+
+
+def _is_gate(act_fn: Any, a: float, b: float) -> bool:
+    """Whether `act_fn` is that gate, from where it is shut to where it is open."""
+    import torch
+
+    x = torch.cat([torch.linspace(-30, 30, 4096), torch.tensor([-1e6, -1e3, 1e3, 1e6]).repeat(LANES)])
+
+    def gate(x: torch.Tensor) -> torch.Tensor:
+        return gated(x, torch.ones_like(x), a, b)
+
+    return _agree(act_fn, gate, x, x.abs().clamp(min=0.1))
+
+
+def _is_proven(module: Any, compute: Compute, width: int) -> bool:
+    """Whether `compute` gives what `module` does: for huge numbers, of which some formulas cut something off,
+    and for tiny ones, in which an eps shows."""
     import torch
 
     random = torch.Generator().manual_seed(0)
-    x = torch.randn(1, _TRIED_ROWS, width, generator=random) * torch.tensor([[30.0], [1.0], [1e-2], [1e-4]])
+    x = torch.randn(1, len(_TRIED), width, generator=random) * torch.tensor(_TRIED)[:, None]
+    return _agree(module, compute, x, None)
+
+
+def _agree(own: Any, compute: Compute, x: torch.Tensor, size: torch.Tensor | None) -> bool:
+    """Whether both give the same, up to rounding of numbers of that `size`; None: of the largest in a row."""
+    import torch
+
     with torch.inference_mode():
-        wanted, found = module(x), forward(x)
-    size = wanted.abs().amax(-1, keepdim=True)
-    return bool(((wanted - found).abs() <= _ROUNDING * size).all())
+        try:
+            wanted = own(x)
+        except Exception:
+            # Something else under the same name raises whatever it does when it is given this.
+            return False
+        off = (wanted - compute(x)).abs()
+        return bool(
+            (off <= _ROUNDING * (wanted.abs().amax(-1, keepdim=True) if size is None else size)).all()
+        )
 
 
 def normalised(x: torch.Tensor, weight: torch.Tensor, offset: float, eps: float) -> torch.Tensor:
@@ -141,9 +189,12 @@ def normalised(x: torch.Tensor, weight: torch.Tensor, offset: float, eps: float)
 
 
 def gated(gate: torch.Tensor, up: torch.Tensor, a: float, b: float) -> torch.Tensor:
-    """gate / (1 + e ** −(a · gate + b · gate³)) · up, written over `gate`."""
+    """gate / (1 + e ** −(a · gate + b · gate³)) · up"""
+    import torch
+
     gate, up = gate.contiguous(), up.contiguous()
-    arrays: list[Any] = [t.detach().numpy().reshape(-1) for t in (gate, up)]
+    out = torch.empty_like(gate)
+    arrays: list[Any] = [t.detach().numpy().reshape(-1) for t in (gate, up, out)]
     vectors = gate.numel() // LANES
 
     def part(i: int, n: int) -> None:
@@ -151,7 +202,7 @@ def gated(gate: torch.Tensor, up: torch.Tensor, a: float, b: float) -> torch.Ten
         _gate(*arrays, np.float32(-a), np.float32(-b), lo, hi)  # type: ignore[call-arg]
 
     in_threads(part, gate.numel() // _PER_THREAD)
-    return gate
+    return out
 
 
 def _normalise(
@@ -169,7 +220,7 @@ def _normalise(
             store(out, start + d, multiplied(scaled, load(factors, d)))
 
 
-def _gate(gate: Floats, up: Floats, a: np.float32, b: np.float32, lo: int, hi: int) -> None:
+def _gate(gate: Floats, up: Floats, out: Floats, a: np.float32, b: np.float32, lo: int, hi: int) -> None:
     slope, cube, one = repeated(a), repeated(b), repeated(_ONE)
     largest, most, least = repeated(_LARGEST), repeated(_SATURATED), repeated(-_SATURATED)
     for i in range(lo, hi, LANES):
@@ -179,7 +230,7 @@ def _gate(gate: Floats, up: Floats, a: np.float32, b: np.float32, lo: int, hi: i
         square = multiplied(small, small)
         power = multiplied(multiplied_added(square, cube, slope), small)
         below = added(one, exponential(smaller(power, largest)))
-        store(gate, i, divided(multiplied(x, load(up, i)), below))
+        store(out, i, multiplied(divided(x, below), load(up, i)))
 
 
 # Without counting references to their arguments, which is atomic.

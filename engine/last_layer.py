@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from engine.forwards import exchanged
-from engine.models import LAYERS, find_module
+from engine.models import FINAL_NORMS, LAYERS, find_module
 from engine.packed_attention import Heads, laid_out
 from engine.packed_layout import PromptLayout, StepLayout
 
@@ -33,6 +33,8 @@ class LastLayer:
     def __init__(self, model: Any) -> None:
         layers = find_module(model, LAYERS)
         self._layer: Any = None if layers is None else layers[-1]
+        norm = find_module(model, FINAL_NORMS)
+        self._behind = [] if norm is None else list(norm.modules())
         self.shortened = self._layer is not None
         self.worth = WORTH
 
@@ -52,10 +54,15 @@ class LastLayer:
             yield
 
     def _is_watched(self) -> bool:
-        """What looks at the layer's input is given all of it either way."""
-        modules = list(self._layer.modules())
-        after = any(module._forward_hooks for module in modules)
-        return after or any(module._forward_pre_hooks for module in modules[1:])
+        """By hooks on the layer, in it, on the final norm behind it, or on everything. What looks at the
+        layer's input is given all of it either way."""
+        from torch.nn.modules.module import _global_forward_hooks, _global_forward_pre_hooks
+
+        layer, *inside = self._layer.modules()
+        hooks = [_global_forward_hooks, _global_forward_pre_hooks, layer._forward_hooks]
+        for module in (*inside, *self._behind):
+            hooks += [module._forward_hooks, module._forward_pre_hooks]
+        return any(hooks)
 
 
 class _KeysStoredError(Exception):
@@ -99,8 +106,8 @@ def _short(forward: Callable[..., Any], layout: PromptLayout, keep: np.ndarray) 
 
 
 def _chosen(given: Any, n: int, chosen: torch.Tensor) -> Any:
-    """`given`, with the `chosen` ones of the `n` tokens wherever a tensor [1, n, …] or [n] says something
-    about each."""
+    """`given`, with the `chosen` ones of the `n` tokens wherever a tensor [1, n, …], or one of whole numbers
+    [n], says something about each. (As many numbers with a fraction may be one for each dimension.)"""
     import torch
 
     if isinstance(given, tuple):
@@ -111,7 +118,8 @@ def _chosen(given: Any, n: int, chosen: torch.Tensor) -> Any:
         return given
     if given.shape[:2] == (1, n):
         return given[:, chosen.to(given.device)]
-    return given[chosen.to(given.device)] if given.shape == (n,) else given
+    is_index = given.shape == (n,) and not given.is_floating_point()
+    return given[chosen.to(given.device)] if is_index else given
 
 
 def _spread(stream: torch.Tensor, n: int, chosen: torch.Tensor) -> torch.Tensor:

@@ -55,12 +55,14 @@ class Heads:
     def is_plain_float32(self) -> bool:
         """Whether the layer attends on a CPU, in float32, as most models do."""
         plain = self.softcap is None and self.k.shape[-1] == self.v.shape[-1]
-        return plain and self.q.device.type == "cpu" and self.q.dtype.itemsize == 4
+        return plain and self.q.device.type == "cpu" and str(self.q.dtype) == "torch.float32"
 
     @property
     def in_blocks(self) -> bool:
         """Whether engine.block_attention reads for these heads."""
-        return self.is_plain_float32 and self.q.shape[-1] % 16 == 0
+        given = (self.q, self.k, self.v)
+        lie_close = all(t.stride(-1) == 1 and t.dtype == self.q.dtype for t in given)
+        return self.is_plain_float32 and lie_close and self.q.shape[-1] % 16 == 0
 
     def fold(self, q: torch.Tensor) -> torch.Tensor:
         """[b, m, heads, size] → [b, key-value heads, queries, size], query g · m + i being head g of token i:

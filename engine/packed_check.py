@@ -10,7 +10,7 @@ import numpy as np
 
 from engine.errors import RunError
 from engine.generation import Generator, StreamHooks
-from engine.memory import MemoryEndedError
+from engine.memory import MemoryEndedError, memory_watched
 from engine.packed_attention import UnsupportedModelError
 from engine.packed_generation import PackedGenerator
 from engine.packed_layout import PromptLayout, Stretch
@@ -97,7 +97,7 @@ def _may_be_shortened(passes: PackedModel, ids: Sequence[int]) -> bool:
     found = []
     worth, last.worth = last.worth, 0
     try:
-        with torch.inference_mode(), passes.entered():
+        with torch.inference_mode(), passes.entered(), memory_watched():
             for last.shortened in (False, True):
                 layout = PromptLayout([Stretch(n, -1, 0)], PrefixCache(1, 1), None, nowhere, nowhere)
                 found.append(passes.run(layout, np.array(ids), layout.positions, keep).cpu())

@@ -44,8 +44,10 @@ class Prompts:
     @classmethod
     def of(cls, prompts: Sequence[Sequence[int]], hooks: PackedHooks, own: int = 1) -> Prompts:
         """`own`: how many tokens at its end every row must have to itself."""
-        every = flat(prompts), np.concatenate([hooks.marks(row) for row in range(len(prompts))])
-        keys = np.split(token_keys(*every), np.cumsum([len(ids) for ids in prompts[:-1]]))
+        marks = [hooks.marks(row) for row in range(len(prompts))]
+        lengths = [len(ids) for ids in prompts]
+        assert lengths == [len(own_marks) for own_marks in marks]
+        keys = np.split(token_keys(flat(prompts), np.concatenate(marks)), np.cumsum(lengths[:-1]))
         groups = shared_prefixes(keys, own)
         group_of = [0] * len(keys)
         for number, group in enumerate(groups):

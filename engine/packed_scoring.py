@@ -157,10 +157,18 @@ def _worth_reading(side: Sequence[Spelling], known: dict[Spelling, float]) -> li
 
 
 def _passes(prompts: Prompts, groups: Sequence[int], most: int) -> list[list[int]]:
-    """The rows of `groups` in their order, in as few parts as `most` tokens that are not shared allow, each
-    about as large as the others."""
-    rows = np.array([row for group in groups for row in prompts.groups[group].rows])
-    ends = np.cumsum([prompts.own(row) for row in rows.tolist()])
-    parts = -(-int(ends[-1]) // most)
-    borders = np.searchsorted(ends, ends[-1] * np.arange(1, parts) / parts, side="right")
-    return [part.tolist() for part in np.split(rows, borders) if len(part)]
+    """The rows of `groups` in their order, in parts of `most` tokens that are not shared or fewer (a single
+    row may have more), each about as large as the others."""
+    rows = [row for group in groups for row in prompts.groups[group].rows]
+    total = sum(prompts.own(row) for row in rows)
+    enough = total / -(-total // most)
+    parts: list[list[int]] = []
+    tokens = most
+    for row in rows:
+        own = prompts.own(row)
+        if tokens >= enough or tokens + own > most:
+            parts.append([])
+            tokens = 0
+        parts[-1].append(row)
+        tokens += own
+    return parts

@@ -40,23 +40,24 @@ class Rotary:
 
         fit = any(p.device.type == "cpu" and p.dtype == torch.float32 for p in model.parameters())
         names = sorted({type(module).__module__ for module in model.modules()} if fit else ())
-        self._sources = [
-            sys.modules[name]
+        found = {
+            sys.modules[name]: getattr(sys.modules[name], NAME, None)
             for name in names
-            if name.startswith("transformers.") and _is_proven(getattr(sys.modules[name], NAME, None))
-        ]
+            if name.startswith("transformers.")
+        }
+        self._proven = {source: own for source, own in found.items() if _is_proven(own)}
 
     @contextmanager
     def used(self) -> Iterator[None]:
-        before = {source: getattr(source, NAME) for source in self._sources}
-        # Another model of the same kind may be at work in another thread; then it stays as that has made it.
-        before = {source: own for source, own in before.items() if not isinstance(own, _Turning)}
-        for source, own in before.items():
+        # Somebody may have put another one there, as this does for another model of the same kind in another
+        # thread; then it stays.
+        mine = {source: own for source, own in self._proven.items() if getattr(source, NAME) is own}
+        for source, own in mine.items():
             setattr(source, NAME, _Turning(own))
         try:
             yield
         finally:
-            for source, own in before.items():
+            for source, own in mine.items():
                 setattr(source, NAME, own)
 
 
@@ -75,11 +76,14 @@ class _Turning:
 
 
 def _is_fit(q: torch.Tensor, k: torch.Tensor, cos: torch.Tensor, sin: torch.Tensor) -> bool:
-    """One row of tokens, heads whose halves fill registers, as packed passes have them."""
+    """One row of tokens, heads whose halves fill registers, no gradients, as packed passes have them."""
+    import torch
+
+    given = (q, k, cos, sin)
+    if torch.is_grad_enabled() and any(t.requires_grad for t in given):
+        return False
     one_row = q.ndim == k.ndim == 4 and len(q) == len(k) == 1
-    plain = all(
-        t.device.type == "cpu" and t.dtype.itemsize == 4 and t.is_floating_point() for t in (q, k, cos, sin)
-    )
+    plain = all(t.device.type == "cpu" and t.dtype == torch.float32 for t in given)
     alike = q.shape[2:] == k.shape[2:] == cos.shape[1:] == sin.shape[1:] and len(cos) == len(sin) == 1
     return one_row and plain and alike and q.shape[3] % (2 * LANES) == 0 and q.stride(3) == k.stride(3) == 1
 
@@ -103,10 +107,8 @@ def _is_proven(own: Callable[..., Any] | None) -> bool:
 def turned(x: torch.Tensor, cos: torch.Tensor, sin: torch.Tensor) -> torch.Tensor:
     """`x` [1, heads, tokens, size] turned by the angles of its tokens, `cos` and `sin` [1, tokens, size]:
     each number with that of the other half (Su et al. 2021, arXiv 2104.09864, as GPT-NeoX pairs them)."""
-    import torch
-
     _, heads, tokens, size = x.shape
-    out = torch.empty(1, tokens, heads, size)
+    out = x.new_empty(1, tokens, heads, size)
     given: Floats = memory_of(x)
     angles: list[Any] = [t.contiguous().numpy().reshape(-1) for t in (cos, sin)]
     results = out.numpy().reshape(-1)

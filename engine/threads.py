@@ -46,8 +46,9 @@ def in_threads(work: Callable[[int, int], None], most: int) -> None:
     """`work(i, n)` for every i below n, in a thread each: n is how many PyTorch uses, but at most `most`."""
     import torch
 
-    n = max(1, min(torch.get_num_threads(), most))
-    others: list[Future[None]] = [_helpers(n - 1).submit(work, i, n) for i in range(1, n)]
+    threads = torch.get_num_threads()
+    n = max(1, min(threads, most))
+    others: list[Future[None]] = [_helpers(threads - 1).submit(work, i, n) for i in range(1, n)]
     work(0, n)
     for other in others:
         other.result()
@@ -56,3 +57,7 @@ def in_threads(work: Callable[[int, int], None], most: int) -> None:
 @lru_cache(maxsize=1)
 def _helpers(threads: int) -> ThreadPoolExecutor:
     return ThreadPoolExecutor(threads, thread_name_prefix="axiograph-compiled")
+
+
+# Threads do not go along with a fork.
+os.register_at_fork(after_in_child=_helpers.cache_clear)

@@ -53,9 +53,16 @@ def _place(context: Any, builder: Any, kind: Any, array: Any, index: Any) -> Any
     return builder.gep(context.make_array(kind)(context, builder, array).data, [index])
 
 
+def _is_float32(array: Any) -> bool:
+    """What is asked when a loop is compiled: arrays of other numbers are refused then."""
+    return isinstance(array, types.Array) and array.dtype == types.float32 and array.layout == "C"
+
+
 @intrinsic
 def load(typing: Any, array: Any, index: Any) -> Any:
     """array[index : index + LANES] of a contiguous array; nobody checks that it is so long."""
+    if not _is_float32(array):
+        return None
 
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
         place = _place(context, builder, signature.args[0], *arguments)
@@ -69,6 +76,8 @@ def load(typing: Any, array: Any, index: Any) -> Any:
 @intrinsic
 def store(typing: Any, array: Any, index: Any, value: Any) -> Any:
     """array[index : index + LANES] = value"""
+    if not _is_float32(array):
+        return None
 
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
         place = _place(context, builder, signature.args[0], *arguments[:2])
@@ -97,6 +106,8 @@ def _repeated(builder: Any, number: Any) -> Any:
 @intrinsic
 def spread(typing: Any, array: Any, index: Any) -> Any:
     """array[index], as often as there are lanes"""
+    if not _is_float32(array):
+        return None
 
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
         return _repeated(builder, builder.load(_place(context, builder, signature.args[0], *arguments)))
@@ -200,7 +211,7 @@ def _chosen(builder: Any, order: str, a: Any, b: Any) -> Any:
 
 @intrinsic
 def exponential(typing: Any, a: Any) -> Any:
-    """e to the power of each, to 1e-7; 0 below −87, where float32 ends. Not for more than 88.
+    """e to the power of each, to 1e-7; 0 below −87, where normal float32 ends. Not for more than 88.
 
     e ** x = 2 ** k · e ** r with |r| ≤ ln 2 / 2, by the polynomial of Cephes' expf.
     """

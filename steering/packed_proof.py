@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from steering.proof import StreamProbe
 
 # That many patterns of claims are kept.
-PATTERNS = 4096
+PATTERNS = 512
 # Of float32 sums on the way to a changed number, in units of the last place of the largest norm.
 ROUNDING = 16
 
@@ -73,6 +73,7 @@ class Claims:
         for own in set(sums.tolist()) - {0}:
             acting = tuple(op for k, op in enumerate(operations) if own >> k & 1)
             claimed[sums == own] = self._claim(acting)
+        claimed.flags.writeable = False  # many rows have the same one
         return claimed
 
     def of_steps(self, request: Request) -> int:

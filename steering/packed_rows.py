@@ -70,6 +70,10 @@ class ProvenRows:
     def admit(self, rows: Sequence[int], ids: np.ndarray, evidence: Evidence) -> None:
         n = len(ids)
         own = np.asarray(rows)
+        short = np.flatnonzero(self._starts[own + 1] - self._starts[own] < n)
+        if len(short) or len(evidence.claims) != n:
+            row = self._requests[rows[int(short[0]) if len(short) else 0]]
+            raise failure(row, f"proof of a stored prefix of {n} tokens", f"{len(evidence.claims)}")
         at = self._starts[own][:, None] + np.arange(n)
         wanted = "a stored prefix of the row's own tokens", "a stored prefix steered as the row is"
         for known, stored, text in zip(

@@ -12,7 +12,7 @@ import numpy as np
 from steering.stream import hooked
 
 # That many patterns of marks are kept.
-PATTERNS = 4096
+PATTERNS = 512
 
 if TYPE_CHECKING:
     import torch
@@ -71,6 +71,7 @@ class Marks:
             alike = (acting == pattern).all(1)
             marks[alike] = self._mark_of(tuple(n for n, acts in zip(numbers, pattern, strict=True) if acts))
             left &= ~alike
+        marks.flags.writeable = False  # many rows have the same one
         return marks
 
     def of_steps(self, request: Request) -> int:

@@ -129,6 +129,20 @@ def test_scores_far_apart_give_the_largest_all_the_weight():
 
 
 @pytest.mark.parametrize("queries", [3, 12])
+@pytest.mark.parametrize("sign", [-1, 1])
+def test_scores_beyond_measure_do_not_open_what_is_hidden(sign, queries):
+    """Every score that is seen is −1e31, or +1e31; what is not seen stays so."""
+    q, keys = torch.ones(queries, 1, 16), torch.full((1, 1, 20, 16), sign * 1e31 / 16)
+    values = drawn((1, 1, 20, 16), 2)
+    zero, hi = np.zeros(1, dtype=np.int64), np.full(queries, 4)
+    reads = Reads(zero, zero, zero + 20, zero, zero + queries, np.arange(queries), np.zeros(queries, int), hi)
+    out, _ = read(q, keys, values, reads, 1.0)
+    assert torch.allclose(out[:, 0], values[0, 0, :4].mean(0).expand(queries, 16), atol=1e-6)
+    out, _ = read(q, sign * torch.inf * torch.ones_like(keys), values, reads, 1.0)
+    assert out.isnan().all()
+
+
+@pytest.mark.parametrize("queries", [3, 12])
 @pytest.mark.parametrize("place", ["query", "key", "value"])
 def test_what_is_no_number_stays_none(place, queries):
     q = drawn((queries, 1, 16), 0)

@@ -60,15 +60,39 @@ def test_a_models_norms_and_gates_are_known_and_give_its_own_numbers(tiny_model,
     assert torch.allclose(found, wanted, atol=1e-5 * float(wanted.abs().max()))
 
 
+class Clamping(Gate):
+    """As SiLU, until gates are wide open."""
+
+    def forward(self, x):
+        return self.down_proj(self.act_fn(self.gate_proj(x).clamp(max=7)) * self.up_proj(x))
+
+
+class GatedRMSNorm(RMSNorm):
+    """As Mamba's: a plain norm, unless it is given more."""
+
+    def forward(self, x, gate=None):
+        return super().forward(x if gate is None else x * gate)
+
+
+class DemandingRMSNorm(RMSNorm):
+    def forward(self, x, gate):
+        return super().forward(x * gate)
+
+
+def shrunk(module):
+    """With weights so small that gates are nearly linear."""
+    for weight in module.parameters():
+        weight.mul_(1e-3)
+    return module
+
+
 @torch.inference_mode()
 def test_what_follows_another_formula_is_left_alone():
-    others = [
-        AbsoluteRMSNorm(),
-        RMSNorm(20),
-        RMSNorm().double(),
-        Gate(torch.nn.ReLU()),
-        Gate(torch.nn.GELU()),
-    ]
+    others = [AbsoluteRMSNorm(), RMSNorm(20), RMSNorm().double(), DemandingRMSNorm()]
+    others += [torch.nn.RMSNorm((4, 32), eps=1e-6)]
+    others += [Clamping(torch.nn.SiLU()), shrunk(Clamping(torch.nn.SiLU()))]
+    for act_fn in (torch.nn.ReLU(), torch.nn.GELU(), torch.nn.Hardswish()):
+        others += [Gate(act_fn), shrunk(Gate(act_fn))]
     assert Fused(torch.nn.ModuleList(others))._forwards == {}
     known = [RMSNorm(), Gate(torch.nn.SiLU()), Gate(torch.nn.GELU("tanh"))]
     assert list(Fused(torch.nn.ModuleList(known))._forwards) == known
@@ -88,6 +112,41 @@ def test_large_inputs_are_shared_by_threads(threads):
         assert torch.allclose(gated(x, up, 1.0, 0.0), wanted, atol=1e-5)
     finally:
         torch.set_num_threads(before)
+
+
+@pytest.mark.parametrize("dtype", [torch.float64, torch.float16, torch.bfloat16])
+@torch.inference_mode()
+def test_other_numbers_go_to_the_modules_own(dtype):
+    norm = RMSNorm()
+    fused, x = Fused(torch.nn.ModuleList([norm])), torch.randn(1, 5, 32).to(dtype)
+    wanted = norm(x)
+    with fused.used():
+        assert torch.equal(norm(x), wanted)
+
+
+@torch.inference_mode()
+def test_more_arguments_go_to_the_modules_own():
+    norm, x, gate = GatedRMSNorm(), torch.randn(1, 5, 32), torch.randn(1, 5, 32)
+    fused = Fused(torch.nn.ModuleList([norm]))
+    assert list(fused._forwards) == [norm]
+    wanted = norm(x, gate), norm(x, gate=gate), norm(x=x)
+    with fused.used():
+        found = norm(x, gate), norm(x, gate=gate), norm(x=x)
+    assert all(torch.equal(a, b) for a, b in zip(found, wanted, strict=True))
+
+
+@torch.inference_mode()
+def test_hooks_in_the_module_see_what_they_saw():
+    mlp, x = Gate(torch.nn.SiLU()), torch.randn(1, 5, 32)
+    fused, seen = Fused(torch.nn.ModuleList([mlp])), []
+    mlp(x)
+    for part in (mlp.gate_proj, mlp.act_fn):
+        part.register_forward_hook(lambda _, __, out: seen.append(out))
+    mlp(x)
+    with fused.used():
+        mlp(x)
+    assert len(seen) == 4
+    assert torch.allclose(seen[0], seen[2]) and torch.allclose(seen[1], seen[3])
 
 
 @torch.inference_mode()

@@ -73,17 +73,22 @@ def test_the_last_layer_works_for_what_is_asked_for_alone(tiny_model, monkeypatc
     assert "forward" not in decoder_layers(model)[-1].__dict__
 
 
-@pytest.mark.parametrize("watched", ["layer", "mlp", "attention input"])
+@pytest.mark.parametrize("watched", ["layer", "mlp", "attention input", "final norm", "everything"])
 def test_who_watches_the_layer_sees_all_tokens(tiny_model, monkeypatch, watched):
     model = load_model(asking.source(tiny_model("llama")), "cpu")
     counting, passes = Counting(model, monkeypatch), PackedModel(model)
     unwatched = one_pass(passes)
     counting.tokens.clear()
     seen, last = [], decoder_layers(model)[-1]
-    if watched == "attention input":
+    if watched == "everything":
+        modules = torch.nn.modules.module
+        handle = modules.register_module_forward_hook(
+            lambda module, _, out: seen.append(out.shape) if module is last else None
+        )
+    elif watched == "attention input":
         handle = last.self_attn.o_proj.register_forward_pre_hook(lambda _, args: seen.append(args[0].shape))
     else:
-        module = last if watched == "layer" else last.mlp
+        module = {"layer": last, "mlp": last.mlp, "final norm": model.model.norm}[watched]
         handle = module.register_forward_hook(lambda _, __, out: seen.append(out.shape))
     assert torch.allclose(one_pass(passes), unwatched, atol=1e-4)
     handle.remove()

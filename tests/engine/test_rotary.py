@@ -87,7 +87,19 @@ def test_functions_that_turn_in_another_way_are_left_alone():
     assert not rotary._is_proven(modeling_cohere.apply_rotary_pos_emb)
     assert not rotary._is_proven(None)
     assert not rotary._is_proven(lambda q, k: (q, k))
-    assert Rotary(llama(dtype=torch.bfloat16))._sources == []
+    assert Rotary(llama(dtype=torch.bfloat16))._proven == {}
+
+
+def test_gradients_and_functions_of_others_are_left_alone(monkeypatch):
+    model, other = llama(), llama()
+    embeddings = Rotary(other)
+    with embeddings.used():
+        model(torch.arange(40)[None]).logits.sum().backward()
+    assert float(model.model.layers[0].self_attn.q_proj.weight.grad.abs().sum()) > 0
+    theirs = lambda *given, **named: OWN(*given, **named)  # noqa: E731
+    monkeypatch.setattr(modeling_llama, "apply_rotary_pos_emb", theirs)
+    with embeddings.used():
+        assert modeling_llama.apply_rotary_pos_emb is theirs
 
 
 def test_two_models_at_once_leave_the_code_as_it_was():
