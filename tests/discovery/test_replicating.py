@@ -184,6 +184,7 @@ def test_ray_changes_nothing_and_shows_progress():
 
     data = np.random.default_rng(5).normal(size=(60, 5)) @ np.random.default_rng(6).normal(size=(5, 5))
     calls: list[tuple[int, int]] = []
+    ray.shutdown()  # that of a test before, in the same process
     ray.init("local", num_cpus=2, include_dashboard=False, log_to_driver=False)
     try:
         register_ray()

@@ -15,7 +15,7 @@ import steering.packed_stream
 import steering.proof
 from engine.errors import RunError
 from engine.models import load_tokenizer
-from engine.prefix_cache import PrefixCache
+from engine.prefix_cache import Evidence, PrefixCache
 from engine.study import HookPointSpec, SamplingSpec
 from steering.hook_worker import HookWorker
 from steering.operations import Operation
@@ -150,6 +150,13 @@ def test_a_prefix_of_other_tokens_is_refused(workers, monkeypatch):
     made, prompts = workers
     monkeypatch.setattr(PrefixCache, "ids", lambda self, slot, length: np.full(length, 7))
     with pytest.raises(RunError, match=r"proof of steering.*stored prefix of the row's own tokens"):
+        ask(made[0][1], prompts)
+
+
+def test_a_prefix_that_is_proven_in_part_is_refused(workers, monkeypatch):
+    made, prompts = workers
+    monkeypatch.setattr(PrefixCache, "evidence", lambda self, slot, length: Evidence.none(1))
+    with pytest.raises(RunError, match=r"proof of steering.*proof of a stored prefix of \d+ tokens.*found 1"):
         ask(made[0][1], prompts)
 
 
