@@ -81,7 +81,7 @@ def read(
         for result, nothing in ((out, 0.0), (tops, HIDDEN), (totals, 1.0)):
             result.fill_(nothing)
     given: list[Any] = [part for t in (q, keys, values) for part in (memory_of(t), np.array(t.stride()[:-1]))]
-    results = [t.numpy().reshape(-1) for t in (out, tops, totals)]
+    results = [memory_of(t) for t in (out, tops, totals)]
 
     def part(i: int, threads: int) -> None:
         whose: list[Any] = [*_share(reads, i, threads), reads.tokens, reads.lo, reads.hi]
@@ -160,17 +160,25 @@ def _attend(
                     _score_one(q, at[0], keys, key, key_strides[2], least, most, scores, size)
                 for i in range(together):
                     if sees[i] < ends[i]:
-                        top, total = _soften(scores, i * width, least, most, sees[i], ends[i], scale)
+                        top, total = soften(scores, i * width, least, most, sees[i], ends[i], scale)
                         tops[to[i]], totals[to[i]], shares[i] = top, total, _ONE / total
                     else:
                         _fill(scores, i * width + least, i * width + most, _ZERO)
                         tops[to[i]], totals[to[i]], shares[i] = _NOTHING, _ONE, _ZERO
-                if together > 1:
-                    _weigh_four(
-                        scores, width, least, most, values, value, value_strides[2], shares, out, to, size
-                    )
-                else:
-                    _weigh_one(scores, least, most, values, value, value_strides[2], shares, out, to[0], size)
+                _weigh(
+                    together,
+                    scores,
+                    width,
+                    least,
+                    most,
+                    values,
+                    value,
+                    value_strides[2],
+                    shares,
+                    out,
+                    to,
+                    size,
+                )
 
 
 def _turn(keys: Floats, at: int, stride: int, n: int, turned: Floats, width: int, size: int) -> None:
@@ -238,16 +246,16 @@ def _score_one(
         t += 1
 
 
-def _soften(
+def soften(
     scores: Floats, at: int, least: int, most: int, lo: int, hi: int, scale: np.float32
 ) -> tuple[np.float32, np.float32]:
     """Scores become e ** (score · scale − the largest), or 0 where the query, which sees `lo` … `hi` − 1,
     does not see; returns the largest, and the sum of the exponentials."""
     # Whole registers; their room is there, since rows are a multiple of it wide.
-    first, last = least // LANES * LANES, most
+    first = least // LANES * LANES
     factor = repeated(scale)
     tops = repeated(_UNSEEN)
-    for t in range(first, last, LANES):
+    for t in range(first, most, LANES):
         scaled = multiplied(load(scores, at + t), factor)
         if t < lo or t + LANES > hi:
             scaled = within(scaled, t, lo, hi, _UNSEEN)
@@ -256,7 +264,7 @@ def _soften(
     top = largest(tops)
     less = repeated(-top)
     sums = zeros()
-    for t in range(first, last, LANES):
+    for t in range(first, most, LANES):
         found = exponential(added(load(scores, at + t), less))
         store(scores, at + t, found)
         sums = added(sums, found)
@@ -269,7 +277,8 @@ def _fill(numbers: Floats, lo: int, hi: int, number: np.float32) -> None:
         numbers[np.uint64(t)] = number
 
 
-def _weigh_four(
+def _weigh(
+    together: int,
     weights: Floats,
     width: int,
     least: int,
@@ -282,9 +291,9 @@ def _weigh_four(
     to: Indices,
     size: int,
 ) -> None:
-    """What four queries read: the sums of the values, each times its weight and the query's share."""
+    """What the queries of a block read: sums of the values, each times its weight and the query's share."""
     d = 0
-    while d + 2 * LANES <= size:
+    while together == _BLOCK and d + 2 * LANES <= size:
         a0 = a1 = b0 = b1 = c0 = c1 = d0 = d1 = zeros()
         for t in range(least, most):
             x, y = load(values, value + t * stride + d), load(values, value + t * stride + d + LANES)
@@ -309,27 +318,12 @@ def _weigh_four(
         store(out, to[3] * size + d, multiplied(own, d0))
         store(out, to[3] * size + d + LANES, multiplied(own, d1))
         d += 2 * LANES
-    if d < size:
-        for i in range(_BLOCK):
+    while d < size:
+        for i in range(together):
             _weigh_part(
                 weights, i * width, least, most, values, value + d, stride, shares, i, out, to[i] * size + d
             )
-
-
-def _weigh_one(
-    weights: Floats,
-    least: int,
-    most: int,
-    values: Floats,
-    value: int,
-    stride: int,
-    shares: Floats,
-    out: Floats,
-    to: int,
-    size: int,
-) -> None:
-    for d in range(0, size, LANES):
-        _weigh_part(weights, 0, least, most, values, value + d, stride, shares, 0, out, to * size + d)
+        d += LANES
 
 
 def _weigh_part(
@@ -367,8 +361,7 @@ _turn = compiled(_turn, _CACHE, _nrt=False)
 _score_four = compiled(_score_four, _CACHE, _nrt=False)
 _score_one = compiled(_score_one, _CACHE, _nrt=False)
 _fill = compiled(_fill, _CACHE, _nrt=False)
-_soften = compiled(_soften, _CACHE, _nrt=False)
+soften = compiled(soften, _CACHE, _nrt=False)
 _weigh_part = compiled(_weigh_part, _CACHE, _nrt=False)
-_weigh_four = compiled(_weigh_four, _CACHE, _nrt=False)
-_weigh_one = compiled(_weigh_one, _CACHE, _nrt=False)
+_weigh = compiled(_weigh, _CACHE, _nrt=False)
 _attend = compiled(_attend, _CACHE)

@@ -22,7 +22,8 @@ def compiled(function: Function, cache: Path, **options: Any) -> Function:
     """`function` as machine code, which releases the interpreter lock and is kept in `cache`.
 
     Where that cannot be written to (a read-only installation), it is compiled again in each process."""
-    options = {"nogil": True, "error_model": "numpy"} | options
+    # Said, since a function that says nothing of it takes after whoever calls it first.
+    options = {"nogil": True, "error_model": "numpy", "fastmath": False} | options
     default = numba.config.CACHE_DIR
     numba.config.CACHE_DIR = str(cache)
     try:

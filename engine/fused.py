@@ -15,9 +15,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from engine.compiled import cache_folder, compiled
+from engine.compiled import cache_folder, compiled, memory_of
 from engine.forwards import exchanged
-from engine.threads import in_threads
+from engine.threads import PER_THREAD, in_threads
 from engine.vectors import (
     LANES,
     added,
@@ -44,13 +44,11 @@ _CACHE = cache_folder(Path(__file__).parent, ("compiled", "vectors", "fused"))
 _ONE = np.float32(1.0)
 # e to the power of more would be no float32; gates of numbers beyond ± 100 are open or shut.
 _LARGEST, _SATURATED = np.float32(88.0), np.float32(100.0)
-# So many numbers are worth another thread.
-_PER_THREAD = 1 << 16
 _TRIED = (1e6, 1e3, 30.0, 1.0, 1e-2, 1e-4)
 _ROUNDING = 1e-5
 # gate(x) = x / (1 + e ** −(a · x + b · x³)): SiLU, and GELU in the form with tanh.
 _GELU = float(np.sqrt(8 / np.pi))
-_GATES = {"silu": (1.0, 0.0), "gelu": (_GELU, 0.044715 * _GELU)}
+_GATES = ((1.0, 0.0), (_GELU, 0.044715 * _GELU))
 
 
 class Fused:
@@ -104,7 +102,7 @@ def _gated(module: Any) -> Callable[..., Any] | None:
     gate, up, _ = parts
     if not hasattr(module, "act_fn") or gate.out_features % LANES or gate.out_features != up.out_features:
         return None
-    for a, b in _GATES.values():
+    for a, b in _GATES:
         compute = partial(_gated_by, module, a, b)
         if _is_gate(module.act_fn, a, b) and _is_proven(module, compute, gate.in_features):
             passed_over = [module.act_fn] if isinstance(module.act_fn, torch.nn.Module) else []
@@ -179,12 +177,12 @@ def normalised(x: torch.Tensor, weight: torch.Tensor, offset: float, eps: float)
     width = x.shape[-1]
     rows = x.numel() // width
     factors = weight if offset == 0 else weight + offset
-    arrays: list[Any] = [t.detach().numpy().reshape(-1) for t in (x, factors, out)]
+    arrays: list[Any] = [memory_of(t) for t in (x, factors, out)]
 
     def part(i: int, n: int) -> None:
         _normalise(*arrays, np.float32(eps), width, rows * i // n, rows * (i + 1) // n)  # type: ignore[call-arg]
 
-    in_threads(part, x.numel() // _PER_THREAD)
+    in_threads(part, x.numel() // PER_THREAD)
     return out
 
 
@@ -194,14 +192,14 @@ def gated(gate: torch.Tensor, up: torch.Tensor, a: float, b: float) -> torch.Ten
 
     gate, up = gate.contiguous(), up.contiguous()
     out = torch.empty_like(gate)
-    arrays: list[Any] = [t.detach().numpy().reshape(-1) for t in (gate, up, out)]
+    arrays: list[Any] = [memory_of(t) for t in (gate, up, out)]
     vectors = gate.numel() // LANES
 
     def part(i: int, n: int) -> None:
         lo, hi = (vectors * i // n) * LANES, (vectors * (i + 1) // n) * LANES
         _gate(*arrays, np.float32(-a), np.float32(-b), lo, hi)  # type: ignore[call-arg]
 
-    in_threads(part, gate.numel() // _PER_THREAD)
+    in_threads(part, gate.numel() // PER_THREAD)
     return out
 
 

@@ -100,7 +100,6 @@ class PromptLayout:
         from engine.block_attention import Reads, read
 
         offsets, tokens = self._offsets[keep], np.arange(len(keep))
-        lo = np.maximum(0, offsets + 1 - (heads.window or len(self._offsets)))
         reads = Reads(
             slot=np.zeros_like(tokens),
             first=keep - offsets,
@@ -108,10 +107,14 @@ class PromptLayout:
             start=tokens,
             end=tokens + 1,
             tokens=tokens,
-            lo=lo,
+            lo=self._first_seen(heads)[keep],
             hi=offsets + 1,
         )
         return read(heads.q, *_as_slot(heads), reads, heads.scale)
+
+    def _first_seen(self, heads: Heads) -> np.ndarray:
+        """The first token of its stretch that each token sees."""
+        return np.maximum(0, self._offsets + 1 - (heads.window or len(self._offsets)))
 
     def _kept_padded(self, keep: np.ndarray, heads: Heads) -> tuple[torch.Tensor, torch.Tensor]:
         """The same by PyTorch."""
@@ -141,7 +144,7 @@ class PromptLayout:
                 start=self._starts,
                 end=self._starts + self._sizes,
                 tokens=np.arange(len(self._offsets)),
-                lo=np.maximum(0, self._offsets + 1 - (heads.window or len(self._offsets))),
+                lo=self._first_seen(heads),
                 hi=self._offsets + 1,
             )
         return read(heads.q, *_as_slot(heads), self._reads[heads.window], heads.scale)

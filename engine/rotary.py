@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from engine.compiled import cache_folder, compiled, memory_of
-from engine.threads import in_threads
+from engine.threads import PER_THREAD, in_threads
 from engine.vectors import LANES, added, load, multiplied, store, subtracted
 
 if TYPE_CHECKING:
@@ -28,7 +28,6 @@ Floats = NDArray[np.float32]
 
 NAME = "apply_rotary_pos_emb"
 _CACHE = cache_folder(Path(__file__).parent, ("compiled", "vectors", "rotary"))
-_PER_THREAD = 1 << 16
 _ROUNDING = 1e-6
 
 
@@ -110,14 +109,14 @@ def turned(x: torch.Tensor, cos: torch.Tensor, sin: torch.Tensor) -> torch.Tenso
     _, heads, tokens, size = x.shape
     out = x.new_empty(1, tokens, heads, size)
     given: Floats = memory_of(x)
-    angles: list[Any] = [t.contiguous().numpy().reshape(-1) for t in (cos, sin)]
-    results = out.numpy().reshape(-1)
+    angles: list[Any] = [memory_of(t.contiguous()) for t in (cos, sin)]
+    results = memory_of(out)
 
     def part(i: int, n: int) -> None:
         lo, hi = tokens * i // n, tokens * (i + 1) // n
         _turn(given, x.stride(1), x.stride(2), *angles, results, heads, size, lo, hi)  # type: ignore[call-arg]
 
-    in_threads(part, x.numel() // _PER_THREAD)
+    in_threads(part, x.numel() // PER_THREAD)
     return out.transpose(1, 2)
 
 

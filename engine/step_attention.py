@@ -12,25 +12,21 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from engine.block_attention import soften
 from engine.compiled import cache_folder, compiled
 from engine.threads import in_threads
+from engine.vectors import LANES
 
 if TYPE_CHECKING:
     import torch
 
 Floats = NDArray[np.float32]
-Ints = NDArray[np.int32]
 Indices = NDArray[np.int64]
 
 # Sums may be taken in any order, which lets them be taken sixteen at a time. Numbers that are none stay none.
 _OPTIONS: dict[str, Any] = {"fastmath": {"reassoc", "contract", "nsz"}}
-_CACHE = cache_folder(Path(__file__).parent, ("compiled", "step_attention"))
-_LOG2_E = np.float32(1.4426950408889634)
-# ln 2 in two parts, of which the first is exact in few bits (Cody and Waite).
-_LN2_HIGH, _LN2_LOW = np.float32(0.693359375), np.float32(-2.12194440e-4)
-_LEAST = np.float32(-87.0)  # e to that is the smallest normal number
-_ZERO, _HALF, _ONE = np.float32(0.0), np.float32(0.5), np.float32(1.0)
-_BIAS, _MANTISSA = np.int32(127), np.int32(23)  # of a float32
+_CACHE = cache_folder(Path(__file__).parent, ("compiled", "vectors", "block_attention", "step_attention"))
+_ZERO, _ONE = np.float32(0.0), np.float32(1.0)
 FEW_ROWS = 16  # fewer are not worth another thread
 
 
@@ -48,10 +44,8 @@ def read_own(
     `q` [n, heads, size]; `new`: key and value [n, key-value heads, size] of the new tokens, which become
     token `own[i]` of slot i of `held` [slots, key-value heads, width, size]; row i sees its tokens from
     `first[i]` to that one. All float32 on the CPU, `held` contiguous."""
-    import torch
-
     n, heads, size = q.shape
-    out, lse = torch.empty(n, heads, size), torch.empty(n, heads)
+    out, lse = q.new_empty(q.shape), q.new_empty(n, heads)
     arrays = [t.contiguous().numpy() for t in (q, *new)]
     kept = [t.numpy() for t in held]
     results = [out.numpy(), lse.numpy()]
@@ -81,16 +75,15 @@ def _attend(
 ) -> None:
     """`size`: a tuple as long as a head, since the length of a tuple is known when this is compiled."""
     groups = q.shape[1] // keys.shape[1]
-    scores = np.empty(keys.shape[2], np.float32)
-    powers = np.empty(keys.shape[2], np.int32)
+    scores = np.empty((keys.shape[2] + LANES - 1) // LANES * LANES, np.float32)
     for i in range(len(q)):
         for kv in range(keys.shape[1]):
             _put(new_keys[i, kv], keys[i, kv, own[i]], size)
             _put(new_values[i, kv], values[i, kv, own[i]], size)
             seen, read = keys[i, kv, first[i] : own[i] + 1], values[i, kv, first[i] : own[i] + 1]
             for head in range(kv * groups, (kv + 1) * groups):
-                top = _score(q[i, head], seen, scale, scores, size)
-                total = _exponentials(scores, powers, powers.view(np.float32), len(seen), top)
+                _score(q[i, head], seen, scores, size)
+                top, total = soften(scores, 0, 0, len(seen), 0, len(seen), scale)
                 lse[i, head] = top + np.log(total)
                 _weigh(scores, read, _ONE / total, out[i, head], size)
 
@@ -100,8 +93,8 @@ def _put(source: Floats, target: Floats, size: tuple[int, ...]) -> None:
         target[d] = source[d]
 
 
-def _score(q: Floats, keys: Floats, scale: np.float32, scores: Floats, size: tuple[int, ...]) -> np.float32:
-    """Scores of one query; returns the largest. Four at a time: each entry of it is read once for four."""
+def _score(q: Floats, keys: Floats, scores: Floats, size: tuple[int, ...]) -> None:
+    """Scores of one query. Four at a time: each entry of it is read once for four."""
     n = len(keys)
     whole = n // 4 * 4
     for t in range(0, whole, 4):
@@ -112,41 +105,15 @@ def _score(q: Floats, keys: Floats, scale: np.float32, scores: Floats, size: tup
             b += x * keys[t + 1, d]
             c += x * keys[t + 2, d]
             e += x * keys[t + 3, d]
-        scores[t] = a * scale
-        scores[t + 1] = b * scale
-        scores[t + 2] = c * scale
-        scores[t + 3] = e * scale
+        scores[t] = a
+        scores[t + 1] = b
+        scores[t + 2] = c
+        scores[t + 3] = e
     for t in range(whole, n):
         a = _ZERO
         for d in range(len(size)):
             a += q[d] * keys[t, d]
-        scores[t] = a * scale
-    top = scores[0]
-    for t in range(1, n):
-        top = max(top, scores[t])
-    return top
-
-
-def _exponentials(scores: Floats, powers: Ints, as_floats: Floats, n: int, top: np.float32) -> np.float32:
-    """Each score becomes e ** (score − top); returns their sum. To 1e-7: e ** x = 2 ** k · e ** r with |r| ≤
-    ln 2 / 2, by the polynomial of Cephes' expf; a call of `exp` would not be made sixteen at a time."""
-    for t in range(n):
-        x = max(scores[t] - top, _LEAST)
-        k = np.floor(x * _LOG2_E + _HALF)
-        r = x - k * _LN2_HIGH - k * _LN2_LOW
-        p = np.float32(1.9875691500e-4)
-        p = p * r + np.float32(1.3981999507e-3)
-        p = p * r + np.float32(8.3334519073e-3)
-        p = p * r + np.float32(4.1665795894e-2)
-        p = p * r + np.float32(1.6666665459e-1)
-        p = p * r + np.float32(5.0000001201e-1)
-        scores[t] = p * r * r + r + _ONE
-        powers[t] = (np.int32(k) + _BIAS) << _MANTISSA  # the bits of 2 ** k
-    total = _ZERO
-    for t in range(n):
-        scores[t] *= as_floats[t]
-        total += scores[t]
-    return total
+        scores[t] = a
 
 
 def _weigh(weights: Floats, values: Floats, share: np.float32, out: Floats, size: tuple[int, ...]) -> None:
@@ -174,6 +141,5 @@ def _weigh(weights: Floats, values: Floats, share: np.float32, out: Floats, size
 # Without counting references to their arguments, which is atomic and costs more than these loops do.
 _put = compiled(_put, _CACHE, _nrt=False, **_OPTIONS)
 _score = compiled(_score, _CACHE, _nrt=False, **_OPTIONS)
-_exponentials = compiled(_exponentials, _CACHE, _nrt=False, **_OPTIONS)
 _weigh = compiled(_weigh, _CACHE, _nrt=False, **_OPTIONS)
 _attend = compiled(_attend, _CACHE, **_OPTIONS)

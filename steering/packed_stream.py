@@ -11,15 +11,15 @@ import numpy as np
 
 from steering.stream import hooked
 
-# That many patterns of marks are kept.
-PATTERNS = 512
-
 if TYPE_CHECKING:
     import torch
 
     from engine.study import HookPointSpec
     from engine.worker import Request
     from steering.operations import Operation
+
+# That many patterns of marks are kept.
+PATTERNS = 512
 
 
 class Marks:

@@ -41,6 +41,16 @@ def tiny_model(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Path]:
     return make
 
 
+@pytest.fixture
+def torch_threads() -> Iterator[Callable[[int], None]]:
+    """torch_threads(n) lets PyTorch, and the loops compiled here, use n threads until the test ends."""
+    import torch
+
+    before = torch.get_num_threads()
+    yield torch.set_num_threads
+    torch.set_num_threads(before)
+
+
 @pytest.fixture(scope="session")
 def paper_data() -> Path:
     """The folder of the paper's published data, or a visible skip where it is not at hand."""

@@ -95,15 +95,11 @@ def causal(sizes):
 
 @pytest.mark.parametrize("sizes", [[9, 1, 30, 7, 64, 33], [8] * 18])
 @pytest.mark.parametrize("threads", [1, 2, 3])
-def test_threads_share_the_reads(threads, sizes):
+def test_threads_share_the_reads(torch_threads, threads, sizes):
     reads = causal(sizes)
     q, keys, values = drawn((144, 4, 16), 0), drawn((1, 2, 144, 16), 1), drawn((1, 2, 144, 16), 2)
-    before = torch.get_num_threads()
-    torch.set_num_threads(threads)
-    try:
-        agree(q, keys, values, reads, 0.25)
-    finally:
-        torch.set_num_threads(before)
+    torch_threads(threads)
+    agree(q, keys, values, reads, 0.25)
 
 
 def test_tensors_that_do_not_lie_side_by_side():

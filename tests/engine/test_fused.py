@@ -100,18 +100,14 @@ def test_what_follows_another_formula_is_left_alone():
 
 @pytest.mark.parametrize("threads", [1, 3])
 @torch.inference_mode()
-def test_large_inputs_are_shared_by_threads(threads):
-    before = torch.get_num_threads()
-    torch.set_num_threads(threads)
-    try:
-        x = torch.randn(1, 701, 320)
-        norm = RMSNorm(320, 1e-3)
-        assert torch.allclose(normalised(x, norm.weight, 0.0, 1e-3), norm(x), atol=1e-5)
-        up = torch.randn(1, 701, 320)
-        wanted = torch.nn.functional.silu(x) * up
-        assert torch.allclose(gated(x, up, 1.0, 0.0), wanted, atol=1e-5)
-    finally:
-        torch.set_num_threads(before)
+def test_large_inputs_are_shared_by_threads(torch_threads, threads):
+    torch_threads(threads)
+    x = torch.randn(1, 701, 320)
+    norm = RMSNorm(320, 1e-3)
+    assert torch.allclose(normalised(x, norm.weight, 0.0, 1e-3), norm(x), atol=1e-5)
+    up = torch.randn(1, 701, 320)
+    wanted = torch.nn.functional.silu(x) * up
+    assert torch.allclose(gated(x, up, 1.0, 0.0), wanted, atol=1e-5)
 
 
 @pytest.mark.parametrize("dtype", [torch.float64, torch.float16, torch.bfloat16])

@@ -51,19 +51,15 @@ def test_a_models_logits_are_its_own(counted):
 
 @pytest.mark.parametrize("threads", [1, 3])
 @torch.inference_mode()
-def test_it_is_the_models_function_however_tensors_lie(threads):
-    before = torch.get_num_threads()
-    torch.set_num_threads(threads)
-    try:
-        q = torch.randn(1, 300, 6, 64).transpose(1, 2)
-        k = torch.randn(1, 2, 300, 64)
-        cos, sin = torch.randn(1, 300, 64), torch.randn(1, 300, 128)[..., ::2]
-        for wanted, given in zip(OWN(q, k, cos, sin), (q, k), strict=True):
-            found = turned(given, cos, sin)
-            assert found.shape == wanted.shape
-            assert torch.allclose(found, wanted, atol=1e-5)
-    finally:
-        torch.set_num_threads(before)
+def test_it_is_the_models_function_however_tensors_lie(torch_threads, threads):
+    torch_threads(threads)
+    q = torch.randn(1, 300, 6, 64).transpose(1, 2)
+    k = torch.randn(1, 2, 300, 64)
+    cos, sin = torch.randn(1, 300, 64), torch.randn(1, 300, 128)[..., ::2]
+    for wanted, given in zip(OWN(q, k, cos, sin), (q, k), strict=True):
+        found = turned(given, cos, sin)
+        assert found.shape == wanted.shape
+        assert torch.allclose(found, wanted, atol=1e-5)
 
 
 @pytest.mark.parametrize("case", ["batch", "head of eight", "half precision"])

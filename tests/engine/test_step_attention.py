@@ -65,15 +65,11 @@ def test_it_is_the_plain_formula(data):
 
 
 @pytest.mark.parametrize("threads", [1, 2, 3])
-def test_threads_share_the_rows(threads):
+def test_threads_share_the_rows(torch_threads, threads):
     rows = 3 * FEW_ROWS + 1
     q, *rest = made(rows, 4, 2, 16, 12, 0)
-    before = torch.get_num_threads()
-    torch.set_num_threads(threads)
-    try:
-        agree(q, tuple(rest[:2]), tuple(rest[2:]), np.arange(rows) % 12, np.zeros(rows, dtype=np.int64), 0.25)
-    finally:
-        torch.set_num_threads(before)
+    torch_threads(threads)
+    agree(q, tuple(rest[:2]), tuple(rest[2:]), np.arange(rows) % 12, np.zeros(rows, dtype=np.int64), 0.25)
 
 
 def test_queries_that_do_not_lie_side_by_side():
