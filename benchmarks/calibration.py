@@ -20,16 +20,20 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 import numpy as np
 
-from cluster.calibration_text import share_text, with_error
-from cluster.printing import number
-from discovery.calibration import Calibration, calibrate
-from discovery.calibration_answers import Questioning, profile_frame
-from discovery.calibration_design import Analysis, Design
-from discovery.calibration_model import PlantedModel
-from discovery.calibration_noise import load_noise
-from discovery.graph import shd
-from discovery.pc import pc
-from discovery.planted import Planted
+from axiograph.discovery.calibration.noise import load_noise
+from axiograph.discovery.calibration.planted_studies import Calibration, calibrate
+from axiograph.discovery.calibration.respondent import Planted
+from axiograph.discovery.calibration.simulation import (
+    Analysis,
+    Design,
+    PlantedModel,
+    Questioning,
+    profile_frame,
+)
+from axiograph.discovery.graph.causal_graph import shd
+from axiograph.discovery.pc.search import pc
+from axiograph.texts.calibration import share_text, with_error
+from axiograph.texts.plain import number
 
 OUT = Path(__file__).parent / "results" / "calibration.md"
 SIZES = (8, 17)

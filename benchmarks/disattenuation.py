@@ -19,11 +19,11 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 import numpy as np
 
-from discovery.disattenuation import Disattenuation
-from discovery.graph import CausalGraph, shd
-from discovery.kernel import cpdag
-from discovery.pc import pc
-from engine.errors import AxiographError
+from axiograph.discovery.graph.causal_graph import CausalGraph, shd
+from axiograph.discovery.matrix.corrections import Disattenuation
+from axiograph.discovery.pc.kernel import cpdag
+from axiograph.discovery.pc.search import pc
+from axiograph.engine.errors import AxiographError
 
 OUT = Path(__file__).parent / "results" / "disattenuation.md"
 SIZES = ((8, 12), (8, 4), (17, 8))

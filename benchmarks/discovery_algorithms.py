@@ -1,4 +1,5 @@
-"""What one run of each algorithm takes, and what discovery.algorithms.estimated_seconds says it takes.
+"""What one run of each algorithm takes, and what discovery.algorithms.registry.estimated_seconds says it
+takes.
 
     python benchmarks/discovery_algorithms.py [--limit 60]
 
@@ -21,9 +22,10 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")  # before NumPy: one core means on
 import numpy as np
 import polars as pl
 
-from discovery.algorithms import ALGORITHMS, engine, estimated_seconds
-from discovery.pc import FloatArray, constant_columns
-from engine.errors import AxiographError
+from axiograph.discovery.algorithms.registry import ALGORITHMS, engine, estimated_seconds
+from axiograph.discovery.numerics.arrays import FloatArray
+from axiograph.discovery.pc.search import constant_columns
+from axiograph.engine.errors import AxiographError
 
 ROOT = Path(__file__).resolve().parents[1]
 RESULT = ROOT / "benchmarks" / "results" / "discovery_algorithms.md"

@@ -30,15 +30,15 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")  # before NumPy: one core means on
 import numpy as np
 import polars as pl
 
-from discovery import skeleton
-from discovery.bootstrap import BootstrapResult, Resample, bootstrap
-from discovery.fisher import bounds
-from discovery.graph import CausalGraph
-from discovery.kernel import cpdag
-from discovery.knowledge import no_knowledge
-from discovery.orientation import orient
-from discovery.pc import FloatArray, pc
-from discovery.resample import draw_many
+from axiograph.discovery.graph.causal_graph import CausalGraph
+from axiograph.discovery.graph.knowledge import no_knowledge
+from axiograph.discovery.numerics.arrays import FloatArray
+from axiograph.discovery.pc import skeleton
+from axiograph.discovery.pc.kernel import bounds, cpdag
+from axiograph.discovery.pc.orientation import orient
+from axiograph.discovery.pc.search import pc
+from axiograph.discovery.resampling.bootstrap import BootstrapResult, bootstrap
+from axiograph.discovery.resampling.rows import Resample, draw_many
 
 ROOT = Path(__file__).resolve().parents[1]
 RESULT = ROOT / "benchmarks" / "results" / "discovery_speed.md"
@@ -116,7 +116,8 @@ def _processor() -> str:
 
 def _compilation() -> list[str]:
     code = (
-        "import time, numpy as np\nfrom discovery.pc import pc\nfrom discovery.bootstrap import bootstrap\n"
+        "import time, numpy as np\nfrom axiograph.discovery.pc.search import pc\n"
+        "from axiograph.discovery.resampling.bootstrap import bootstrap\n"
         "x = np.random.default_rng(0).normal(size=(40, 4))\nstart = time.perf_counter()\n"
         "bootstrap(x, 'abcd', full=pc(x, 'abcd').graph, replicates=2, null_replicates=0)\n"
         "print(time.perf_counter() - start)"
@@ -170,7 +171,7 @@ def _seventeen(data: FloatArray, reference: int) -> list[str]:
         "| work | time | causal-learn | ratio | graphs |",
         "|---|---|---|---|---|",
         _row("correlation matrix → CPDAG, one core", kernel, theirs, same),
-        _row("data → CPDAG with all checks (`discovery.pc.pc`), one core", whole, again, same),
+        _row("data → CPDAG with all checks (`discovery.pc.search.pc`), one core", whole, again, same),
     ]
     chosen = (Resample.HALF_OF_ROLES, Resample.ROLES_WITH_REPLACEMENT)
     lines += [_replicates(data, resample, reference) for resample in chosen]

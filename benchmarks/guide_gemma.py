@@ -1,7 +1,7 @@
 """Guided steering on the published Gemma answers: chosen by the training roles, judged by the test roles.
 
 `python -m benchmarks.guide_gemma ../shared/paper/gemma`. Every value is to be raised, and to be lowered, as
-far as possible with the fewest side effects (discovery.guide_search); unguided is the feature with the
+far as possible with the fewest side effects (discovery.guide.search); unguided is the feature with the
 largest effect on it. One strength was published and no combination, so that a proposal is one feature at it.
 The test roles were asked other items, and answers are published as means: no interval holds the items' part.
 """
@@ -16,19 +16,18 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 
-from discovery.discover import discover
-from discovery.guide_levers import Lever, LeverKind
-from discovery.guide_link import position
-from discovery.guide_measured import Measured
-from discovery.guide_model import EffectsModel, effects_model
-from discovery.guide_paths import Paths
-from discovery.guide_proposal import Proposal
-from discovery.guide_search import Search
-from discovery.guide_targets import parse_wishes
-from discovery.guide_validation import OTHERS, Judged, judge
-from discovery.paper import Answers, read_answers, steering_counts
-from discovery.relations import Weights
-from engine.errors import InputError
+from axiograph.discovery.discover import discover
+from axiograph.discovery.effects.relations import Weights
+from axiograph.discovery.guide.levers import Lever, LeverKind
+from axiograph.discovery.guide.link import position
+from axiograph.discovery.guide.model import EffectsModel, Measured, effects_model
+from axiograph.discovery.guide.paths import Paths
+from axiograph.discovery.guide.proposal import Proposal
+from axiograph.discovery.guide.search import Search
+from axiograph.discovery.guide.targets import parse_wishes
+from axiograph.discovery.guide.validation import OTHERS, Judged, judge
+from axiograph.discovery.paper.procedures import Answers, read_answers, steering_counts
+from axiograph.engine.errors import InputError
 
 STRENGTH = 100.0
 

@@ -13,20 +13,20 @@ from pathlib import Path
 
 import polars as pl
 
+from axiograph.cluster.guide.proposing import Guided, guide
+from axiograph.cluster.guide.request import GuideRequest
+from axiograph.cluster.guide.trials import Trial, trial_key, write_materials, write_study
+from axiograph.cluster.sampling.executors import InProcessExecutor
+from axiograph.cluster.sampling.loop import sample
+from axiograph.cluster.sampling.preparation import prepare
+from axiograph.cluster.stages.score import read_scores, score
+from axiograph.discovery.calibration.respondent import Planted
+from axiograph.discovery.guide.validation import judge
+from axiograph.engine.errors import InputError
+from axiograph.engine.runs.run_dir import create_run, open_run
+from axiograph.texts.run import sampled_text
 from benchmarks.guide_scenarios import HOLD, SINGLE, UPSTREAM, Scenario, scenarios
 from benchmarks.guide_tally import outcome, report
-from cluster.executor import InProcessExecutor
-from cluster.guide_request import GuideRequest
-from cluster.guide_study import Trial, trial_key, write_materials, write_study
-from cluster.guiding import Guided, guide
-from cluster.preparation import prepare
-from cluster.printing import sampled_text
-from cluster.sampling import sample
-from cluster.stages import read_scores, score
-from discovery.guide_validation import judge
-from discovery.planted import Planted
-from engine.errors import InputError
-from engine.run_dir import create_run, open_run
 
 FEW = {SINGLE: (0, 6, 10), HOLD: (0, 1, 3), UPSTREAM: (0, 1)}
 

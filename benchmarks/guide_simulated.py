@@ -13,20 +13,19 @@ import time
 import numpy as np
 import polars as pl
 
+from axiograph.discovery.discover import discover
+from axiograph.discovery.effects.relations import Weights
+from axiograph.discovery.guide.levers import LeverKind
+from axiograph.discovery.guide.link import position
+from axiograph.discovery.guide.model import EffectsModel, Measured, effects_model
+from axiograph.discovery.guide.paths import Paths
+from axiograph.discovery.guide.search import Search
+from axiograph.discovery.guide.targets import parse_wishes
+from axiograph.discovery.guide.validation import judge
+from axiograph.engine.errors import InputError
 from benchmarks.guide_scenarios import Scenario, scenarios
 from benchmarks.guide_tally import Outcome, outcome, report
-from discovery.discover import discover
-from discovery.guide_levers import LeverKind
-from discovery.guide_link import position
-from discovery.guide_measured import Measured
-from discovery.guide_model import EffectsModel, effects_model
-from discovery.guide_paths import Paths
-from discovery.guide_search import Search
-from discovery.guide_targets import parse_wishes
-from discovery.guide_validation import judge
-from discovery.relations import Weights
-from engine.errors import InputError
-from tests.discovery.guide_world import STRENGTHS, THRESHOLDS, World, sweep, with_items
+from tests.discovery.guide.guide_world import STRENGTHS, THRESHOLDS, World, sweep, with_items
 
 CHOOSING, TRAINING, JUDGES, MANY, DRAWS = 40, 200, 40, 4000, 500
 

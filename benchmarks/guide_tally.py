@@ -7,9 +7,9 @@ from dataclasses import dataclass
 import numpy as np
 import polars as pl
 
+from axiograph.discovery.guide.proposal import Proposal
+from axiograph.discovery.guide.validation import HELD, Judged
 from benchmarks.guide_scenarios import HOLD, SINGLE, UPSTREAM, Scenario
-from discovery.guide_proposal import Proposal
-from discovery.guide_validation import HELD, Judged
 
 
 @dataclass(frozen=True)

@@ -14,13 +14,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from discovery.guide_roles import RoleScores
-from discovery.guide_trait_texts import traits_of, with_trait
-from discovery.guide_traits import MIN_SHARING, TraitEffects
-from discovery.pc import FloatArray
-from discovery.planted import ASSETS, Planted
-from engine.roles import generate_roles, load_role_fields
-from tests.discovery.guide_world import THRESHOLDS, World
+from axiograph.discovery.calibration.respondent import ASSETS, Planted
+from axiograph.discovery.guide.roles import MIN_SHARING, RoleScores, TraitEffects, traits_of, with_trait
+from axiograph.discovery.numerics.arrays import FloatArray
+from axiograph.engine.study.roles import generate_roles, load_role_fields
+from tests.discovery.guide.guide_world import THRESHOLDS, World
 
 FEW, MANY, NORMAL = 40, 400, 1.96
 

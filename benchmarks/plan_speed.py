@@ -15,10 +15,10 @@ import tempfile
 import time
 from pathlib import Path
 
-from cluster.sampling import library_versions, write_plan
-from engine.inputs import load_inputs
-from engine.plan import Plan, PlanIdentity
-from engine.study import parse_study
+from axiograph.cluster.sampling.loop import library_versions, write_plan
+from axiograph.engine.plan.inputs import load_inputs
+from axiograph.engine.plan.rows import Plan, PlanIdentity
+from axiograph.engine.study.loading import parse_study
 
 ROLES, ITEMS, FEATURES = 200, 1000, 4  # × (baseline + features) conditions = 1,000,000 rows
 

@@ -22,14 +22,13 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from cluster.asking import Requests
-from cluster.executor import InProcessExecutor
-from cluster.meter import Meter
-from cluster.ray_executor import RayExecutor, RayOptions
-from cluster.recipe import Kind
-from cluster.sampling import library_versions
-from engine.plan import PLAN_BATCH_ROWS, PLAN_SCHEMA
-from engine.store import RESPONSE_SCHEMA
+from axiograph.cluster.ray.executor import RayExecutor, RayOptions
+from axiograph.cluster.sampling.asking import Requests
+from axiograph.cluster.sampling.executors import InProcessExecutor, Kind
+from axiograph.cluster.sampling.loop import library_versions
+from axiograph.cluster.sampling.progress import Meter
+from axiograph.engine.plan.rows import PLAN_BATCH_ROWS, PLAN_SCHEMA
+from axiograph.engine.runs.store import RESPONSE_SCHEMA
 
 ASKED = ("request_id", "role", "condition", "item_id", "repeat")
 
@@ -205,7 +204,7 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=60.0, help="of work for one worker; 0: none")
     given = parser.parse_args()
     os.environ["OMP_NUM_THREADS"] = "1"
-    from cluster.ray_cluster import joined
+    from axiograph.cluster.ray.connection import joined
 
     print(f"{platform.machine()}, {os.cpu_count()} cores; {library_versions()}")
     with joined("local"):

@@ -19,9 +19,9 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from cluster.report.report import report
+from axiograph.report.build import report
+from tests.axiograph.report import made_run
 from tests.browser import browser
-from tests.cluster.report import made_run
 
 REPEATS = 3
 

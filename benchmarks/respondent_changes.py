@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from respondent_shipped import STATES, Model, Truth, role_text
 from respondent_steering import planted_directions
 
-from engine.answers import parse_answer
+from axiograph.engine.answers.parsing import parse_answer
 
 Role = dict[str, str]
 KNOWN = re.compile(r" [^\n]+\nAnswer: (yes|no|unsure|I cannot answer that\.|blue as the sky)")

@@ -23,10 +23,10 @@ from respondent_features import features
 from respondent_shipped import ROOT, STATES, Array, Model, Truth, role_text
 from respondent_steering import random_directions, steering
 
-from discovery.disattenuation import Disattenuation
-from discovery.graph import shd
-from discovery.pc import pc
-from engine.answers import parse_answer
+from axiograph.discovery.graph.causal_graph import shd
+from axiograph.discovery.matrix.corrections import Disattenuation
+from axiograph.discovery.pc.search import pc
+from axiograph.engine.answers.parsing import parse_answer
 
 ASSETS = ROOT / "engine" / "assets" / "respondent"
 SIZES, SEEDS, ALPHAS = (100, 250, 500, 1000, 2000), 20, (0.01, 0.05)
@@ -168,10 +168,10 @@ def _distance_lines(found: dict[tuple[str, int, float], list[float]], pool_size:
     sizes = sorted({n for _, n, _ in found})
     lines = [
         "## Recovered graph", "",
-        f"SHD of `discovery.pc.pc` against the planted CPDAG (9 edges of 28 pairs), mean over {SEEDS} draws"
-        f" of n of the {pool_size} roles without replacement; in brackets the draws with SHD 0. Draws"
-        " overlap, the more the larger n. Sampled answers are drawn anew each time. Corrected: for"
-        " measurement error by the items (`discovery.correction: items`).", "",
+        f"SHD of `discovery.pc.search.pc` against the planted CPDAG (9 edges of 28 pairs), mean "
+        f"over {SEEDS} draws of n of the {pool_size} roles without replacement; in brackets the "
+        "draws with SHD 0. Draws overlap, the more the larger n. Sampled answers are drawn anew each time. "
+        "Corrected: for measurement error by the items (`discovery.correction: items`).", "",
     ]  # fmt: skip
     for alpha in ALPHAS:
         lines += [f"alpha {alpha}:", "", "| scoring | " + " | ".join(map(str, sizes)) + " |"]

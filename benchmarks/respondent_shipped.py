@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
-from discovery.graph import CausalGraph  # noqa: E402
+from axiograph.discovery.graph.causal_graph import CausalGraph  # noqa: E402
 
 Array = NDArray[np.float64]
 STATES = ("yes", "no", "unsure", "refused", "unparsed")

@@ -21,9 +21,9 @@ import torch
 from sampling_respondent import chosen_requests
 from sampling_work import STEPS, Packed, made_work, random_llama
 
-import engine.generation
-from engine.generation import NoHooks
-from engine.packed_model import NoPackedHooks
+import axiograph.engine.workers.generation
+from axiograph.engine.hf.model import NoPackedHooks
+from axiograph.engine.workers.generation import NoHooks
 
 ROOT = Path(__file__).resolve().parents[1]
 Logits = dict[tuple[bytes, int], torch.Tensor]
@@ -31,7 +31,7 @@ Logits = dict[tuple[bytes, int], torch.Tensor]
 
 def watched(run: Callable[[], Any], kept: Logits) -> Any:
     """`run()`, with the log-probabilities [vocabulary] of every request and step kept."""
-    real = engine.generation.TokenChooser
+    real = axiograph.engine.workers.generation.TokenChooser
 
     class Keeping(real):  # type: ignore[misc, valid-type]
         def __init__(self, sampling: Any, request_ids: Sequence[bytes]) -> None:
@@ -44,11 +44,11 @@ def watched(run: Callable[[], Any], kept: Logits) -> Any:
                 kept[self._ids[row], at] = own.clone()
             return super().__call__(logits, rows, step)
 
-    engine.generation.TokenChooser = Keeping  # type: ignore[misc]
+    axiograph.engine.workers.generation.TokenChooser = Keeping  # type: ignore[misc]
     try:
         return run()
     finally:
-        engine.generation.TokenChooser = real  # type: ignore[misc]
+        axiograph.engine.workers.generation.TokenChooser = real  # type: ignore[misc]
 
 
 def report(
@@ -72,9 +72,9 @@ def report(
 
 
 def respondent(count: int) -> None:
-    from cluster.preparation import prepare
-    from engine.run_dir import RunDir
-    from engine.study import load_study
+    from axiograph.cluster.sampling.preparation import prepare
+    from axiograph.engine.runs.run_dir import RunDir
+    from axiograph.engine.study.loading import load_study
 
     study = load_study(ROOT / "examples" / "respondent.yaml")
     model = study.model.model_copy(update={"dtype": "bfloat16", "backend": "hf"})

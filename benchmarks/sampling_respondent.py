@@ -9,10 +9,10 @@ import pyarrow as pa
 import torch
 from sampling_work import PEER_BATCH, hf_generate, lens_model, steer_at
 
-from cluster.preparation import Prepared, prepare
-from engine.run_dir import RunDir
-from engine.study import Study
-from engine.worker import Request
+from axiograph.cluster.sampling.preparation import Prepared, prepare
+from axiograph.engine.runs.run_dir import RunDir
+from axiograph.engine.study.schema import Study
+from axiograph.engine.workers.worker import Request
 
 
 def chosen_requests(prepared: Prepared, count: int) -> pa.Table:

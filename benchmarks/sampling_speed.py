@@ -43,7 +43,7 @@ from sampling_work import (
     random_llama,
 )
 
-from engine.prefix_cache import PrefixCache
+from axiograph.engine.hf.prefixes import PrefixCache
 
 ROOT = Path(__file__).resolve().parents[1]
 ROUNDS = 3
@@ -174,10 +174,10 @@ def many_conditions() -> None:
 def respondent(count: int) -> None:
     from sampling_respondent import chosen_requests, peers, scoring_worker
 
-    from cluster.preparation import prepare
-    from engine.run_dir import RunDir
-    from engine.study import load_study
-    from engine.worker import requests_of
+    from axiograph.cluster.sampling.preparation import prepare
+    from axiograph.engine.runs.run_dir import RunDir
+    from axiograph.engine.study.loading import load_study
+    from axiograph.engine.workers.worker import requests_of
 
     study = load_study(ROOT / "examples" / "respondent.yaml")
     study = study.model_copy(update={"model": study.model.model_copy(update={"backend": "hf"})})

@@ -14,15 +14,14 @@ from typing import Any
 import torch
 import transformers as tf
 
-from engine.generation import Generator
-from engine.packed_generation import PackedGenerator
-from engine.packed_model import PackedModel
-from engine.packed_scoring import PackedScorer
-from engine.prefix_cache import PrefixCache
-from steering.packed_proof import Claims
-from steering.packed_rows import ProvenRows
-from steering.packed_stream import Marks
-from steering.stream import hooked
+from axiograph.engine.hf.generation import PackedGenerator
+from axiograph.engine.hf.model import PackedModel
+from axiograph.engine.hf.prefixes import PrefixCache
+from axiograph.engine.hf.scoring import PackedScorer
+from axiograph.engine.workers.generation import Generator
+from axiograph.steering.hf.packed_proof import Claims, ProvenRows
+from axiograph.steering.hf.packed_stream import Marks
+from axiograph.steering.hf.stream import hooked
 
 STEPS, PEER_BATCH = 60, 8
 SHAPES = {"1.84 M": (4, 128, 4, 384, 3856), "29.5 M": (8, 512, 8, 1408, 3712)}
@@ -36,7 +35,7 @@ class Point:
 
 @dataclass(frozen=True)
 class Add:
-    """An operation as steering.operations makes them, without a study around it."""
+    """An operation as steering.directions.operations makes them, without a study around it."""
 
     vector: torch.Tensor
     hook_point: Point

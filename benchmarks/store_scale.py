@@ -27,13 +27,12 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import typer
 
-from cluster.sampling import library_versions, write_plan
-from engine.inputs import Inputs, load_inputs
-from engine.plan import PLAN_BATCH_ROWS, PLAN_SCHEMA, Plan, PlanIdentity
-from engine.run_dir import RunDir, create_run, open_run
-from engine.snapshot import save_inputs
-from engine.store import RESPONSE_SCHEMA
-from engine.study import parse_study
+from axiograph.cluster.sampling.loop import library_versions, write_plan
+from axiograph.engine.plan.inputs import Inputs, load_inputs, save_inputs
+from axiograph.engine.plan.rows import PLAN_BATCH_ROWS, PLAN_SCHEMA, Plan, PlanIdentity
+from axiograph.engine.runs.run_dir import RunDir, create_run, open_run
+from axiograph.engine.runs.store import RESPONSE_SCHEMA
+from axiograph.engine.study.loading import parse_study
 
 PART_ROWS = 524_288
 STATES = ("yes", "no", "unsure", "refused", "unparsed")
@@ -70,7 +69,7 @@ def make(
 @app.command()
 def score(run: Path) -> None:
     """The stage score."""
-    from cluster.stages import score as stage
+    from axiograph.cluster.stages.score import score as stage
 
     directory = open_run(run)
     rows = directory.store().rows()
@@ -117,8 +116,8 @@ def resume(
     items: int = 1000,
 ) -> None:
     """From a prepared study to the first request that is handed to a worker, over a store made by `make`."""
-    from engine.idset import IdSet
-    from engine.pending import left_to_ask
+    from axiograph.engine.runs.ids import IdSet
+    from axiograph.engine.runs.pending import left_to_ask
 
     directory = open_run(run)
     plan = make_plan(run, roles, conditions, items)

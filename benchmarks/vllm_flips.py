@@ -23,15 +23,15 @@ import pyarrow as pa
 import torch
 from vllm_speed import save_model
 
-from cluster.preparation import Prepared, prepare
-from cluster.sampling import library_versions
-from engine.generation import pad_batch
-from engine.run_dir import RunDir
-from engine.study import load_study
-from engine.worker import Request, requests_of
-from steering.hook_worker import HookWorker
-from steering.stream import Steering
-from steering.vllm_choice import HF, Choice
+from axiograph.cluster.sampling.loop import library_versions
+from axiograph.cluster.sampling.preparation import Prepared, prepare
+from axiograph.engine.runs.run_dir import RunDir
+from axiograph.engine.study.loading import load_study
+from axiograph.engine.workers.generation import pad_batch
+from axiograph.engine.workers.worker import Request, requests_of
+from axiograph.steering.backend import HF, Choice
+from axiograph.steering.hf.stream import Steering
+from axiograph.steering.hf.worker import HookWorker
 
 ROOT = Path(__file__).resolve().parents[1]
 

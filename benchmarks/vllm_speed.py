@@ -34,17 +34,18 @@ import pyarrow as pa
 import torch
 from torch import nn
 
-import engine.vllm_engine
-from cluster.sampling import library_versions
-from engine.models import ModelSource
-from engine.prompts import Prompt
-from engine.study import HookPointSpec, SamplingSpec, ScoringSpec
-from engine.vllm_args import engine_arguments
-from engine.vllm_extension import all_finite
-from engine.vllm_quiet import quiet
-from engine.worker import REQUEST_SCHEMA, Request, WorkerConfig
-from steering.operations import Operation
-from steering.vllm_worker import SteeredVllmWorker
+from axiograph import engine
+from axiograph.cluster.sampling.loop import library_versions
+from axiograph.engine.prompting.prompts import Prompt
+from axiograph.engine.study.schema import HookPointSpec, SamplingSpec, ScoringSpec
+from axiograph.engine.vllm import engine as vllm_engine
+from axiograph.engine.vllm.engine import engine_arguments
+from axiograph.engine.vllm.extension import all_finite
+from axiograph.engine.vllm.quiet import quiet
+from axiograph.engine.workers.models import ModelSource
+from axiograph.engine.workers.worker import REQUEST_SCHEMA, Request, WorkerConfig
+from axiograph.steering.directions.operations import Operation
+from axiograph.steering.vllm.worker import SteeredVllmWorker
 
 ASSETS = Path(engine.__file__).parent / "assets" / "respondent" / "model"
 SIZES = {"small": (4, 128, 352), "large": (8, 512, 1376)}
@@ -135,7 +136,7 @@ class Bench:
 
             self.llm = LLM(**engine_arguments(source, "cpu", {}, **own), distributed_executor_backend="uni")
         # The worker on the very engine of the raw LLM: nothing but the worker differs.
-        engine.vllm_engine._started = lambda config, process: self.llm.llm_engine
+        vllm_engine._started = lambda config, process: self.llm.llm_engine
         known = frozenset({"baseline", *self.operations})
         self.worker = SteeredVllmWorker(config, {}, self.operations, known)
         # These random prompts spell nothing; the worker's own check of the span's words is left out.

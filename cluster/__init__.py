@@ -1,1 +1,1 @@
-"""Where the work runs: the executor seam, the pipeline of one run, and the command line."""
+"""Where a study runs: in this process or on Ray; its stages from sampling to effects."""

@@ -8,13 +8,13 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
-    from cluster.executor import Executor
-    from cluster.meter import Meter
-    from cluster.preparation import Prepared
-    from cluster.ray_executor import RayOptions
-    from discovery.replicating import Jobs
-    from engine.run_dir import RunDir
-    from engine.study import Study
+    from axiograph.cluster.ray.executor import RayOptions
+    from axiograph.cluster.sampling.executors import Executor
+    from axiograph.cluster.sampling.preparation import Prepared
+    from axiograph.cluster.sampling.progress import Meter
+    from axiograph.discovery.resampling.replicates import Jobs
+    from axiograph.engine.runs.run_dir import RunDir
+    from axiograph.engine.study.schema import Study
 
 
 class Site(Protocol):
@@ -33,12 +33,12 @@ class Here:
     """One worker at a time, in this process; Ray is not even imported."""
 
     def prepare(self, study: Study, run: RunDir) -> Prepared:
-        from cluster.preparation import prepare
+        from axiograph.cluster.sampling.preparation import prepare
 
         return prepare(study, run, mixed=True)
 
     def executor(self, prepared: Prepared, meter: Meter) -> Executor:
-        from cluster.executor import InTurn
+        from axiograph.cluster.sampling.executors import InTurn
 
         return InTurn(prepared.kinds())
 
@@ -56,23 +56,23 @@ class OnRay:
     options: RayOptions
 
     def prepare(self, study: Study, run: RunDir) -> Prepared:
-        from cluster.preparation import prepare
-        from cluster.ray_cluster import near_workers, nodes
+        from axiograph.cluster.ray.connection import near_workers, nodes
+        from axiograph.cluster.sampling.preparation import prepare
 
         return prepare(study, run, near=near_workers(study.model.engine_args, nodes()), mixed=True)
 
     def executor(self, prepared: Prepared, meter: Meter) -> Executor:
-        from cluster.ray_executor import RayExecutor
+        from axiograph.cluster.ray.executor import RayExecutor
 
         return RayExecutor(prepared.kinds(), meter, self.options)
 
     def jobs(self, local: int) -> Jobs:
-        from cluster.ray_spread import RaySpread
+        from axiograph.cluster.ray.connection import RaySpread
 
         return RaySpread()
 
     def notes(self, prepared: Prepared) -> list[str]:
-        from cluster.ray_cluster import nodes, pool_note
+        from axiograph.cluster.ray.connection import nodes, pool_note
 
         there = nodes()
         return [pool_note(kind, there, self.options.workers) for kind in prepared.kinds()]
@@ -80,13 +80,13 @@ class OnRay:
 
 @contextmanager
 def site(ray: str | None, workers: int | None = None, stall_s: float = 600.0) -> Iterator[Site]:
-    """This process without `ray`; else the cluster at that address (cluster.ray_cluster.joined), with at most
-    so many workers of a kind, which are killed when they stand still for `stall_s` seconds."""
+    """This process without `ray`; else the cluster at that address (cluster.ray.connection.joined), with at
+    most so many workers of a kind, which are killed when they stand still for `stall_s` seconds."""
     if ray is None:
         yield Here()
         return
-    from cluster.ray_cluster import joined
-    from cluster.ray_executor import RayOptions
+    from axiograph.cluster.ray.connection import joined
+    from axiograph.cluster.ray.executor import RayOptions
 
     with joined(ray):
         yield OnRay(RayOptions(stall_s=stall_s, workers=workers))

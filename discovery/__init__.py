@@ -1,1 +1,1 @@
-"""Causal graphs between values, how sure each edge is, and what a condition changed against them."""
+"""Graphs of values with a frequency on every edge, effects of steering, comparisons, the guide."""

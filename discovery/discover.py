@@ -11,26 +11,23 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from discovery.algorithms import Algorithm, AlgorithmSettings, remarks
-from discovery.algorithms import algorithm as find_algorithm
-from discovery.ancestors import ancestor_table
-from discovery.bootstrap import NULL_REPLICATES, BootstrapResult, Progress, Resample, bootstrap
-from discovery.disattenuation import MIN_RELIABILITY, Disattenuation
-from discovery.export import load_graph, write_graph, write_parquet, write_text
-from discovery.graph import CausalGraph
-from discovery.knowledge import Knowledge, with_design
-from discovery.matrix import ProfileMatrix, profile_matrix
-from discovery.pairwise import Pairwise
-from discovery.parts import Part, disattenuation
-from discovery.pc import Engine, PCResult, constant_columns
-from discovery.provenance import profiles_digest
-from discovery.replicating import Jobs
-from engine.errors import InputError
+from axiograph.discovery.algorithms.registry import Algorithm, AlgorithmSettings, remarks
+from axiograph.discovery.algorithms.registry import algorithm as find_algorithm
+from axiograph.discovery.graph.ancestors import ancestor_table
+from axiograph.discovery.graph.causal_graph import CausalGraph
+from axiograph.discovery.graph.export import load_graph, write_graph, write_parquet, write_text
+from axiograph.discovery.graph.knowledge import Knowledge, with_design
+from axiograph.discovery.matrix.corrections import MIN_RELIABILITY, Disattenuation, Part, disattenuation
+from axiograph.discovery.matrix.pairwise import Pairwise
+from axiograph.discovery.matrix.profiles import ProfileMatrix, profile_matrix, profiles_digest
+from axiograph.discovery.pc.search import Engine, PCResult, constant_columns
+from axiograph.discovery.resampling.bootstrap import NULL_REPLICATES, BootstrapResult, bootstrap
+from axiograph.discovery.resampling.replicates import Jobs, Progress
+from axiograph.discovery.resampling.rows import Resample
+from axiograph.engine.errors import InputError
 
 __all__ = ["Discovery", "discover", "load_graph"]
-
 Notify = Callable[[str], None]
-
 _SLOW_SECONDS = 600
 
 
@@ -48,8 +45,8 @@ class CorrectionUse:
 @dataclass(frozen=True)
 class Discovery:
     """`graph`: PC on all roles. `consensus`: the pairs adjacent in at least `threshold` of the replicates;
-    `averaged`: those above a threshold that the frequencies give (discovery.averaging). `borderline`: tests
-    on all roles in which rounding decides (DESIGN 10).
+    `averaged`: those above a threshold that the frequencies give (discovery.resampling.frequencies).
+    `borderline`: tests on all roles in which rounding decides (DESIGN 10).
     `excluded`: value → why it is in neither; a value that varies between roles but not within a replicate
     is in `bootstrap.constant`. `indicators`: the nodes that are steering or hints (pooled rows)."""
 
@@ -68,7 +65,7 @@ class Discovery:
     pairwise: bool = False
     correction: CorrectionUse | None = None
     profiles: str = ""
-    """The digest of the profiles it was made from (discovery.provenance.profiles_digest)."""
+    """The digest of the profiles it was made from (discovery.matrix.profiles.profiles_digest)."""
     algorithm: str = "pc"
     settings: AlgorithmSettings = field(default_factory=AlgorithmSettings)
     remarks: tuple[str, ...] = ()
@@ -81,7 +78,7 @@ class Discovery:
 
     def summary(self) -> str:
         """A text table of the edges of either graph, and what was left out."""
-        from discovery.summary import summary
+        from axiograph.texts.discovery import summary
 
         return summary(self)
 
@@ -90,9 +87,9 @@ class Discovery:
         replicates.npz and discovery.json.
 
         The edge table is over all pairs, the ancestor table over all ordered pairs; replicates.npz holds
-        every replicate's graph (discovery.packed); discovery.json holds settings, exclusions and counts.
-        Returns the paths. Raises RunError where the disk is full."""
-        from discovery.figure import draw_graph
+        every replicate's graph (discovery.graph.packed); discovery.json holds settings, exclusions and
+        counts. Returns the paths. Raises RunError where the disk is full."""
+        from axiograph.discovery.graph.figure import draw_graph
 
         table = self.bootstrap.edge_table()
         paths = write_graph(self.graph, directory, "graph", table)
@@ -172,13 +169,14 @@ def discover(
     null for more than 20 % of roles are excluded, then roles with a null (or, if `pairwise`, those without
     any score; correlations are then over the roles that have both); constant values are excluded.
     `progress` is called with (done, total) replicates; `notify` with a sentence where the work may take
-    longer than ten minutes. `algorithm`, `settings`: of discovery.algorithms. `knowledge`: forbidden and
-    required edges and tiers, for an algorithm that takes them.
+    longer than ten minutes. `algorithm`, `settings`: of discovery.algorithms.registry. `knowledge`: forbidden
+    and required edges and tiers, for an algorithm that takes them.
 
     `indicators`: pooled rows, one per role and condition (DESIGN 11): column condition and a column per
     steering or hint, a node that nothing causes. Every test still counts the roles, not the rows.
-    `parts`: the items or repeats (`part`) whose mean a score is, of engine.scores.part_scores: correlations
-    are corrected for measurement error (discovery.disattenuation), in a replicate by its own reliability.
+    `parts`: the items or repeats (`part`) whose mean a score is, of engine.scoring.scores.part_scores:
+    correlations are corrected for measurement error (discovery.matrix.corrections), in a replicate by its own
+    reliability.
 
     Raises InputError for profiles or settings that cannot be used, RunError
     where PC fails on all roles (collinear values are named)."""

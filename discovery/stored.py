@@ -9,11 +9,11 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from discovery.edge_counts import EdgeCounts
-from discovery.export import load_graph
-from discovery.graph import CausalGraph
-from discovery.packed import PackedGraphs
-from engine.errors import InputError
+from axiograph.discovery.graph.causal_graph import CausalGraph
+from axiograph.discovery.graph.export import load_graph
+from axiograph.discovery.graph.packed import PackedGraphs
+from axiograph.discovery.resampling.frequencies import EdgeCounts
+from axiograph.engine.errors import InputError
 
 
 class GraphChoice(StrEnum):

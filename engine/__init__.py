@@ -1,1 +1,1 @@
-"""What is asked and what came back: study, questionnaire, roles, prompts, plan, answers, store, scores."""
+"""What is asked and what came back: study, prompts, plan, workers, answers, store, scores."""

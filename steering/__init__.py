@@ -1,1 +1,1 @@
-"""Directions, steering operations and spans, the worker that steers, and the proof that it did."""
+"""Directions, steering operations and spans, the workers that steer, and the proof that they did."""

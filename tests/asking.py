@@ -10,11 +10,11 @@ from typing import Any
 
 import pyarrow as pa
 
-from engine.models import ModelSource
-from engine.prompts import Prompt, PromptBuilder, PromptFields
-from engine.study import HookPointSpec, SamplingSpec, ScoringSpec
-from engine.template import Template
-from engine.worker import REQUEST_SCHEMA, Request, WorkerConfig
+from axiograph.engine.prompting.prompts import Prompt, PromptBuilder, PromptFields
+from axiograph.engine.prompting.template import Template
+from axiograph.engine.study.schema import HookPointSpec, SamplingSpec, ScoringSpec
+from axiograph.engine.workers.models import ModelSource
+from axiograph.engine.workers.worker import REQUEST_SCHEMA, Request, WorkerConfig
 
 TIE = 1e-4
 TEMPLATE = Template(

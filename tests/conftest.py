@@ -85,3 +85,18 @@ def bucket(object_store: ObjectStore, monkeypatch: pytest.MonkeyPatch) -> Iterat
     monkeypatch.setenv("AWS_ENDPOINT_URL", object_store.url)
     with object_store.bucket() as address:
         yield address
+
+
+@pytest.fixture
+def axiograph(monkeypatch, capfd):
+    """Calls the command line in this process; returns (exit code, stdout, stderr)."""
+    from axiograph.cli import main
+
+    def call(*arguments):
+        monkeypatch.setattr(sys, "argv", ["axiograph", *map(str, arguments)])
+        with pytest.raises(SystemExit) as stop:
+            main()
+        out, err = capfd.readouterr()
+        return int(stop.value.code or 0), out, err
+
+    return call

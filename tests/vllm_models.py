@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from steering.operations import Operation
+from axiograph.steering.directions.operations import Operation
 from tests import tiny
 from tests.asking import Act
 

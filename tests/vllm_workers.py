@@ -6,11 +6,11 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from unittest.mock import patch
 
-from engine.models import load_tokenizer
-from engine.study import SamplingSpec
-from steering.hook_worker import HookWorker
-from steering.vllm_steering import VllmSteering
-from steering.vllm_worker import SteeredVllmWorker
+from axiograph.engine.study.schema import SamplingSpec
+from axiograph.engine.workers.models import load_tokenizer
+from axiograph.steering.hf.worker import HookWorker
+from axiograph.steering.vllm.extension import VllmSteering
+from axiograph.steering.vllm.worker import SteeredVllmWorker
 from tests import asking, vllm_models
 
 STEPS = 8

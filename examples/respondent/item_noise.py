@@ -18,11 +18,11 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from cluster.demo import STRENGTHS, DemoSettings, demo
-from discovery.calibration_noise import NOISE_FILE, Items, fit_noise, fit_steering_noise
-from discovery.planted import ASSETS, Planted
-from engine.files import write_json
-from engine.run_dir import RunDir
+from axiograph.demo import STRENGTHS, DemoSettings, demo
+from axiograph.discovery.calibration.noise import NOISE_FILE, Items, fit_noise, fit_steering_noise
+from axiograph.discovery.calibration.respondent import ASSETS, Planted
+from axiograph.engine.runs.run_dir import RunDir
+from axiograph.engine.storage.files import write_json
 
 GREEDY_ROLES = 100
 

@@ -7,8 +7,8 @@ from collections.abc import Sequence
 import numpy as np
 import polars as pl
 
-from discovery.graph import CausalGraph
-from discovery.packed import PackedGraphs
+from axiograph.discovery.graph.causal_graph import CausalGraph
+from axiograph.discovery.graph.packed import PackedGraphs
 
 ABCD = CausalGraph.from_edges("abcd", [("a", "b")], [("b", "c")])
 

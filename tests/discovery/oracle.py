@@ -9,9 +9,8 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 
-from discovery.fisher import SingularError
-from discovery.graph import CausalGraph
-from discovery.kernel import cpdag
+from axiograph.discovery.graph.causal_graph import CausalGraph
+from axiograph.discovery.pc.kernel import SingularError, cpdag
 
 ROWS = (20, 30, 50, 100, 200, 500, 1000, 2000, 5000)
 ALPHAS = (0.001, 0.01, 0.05, 0.1, 0.2)
@@ -66,7 +65,7 @@ def compare(sets: Iterator[tuple[str, np.ndarray, float]]) -> Comparison:
 
 
 def causal_learn(data: np.ndarray, alpha: float) -> np.ndarray | None:
-    """Its marks in the convention of discovery.graph; None where it raises for singularity."""
+    """Its marks in the convention of discovery.graph.causal_graph; None where it raises for singularity."""
     from causallearn.search.ConstraintBased.PC import pc
 
     try:

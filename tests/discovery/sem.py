@@ -4,7 +4,7 @@ from itertools import product
 
 import numpy as np
 
-from discovery.graph import CausalGraph
+from axiograph.discovery.graph.causal_graph import CausalGraph
 
 
 def exact_data(weights: np.ndarray, rows: int = 2000, seed: int = 0) -> np.ndarray:

@@ -4,12 +4,14 @@ import numpy as np
 import polars as pl
 import pytest
 
-from discovery.algorithms import AlgorithmSettings
-from discovery.discover import discover, load_graph
-from discovery.graph import CausalGraph, GraphKind
-from discovery.knowledge import Knowledge
-from discovery.packed import PackedGraphs
-from engine.errors import InputError, RunError
+from axiograph.discovery.algorithms.registry import AlgorithmSettings
+from axiograph.discovery.discover import discover
+from axiograph.discovery.graph.causal_graph import CausalGraph
+from axiograph.discovery.graph.export import load_graph
+from axiograph.discovery.graph.knowledge import Knowledge
+from axiograph.discovery.graph.marks import GraphKind
+from axiograph.discovery.graph.packed import PackedGraphs
+from axiograph.engine.errors import InputError, RunError
 
 
 def profiles(data: np.ndarray, names, copies: int = 1) -> pl.DataFrame:

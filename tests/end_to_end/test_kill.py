@@ -20,7 +20,7 @@ class RecordingExecutor:
     """The in-process executor, writing down every id it is asked, before it is answered."""
 
     def __init__(self, make_worker, log: Path):
-        from cluster.executor import InProcessExecutor
+        from axiograph.cluster.sampling.executors import InProcessExecutor
 
         self._inner, self._log = InProcessExecutor(make_worker), log
 
@@ -36,10 +36,10 @@ class RecordingExecutor:
 
 def sample_run(study: str, log: str) -> None:
     """What `axiograph run` does up to the last answer; runs in a process that will be killed."""
-    from cluster.preparation import prepare
-    from cluster.sampling import sample
-    from engine.run_dir import create_run
-    from engine.study import load_study
+    from axiograph.cluster.sampling.loop import sample
+    from axiograph.cluster.sampling.preparation import prepare
+    from axiograph.engine.runs.run_dir import create_run
+    from axiograph.engine.study.loading import load_study
 
     loaded = load_study(study)
     run = create_run(loaded.out)
@@ -51,7 +51,9 @@ def sample_run(study: str, log: str) -> None:
 def start(study: Path, log: Path):
     context = multiprocessing.get_context("forkserver")
     # Imported once in the server: a child is then up in a moment, and can be killed at work.
-    context.set_forkserver_preload(["torch", "transformers", "cluster.sampling", "cluster.preparation"])
+    context.set_forkserver_preload(
+        ["torch", "transformers", "axiograph.cluster.sampling.loop", "axiograph.cluster.sampling.preparation"]
+    )
     process = context.Process(target=sample_run, args=(str(study), str(log)))
     process.start()
     return process
@@ -123,7 +125,7 @@ def test_killed_runs_continue_where_they_were(study_assets, tmp_path, whole):
                 break
             shutil.rmtree(run)  # it was done before it could be killed often enough: once more
     assert killed >= 5 and partial >= 2, "the run was too fast to be killed at work"
-    from engine.store import ResponseStore
+    from axiograph.engine.runs.store import ResponseStore
 
     assert process.exitcode == 0
     final = ResponseStore(run / "responses").scan().select("request_id", "text", "log_odds").collect()

@@ -5,9 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from engine.inputs import Inputs, load_inputs
-from engine.plan import Plan, PlanIdentity
-from engine.study import Study, parse_study
+from axiograph.engine.plan.inputs import Inputs, load_inputs
+from axiograph.engine.plan.rows import Plan, PlanIdentity
+from axiograph.engine.study.loading import parse_study
+from axiograph.engine.study.schema import Study
 
 VALUES = ("Joy", "Order", "Power")
 ROLES = {f"person {i}": f"Job: trade {i}" for i in range(10)}

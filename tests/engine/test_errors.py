@@ -6,7 +6,7 @@ import pickle
 
 import pytest
 
-from engine.errors import AxiographError, InputError, RunError
+from axiograph.engine.errors import AxiographError, InputError, RunError
 
 
 @pytest.mark.parametrize(("kind", "code"), [(InputError, 2), (RunError, 1)])

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from engine.identity import DIGEST_SIZE, RequestIds, digest, digest_files, digest_json, digest_text
+from axiograph.engine.identity import DIGEST_SIZE, RequestIds, digest, digest_files, digest_json, digest_text
 
 PARTS = st.lists(st.binary(max_size=6), max_size=4)
 JSON = st.recursive(

@@ -1,0 +1,61 @@
+"""The command line: one command per stage, and one that runs them all."""
+
+from __future__ import annotations
+
+import os
+import sys
+
+import typer
+
+from axiograph.commands import builtin, comparing, features, guiding, reporting, running, stages, submitting
+from axiograph.engine.errors import AxiographError
+from axiograph.engine.storage.mirror import publish_open
+
+app = typer.Typer(
+    help="Finds how the values of a language model hang together, and what happens to the others when one "
+    "is steered.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+)
+# In the order in which --help shows them.
+COMMANDS = (
+    builtin.demo,
+    builtin.calibrate,
+    running.plan,
+    running.run,
+    submitting.submit,
+    stages.score,
+    stages.discover,
+    stages.effects,
+    reporting.report,
+    features.features,
+    running.status,
+    running.show,
+    guiding.guide,
+    comparing.compare,
+    comparing.replicate,
+)
+for command in COMMANDS:
+    app.command()(command)
+
+
+def main() -> None:
+    """Entry point: errors that a person can cause become one paragraph and an exit code."""
+    try:
+        try:
+            app()
+        finally:
+            publish_open()
+    except AxiographError as error:
+        print(f"axiograph: {error}", file=sys.stderr)
+        sys.exit(error.exit_code)
+    except BrokenPipeError:
+        # The reader of our output went away (head, less): nothing to say to nobody.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(0)
+
+
+if __name__ == "__main__":
+    main()

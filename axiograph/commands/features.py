@@ -1,0 +1,83 @@
+"""The command that looks for features to steer."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
+
+from axiograph.commands.options import Out, StudyFile
+from axiograph.engine.errors import InputError
+
+
+def features(
+    study: StudyFile,
+    out: Out = None,
+    prompts: Annotated[int, typer.Option(min=1, help="Baseline prompts to look at.")] = 256,
+    top: Annotated[int, typer.Option(min=1, help="How many features to print.")] = 20,
+    ban: Annotated[str | None, typer.Option(help="Features to leave out: 3,17, or a file of them.")] = None,
+    rank_by: Annotated[
+        Literal["activation", "effect"],
+        typer.Option(help="Activation on the span, or what steering does, measured in a pilot sweep."),
+    ] = "activation",
+    candidates: Annotated[
+        int | None,
+        typer.Option(
+            min=1, show_default="the active ones, up to 64", help="Pilot: so many features, by activation."
+        ),
+    ] = None,
+    roles: Annotated[int, typer.Option(min=1, help="Pilot: training roles asked.")] = 8,
+    items: Annotated[int, typer.Option(min=1, help="Pilot: items asked of each value.")] = 4,
+    directions: Annotated[int, typer.Option(min=0, help="Pilot: random directions beside them.")] = 10,
+    strengths: Annotated[str | None, typer.Option(help="Pilot: such as -2,2; default: the study's.")] = None,
+) -> None:
+    """Which SAE features are active on the span, or move the values; recorded for units of max_activation."""
+    from axiograph.cluster.stages.features import record_features, recorded_features
+    from axiograph.cluster.stages.pilot import PilotSettings, run_pilot
+    from axiograph.engine.runs.run_dir import create_run
+    from axiograph.engine.study.loading import load_study
+    from axiograph.texts.features import features_text, pilot_text
+    from axiograph.texts.run import sampled_text
+
+    banned = _banned(ban)
+    given = None if strengths is None else _numbers(strengths)
+    settings = PilotSettings(candidates, roles, items, directions, given, banned)
+    loaded = load_study(study)
+    directory = create_run(out or loaded.out)
+    with directory.locked():
+        known = recorded_features(loaded, directory) if rank_by == "effect" else None
+        active = known or record_features(loaded, directory, prompts)
+        if rank_by == "effect":
+            print(active.note, flush=True)
+            pilot = run_pilot(loaded, directory, active, settings)
+            print(f"{sampled_text(pilot.sampled)}\n\n{pilot_text(pilot, top)}")
+            print(f"\nAll candidates are in {directory.shown(pilot.run.path.parent / 'features.csv')}")
+            return
+    print(features_text(active, top, banned))
+    print(f"\nAll features are in {directory.shown(directory.features_file)}")
+
+
+def _banned(given: str | None) -> frozenset[int]:
+    """Numbers from the option itself or from the file that it names, apart by commas, spaces or lines."""
+    if given is None:
+        return frozenset()
+    text = given
+    if not given.replace(",", "").replace(" ", "").isdigit():
+        try:
+            text = Path(given).read_text(encoding="utf-8")
+        except (OSError, ValueError) as error:
+            raise InputError(
+                "--ban", "feature numbers such as 3,17 or a file of them", given, "Correct it."
+            ) from error
+    words = text.replace(",", " ").split()
+    if wrong := [word for word in words if not word.isdigit()]:
+        raise InputError(f"--ban {given}", "feature numbers", f"'{wrong[0]}'", "Correct it.")
+    return frozenset(map(int, words))
+
+
+def _numbers(text: str) -> tuple[float, ...]:
+    try:
+        return tuple(float(part) for part in text.split(","))
+    except ValueError as error:
+        raise InputError("--strengths", "numbers such as -2,2", text, "Correct it.") from error

@@ -1,0 +1,1 @@
+"""The sections of the report, a file per question that a reader has."""

@@ -1,0 +1,247 @@
+"""The value graph with its frequencies, and the table of its pairs."""
+
+from __future__ import annotations
+
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+
+from axiograph.discovery.graph.causal_graph import CausalGraph
+from axiograph.discovery.graph.export import with_kinds
+from axiograph.discovery.graph.figure import draw_graph
+from axiograph.discovery.graph.marks import EdgeKind
+from axiograph.discovery.stored import GraphChoice, StoredDiscovery
+from axiograph.report.artefacts import Artefacts
+from axiograph.report.blocks.graph_view import Ancestry, GraphView, Pairs, discovery_pairs, view_of
+from axiograph.report.blocks.numbers import count, number
+from axiograph.report.blocks.section import Facts, Listing, Note, Section, Text
+from axiograph.report.blocks.table import Column, Table
+
+TITLES = {
+    "frequency": "pairs by frequency",
+    "graph": "graph of all roles",
+    "consensus": "saved consensus",
+    "averaged": "data-driven consensus",
+}
+
+
+def graph_section(found: Artefacts) -> Section:
+    """The graph, what it rests on, and what was left out of it."""
+    section = Section("graph", "Causal value graph")
+    stored = found.discovery
+    if stored is None:
+        section.add(Note(f"No graph here yet: run `axiograph discover {found.where}`."))
+        return section
+    graph, table = stored.graph(), _edge_table(stored)
+    section.add(Text(_how_to_read(stored)), _view(stored, graph, table), Facts(_facts(stored, graph)))
+    section.add(*_warnings(stored, graph))
+    return section
+
+
+def edge_section(found: Artefacts) -> Section:
+    """Every pair of values with its frequencies."""
+    section = Section("edges", "Edge table")
+    table = None if found.discovery is None else _edge_table(found.discovery)
+    if found.discovery is None or table is None:
+        section.add(Note("No edge frequencies: they come with the replicates of `axiograph discover`."))
+        return section
+    section.add(edge_table(found.discovery.graph(), _consensus(found.discovery), table))
+    return section
+
+
+def edge_table(graph: CausalGraph, consensus: CausalGraph | None, table: pl.DataFrame) -> Table:
+    """A row per pair, the most frequent first; every frequency with its Monte-Carlo interval."""
+    with_marks = with_kinds(table, graph)
+    agreed = with_marks["graph_edge"] if consensus is None else with_kinds(table, consensus)["graph_edge"]
+    ordered = with_marks.with_columns(agreed=agreed).sort(
+        "adjacent", descending=True, nulls_last=True, maintain_order=True
+    )
+    masses = {"adjacent": "adjacent", "forward": "a→b", "backward": "a←b", "undirected": "a—b"}
+    shown = [name for name in masses if name in table.columns]
+    rows = [
+        [
+            row["a"],
+            row["b"],
+            _symbol(row["graph_edge"]),
+            *([] if consensus is None else [_symbol(row["agreed"])]),
+            *([row[name], row[f"{name}_mc_low"], row[f"{name}_mc_high"]] for name in shown),
+            row["replicates"],
+        ]
+        for row in ordered.iter_rows(named=True)
+    ]
+    columns = [
+        Column("value a"),
+        Column("value b"),
+        Column("all roles", note="the edge in the graph of all roles"),
+    ]
+    columns += [] if consensus is None else [Column("consensus", note="the edge in the saved consensus")]
+    columns += [Column(masses[name], "estimate", 2) for name in shown]
+    columns.append(Column("replicates", "count", note="in which both values varied and PC found a graph"))
+    caption = (
+        "All pairs of values. Frequencies over the replicates, with the 95 % interval of their "
+        "Monte-Carlo error: what "
+        "more replicates of the same roles would give, no statement about other roles."
+    )
+    return Table("edges", caption, tuple(columns), rows, keys=2)
+
+
+def _symbol(kind: str | None) -> str:
+    return "" if kind is None else EdgeKind(kind).symbol
+
+
+def _edge_table(stored: StoredDiscovery) -> pl.DataFrame | None:
+    path = stored.directory / "edges.parquet"
+    return pl.read_parquet(path) if path.is_file() else None
+
+
+def _consensus(stored: StoredDiscovery) -> CausalGraph | None:
+    has = (stored.directory / "consensus.json").is_file()
+    return stored.graph(GraphChoice.CONSENSUS) if has else None
+
+
+def _how_to_read(stored: StoredDiscovery) -> str:
+    head = (
+        "An arrow points from a value to one that it acts on directly; a line without arrowhead is "
+        "an edge whose direction the answers do not settle."
+    )
+    if stored.counts is None:
+        return head
+    return (
+        f"{head} Width and opacity are the share of replicates in which the pair is joined at all. "
+        "The strength of either "
+        "arrowhead is the share of these that point this way, and the more orange the line, the "
+        "more leave it undirected. "
+        "Frequencies are not probabilities of truth: how often an edge of a given frequency is "
+        "real depends on the number "
+        "of roles (axiograph calibrate)."
+    )
+
+
+def _view(stored: StoredDiscovery, graph: CausalGraph, table: pl.DataFrame | None) -> GraphView:
+    title = "The graph of all roles"
+    payload = view_of(graph)
+    caption = f"{graph.n_edges} edges between {len(graph.names)} values."
+    if table is not None:
+        pairs = discovery_pairs(stored, graph.names, table)
+        ancestors = stored.directory / "ancestors.parquet"
+        ancestry = Ancestry.of(pl.read_parquet(ancestors) if ancestors.is_file() else None, graph.names)
+        payload |= {"pairs": pairs.rows, "ancestors": ancestry.rows, **_slider(stored, pairs)}
+        caption = _caption(stored, graph, pairs)
+    return GraphView(
+        key="graph",
+        caption=caption,
+        alt=f"Causal graph of {len(graph.names)} values; the edge table below holds the same in words.",
+        payload=payload,
+        draw=partial(_draw, graph, table, title),
+    )
+
+
+def _draw(graph: CausalGraph, table: pl.DataFrame | None, title: str, path: Path) -> None:
+    draw_graph(graph, path, table, title)
+
+
+def _slider(stored: StoredDiscovery, pairs: Pairs) -> dict[str, Any]:
+    choices = [{"key": key, "name": TITLES[key]} for key in TITLES if any(key in row for row in pairs.rows)]
+    threshold = max(stored.settings.get("threshold", 0.5), pairs.least)
+    return {"choices": choices, "least": round(pairs.least, 2), "threshold": threshold}
+
+
+def _caption(stored: StoredDiscovery, graph: CausalGraph, pairs: Pairs) -> str:
+    settings = stored.settings
+    used = settings.get("replicates", {}).get("used")
+    left = f" {count(pairs.left_out)} rarer pairs are in the edge table only." if pairs.left_out else ""
+    return (
+        f"{graph.n_edges} edges between {len(graph.names)} values in the graph of all roles; "
+        "frequencies over "
+        f"{count(used)} replicates.{left}"
+    )
+
+
+def _facts(stored: StoredDiscovery, graph: CausalGraph) -> list[tuple[str, str]]:
+    about = stored.settings
+    if not about:
+        return [("Edges", f"{graph.n_edges}")]
+    rows = [
+        (
+            "Algorithm",
+            f"{about['algorithm']}, alpha {about['alpha']:g}, {about['missing_scores']} handling "
+            "of missing scores",
+        ),
+        ("Roles", count(about["n_roles"]) + _rows(about)),
+        ("Values in the graph", f"{len(graph.names)}"),
+        ("Edges in the graph of all roles", f"{graph.n_edges}"),
+        ("Replicates", _replicates(about)),
+        (
+            "Consensus",
+            f"pairs in {about['threshold'] * 100:.0f} % of the replicates or more; data-driven threshold "
+            f"{number(about['data_driven_threshold'])}",
+        ),
+    ]
+    inflation = about.get("inflation")
+    if inflation:
+        rows.append(("Edges made by chance", _inflation(inflation)))
+    border = about.get("borderline_tests", {})
+    rows.append(
+        (
+            "Tests that rounding decides",
+            f"{border.get('graph', 0)} in all roles, {border.get('replicates', 0)} in the replicates",
+        )
+    )
+    return rows
+
+
+def _rows(about: dict[str, Any]) -> str:
+    return (
+        "" if about["n_rows"] == about["n_roles"] else f" ({count(about['n_rows'])} rows, counted as roles)"
+    )
+
+
+def _replicates(about: dict[str, Any]) -> str:
+    found = about["replicates"]
+    failed = sum(found["failed"].values())
+    how = about["resample"].replace("_", " ")
+    return (
+        f"{count(found['used'])} of {count(found['asked'])} used, {failed} failed; {how}, "
+        f"{count(about['rows_per_replicate'])} rows each, seed {about['seed']}"
+    )
+
+
+def _inflation(found: dict[str, Any]) -> str:
+    if not found["runs"]:
+        return "not measured"
+    return (
+        f"with every column permuted {number(found['null_full'], 1)} in all roles and "
+        f"{number(found['null_replicates'], 1)} "
+        f"a replicate (means of {found['runs']} runs, {found['failed']} failed), against {found['full']} and "
+        f"{number(found['replicates'], 1)} in the answers"
+    )
+
+
+def _warnings(stored: StoredDiscovery, graph: CausalGraph) -> list[Note | Listing]:
+    about = stored.settings
+    notes: list[Note | Listing] = [
+        Note(f"Directed cycle (reported, not resolved): {', '.join(cycle)}.", "warning")
+        for cycle in graph.cycles()
+    ]
+    failed = about.get("replicates", {}).get("failed", {})
+    notes += [Note(f"{number} replicates failed: {reason}.", "warning") for reason, number in failed.items()]
+    if about.get("excluded_values"):
+        lines = [f"{name}: {why}" for name, why in about["excluded_values"].items()]
+        notes.append(Listing(f"{len(lines)} values left out of the graph", lines))
+    if about.get("dropped_roles"):
+        lines = [name or "(no role)" for name in about["dropped_roles"]]
+        notes.append(Listing(f"{len(lines)} roles left out for missing scores", lines))
+    constant = {
+        k: v for k, v in about.get("constant_in_replicates", {}).items() if k not in about["excluded_values"]
+    }
+    if constant:
+        notes.append(
+            Listing(
+                f"{len(constant)} values do not vary in some replicates",
+                [f"{k}: in {v} replicates" for k, v in constant.items()],
+            )
+        )
+    notes += [Note(text, "warning") for text in about.get("remarks", [])]
+    return notes

@@ -1,0 +1,132 @@
+"""What a reader should know first: what was asked, what was found, what to be careful about."""
+
+from __future__ import annotations
+
+import polars as pl
+
+from axiograph.cluster.stages.reference import REFERENCE
+from axiograph.engine.errors import AxiographError
+from axiograph.report.artefacts import Artefacts
+from axiograph.report.blocks.numbers import count, estimate
+from axiograph.report.blocks.section import Facts, Note, Section
+
+
+def overview_section(found: Artefacts) -> Section:
+    """Counts and headline numbers, each explained in its own section."""
+    section = Section("overview", "Overview")
+    rows = [*_asked(found), *_graph(found), *_effects(found), *_replication(found), *_compared(found)]
+    section.add(Facts(rows))
+    section.add(*(Note(text, "warning") for text in stale(found)))
+    return section
+
+
+def stale(found: Artefacts) -> list[str]:
+    """What does not belong together any more: stages that were run again alone."""
+    from axiograph.cluster.stages.effects import check_fresh
+
+    profiles = found.scores("profiles")
+    if found.run is None or found.discovery is None or profiles is None:
+        return []
+    notes = []
+    try:
+        check_fresh(found.run, found.discovery.directory / "graph.json", profiles)
+    except AxiographError as error:
+        notes.append(f"The graph is out of date. {error}")
+    changes = found.run.effects / "changes.parquet"
+    own = found.effects_settings().get("graph")
+    made = found.discovery.directory / "graph.json"
+    if changes.is_file() and changes.stat().st_mtime < made.stat().st_mtime:
+        notes.append(f"The graph is newer than the effects: run `axiograph effects {found.where}` again.")
+    elif own is not None and changes.is_file() and not str(own).endswith("graph/graph.json"):
+        notes.append(f"The effects were tested against {own}, not against the run's own graph.")
+    return notes
+
+
+def _asked(found: Artefacts) -> list[tuple[str, str]]:
+    if found.run is None:
+        return []
+    inputs = found.run.inputs()
+    split = list(inputs.role_split.values())
+    steered = sum(c.is_steered for c in inputs.conditions)
+    hinted = sum(c.hint is not None for c in inputs.conditions)
+    rows = [
+        ("Model", found.model),
+        (
+            "Asked",
+            f"{count(len(inputs.items))} items on {count(len(inputs.values))} values, of "
+            f"{count(len(split))} roles ({split.count('train')} to learn the graph, "
+            f"{split.count('test')} to test effects)",
+        ),
+        (
+            "Conditions",
+            f"the baseline, {steered} steered, {hinted} hinted; scores by {inputs.study.scoring.mode}",
+        ),
+    ]
+    rates = found.scores("rates")
+    if rates is not None:
+        total = rates.select(pl.col("planned", "answered", "refused", "unparsed").sum()).row(0, named=True)
+        rows.append(
+            (
+                "Answers",
+                f"{count(total['answered'])} of {count(total['planned'])}; "
+                f"{count(total['refused'])} refused, {count(total['unparsed'])} unparsed (these "
+                "have no score)",
+            )
+        )
+    return rows
+
+
+def _graph(found: Artefacts) -> list[tuple[str, str]]:
+    if found.discovery is None:
+        return []
+    graph, about = found.discovery.graph(), found.discovery.settings
+    text = f"{graph.n_edges} edges between {len(graph.names)} values"
+    if about:
+        used = about["replicates"]
+        text += (
+            f", from {count(about['n_roles'])} roles; {count(used['used'])} of "
+            f"{count(used['asked'])} replicates used"
+        )
+    return [("Graph", text)]
+
+
+def _effects(found: Artefacts) -> list[tuple[str, str]]:
+    changes, rows = found.effects("changes"), []
+    if changes is not None and not changes.is_empty():
+        tested = changes.filter(pl.col("p").is_not_null()).height
+        rows.append(
+            (
+                "Changed values",
+                f"{changes.filter(pl.col('changed')).height} of {tested} contrasts (condition × value)",
+            )
+        )
+    for name, against in (("Side effects, own graph", None), ("Side effects, reference graph", REFERENCE)):
+        pooled = found.effects("pooled", against)
+        if pooled is None:
+            continue
+        whole = pooled.filter((pl.col("scope") == "all conditions") & (pl.col("weights") == "graph"))
+        cells = [
+            f"{r['relation']} {estimate((r['share'], r['share_low'], r['share_high']))}"
+            for r in whole.iter_rows(named=True)
+        ]
+        rows.append((name, "share of others that changed too: " + ", ".join(cells)))
+    return rows
+
+
+def _replication(found: Artefacts) -> list[tuple[str, str]]:
+    if found.replication is None:
+        return []
+    return [
+        (f"Replicated: {a['name']}", f"{count(a['equal'])} of {count(a['total'])} published cells equal")
+        for a in found.replication.document["artefacts"]
+    ]
+
+
+def _compared(found: Artefacts) -> list[tuple[str, str]]:
+    return [
+        (
+            f"Comparison with {c.names[1]}",
+            f"structural Hamming distance {c.document['shd']['value']} of {count(c.document['pairs'])} pairs",
+        )
+        for c in found.comparisons
+    ]

@@ -1,0 +1,172 @@
+"""Provenance: study, versions, hashes, seeds, counts, durations, and how to cite."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from typing import Any
+
+import polars as pl
+
+from axiograph.cluster.sampling.progress import duration
+from axiograph.engine.runs.run_dir import RunDir
+from axiograph.report.artefacts import Artefacts
+from axiograph.report.blocks.numbers import count
+from axiograph.report.blocks.section import Code, Facts, Heading, Section
+from axiograph.report.blocks.table import Column, Table
+
+PAPERS = """@inproceedings{kang2025values,
+  title = {Are the Values of {LLM}s Structurally Aligned with Humans? A Causal Perspective},
+  author = {Kang, Yipeng and Wang, Junqi and Li, Yexin and Wang, Mengmeng and
+            Tu, Wenming and Wang, Quansen and
+            Li, Hengli and Wu, Tingjun and Feng, Xue and Zhong, Fangwei and Zheng, Zilong},
+  booktitle = {Findings of the Association for Computational Linguistics: ACL 2025},
+  year = {2025},
+  pages = {23147--23161},
+  doi = {10.18653/v1/2025.findings-acl.1188}
+}
+
+@inproceedings{ren2024valuebench,
+  title = {{ValueBench}: Towards Comprehensively Evaluating Value Orientations and Understanding of Large
+           Language Models},
+  author = {Ren, Yuanyi and Ye, Haoran and Fang, Hanjun and Zhang, Xin and Song, Guojie},
+  booktitle = {Proceedings of the 62nd Annual Meeting of the Association for Computational Linguistics (ACL)},
+  year = {2024},
+  note = {arXiv:2406.04214}
+}
+"""
+
+
+def provenance_section(found: Artefacts) -> Section:
+    """Everything that is needed to say where a number came from."""
+    section = Section("provenance", "Provenance")
+    manifest = found.manifest
+    if found.run is not None:
+        section.add(Facts(_run_facts(found.run, manifest)), _workers(found.run))
+        section.add(
+            Code(
+                "Hashes of model, prompt, directions and every steering condition",
+                _json(manifest["identity"]),
+            )
+        )
+        section.add(Code("The study, as it was run", _json(manifest["study"])))
+    if found.discovery is not None and found.discovery.settings:
+        section.add(Code("The discovery: settings, counts, exclusions", _json(found.discovery.settings)))
+    for name, against in (("effects", None), ("effects against the reference graph", "reference")):
+        settings = found.effects_settings(against)
+        if settings:
+            section.add(Code(f"The {name}: settings", _json(settings)))
+    if found.replication is not None:
+        section.add(Facts(_replication_facts(found.replication.document)))
+    section.add(Heading("How to cite"), Code("BibTeX", _bibtex(manifest), open=True))
+    return section
+
+
+def _run_facts(run: RunDir, manifest: dict[str, Any]) -> list[tuple[str, str]]:
+    stored = run.store().count()
+    starts = manifest.get("starts", [])
+    model = manifest["model"]
+    return [
+        ("Study", manifest["study"].get("name") or ""),
+        (
+            "Model",
+            ", ".join(str(part) for part in (model["name"], model["revision"], model["dtype"]) if part),
+        ),
+        (
+            "Started",
+            f"{manifest['created']}; last {manifest['updated']}; {len(starts)} "
+            f"{'start' if len(starts) == 1 else 'starts'} on "
+            f"{', '.join(_unique(s.get('host', '') for s in starts))}",
+        ),
+        (
+            "Requests",
+            f"{count(manifest['requests'])} planned, {count(stored.rows - stored.duplicates)} "
+            f"answered, {count(stored.duplicates)} stored twice, in {count(stored.parts)} "
+            f"{'part' if stored.parts == 1 else 'parts'}",
+        ),
+        ("Seeds", _listed(manifest["seeds"])),
+        ("Versions", _listed(manifest["versions"])),
+    ]
+
+
+def _workers(run: RunDir) -> Table:
+    """Answers and time by who gave them; a batch's time is shared out over its rows."""
+    by = ["backend", "device", "dtype", "versions"]
+    table = (
+        run.store()
+        .scan()
+        .group_by(by)
+        .agg(
+            answers=pl.len(),
+            seconds=pl.col("seconds").cast(pl.Float64).sum(),
+            tokens=pl.col("new_tokens").sum(),
+            prompt=pl.col("prompt_tokens").sum(),
+            proof=pl.col("proof_error").max(),
+        )
+        .with_columns(pl.col(by).cast(pl.String))
+        .sort(by)
+        .collect(engine="streaming")
+    )
+    rows = [
+        [
+            r["backend"],
+            r["device"],
+            r["dtype"],
+            r["versions"],
+            r["answers"],
+            duration(r["seconds"]),
+            r["prompt"],
+            r["tokens"],
+            "" if r["proof"] is None else f"{r['proof']:.2g}",
+        ]
+        for r in table.iter_rows(named=True)
+    ]
+    columns = (
+        Column("backend"),
+        Column("device"),
+        Column("dtype"),
+        Column("versions"),
+        Column("answers", "count"),
+        Column("worker time"),
+        Column("prompt tokens", "count"),
+        Column("new tokens", "count"),
+        Column("largest proof error", note="steering: observed against expected change of the stream"),
+    )
+    return Table(
+        "workers",
+        "Who answered, how long it took, and how exactly the steering was as its label says.",
+        columns,
+        rows,
+    )
+
+
+def _replication_facts(document: dict[str, Any]) -> list[tuple[str, str]]:
+    return [
+        ("Published answers", document["directory"]),
+        ("Features", ", ".join(map(str, document["features"]))),
+        ("Role of Table 2 by features", document["role"]),
+        ("Versions", _listed(document["versions"])),
+        *(("Note", note) for note in document["notes"]),
+    ]
+
+
+def _bibtex(manifest: dict[str, Any]) -> str:
+    version = manifest.get("versions", {}).get("axiograph")
+    about = (
+        "@software{axiograph,\n  title = {axiograph: causal graphs between the values of "
+        "language models},\n  author = {{The axiograph developers}},\n  version = "
+        f"{{{version or 'see above'}}},\n  year = {{2026}}\n}}\n"
+    )
+    return f"{about}\n{PAPERS}"
+
+
+def _json(data: Any) -> str:
+    return json.dumps(data, indent=1, ensure_ascii=False)
+
+
+def _listed(data: dict[str, Any]) -> str:
+    return ", ".join(f"{key} {value}" for key, value in data.items())
+
+
+def _unique(names: Iterable[str]) -> list[str]:
+    return list(dict.fromkeys(names))

@@ -1,0 +1,175 @@
+"""What `axiograph calibrate` prints: how far a study of this size can be trusted."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from axiograph.discovery.calibration.planted_studies import Calibration
+from axiograph.discovery.calibration.summary import HIGH
+from axiograph.texts.plain import number, percent, table
+
+_WHICH = {"graph": "graph of all roles", "consensus": "consensus", "averaged": "averaged"}
+_KIND = {"adjacent": "edge (either way)", "directed": "direct cause a → b", "ancestor": "ancestor a → … → b"}
+Row = dict[str, Any]
+
+
+def calibration_text(found: Calibration) -> str:
+    """Expected errors, what frequencies mean, power of effects, and how many roles are enough."""
+    parts = [_head(found), _errors(found), _frequencies(found), _effects(found), _roles(found)]
+    return "\n\n".join(part for part in parts if part)
+
+
+def _head(found: Calibration) -> str:
+    design, analysis = found.task.design, found.task.analysis
+    each = len(design.owner) / design.values
+    answers = "log-odds" if design.mode == "logprob" else "greedy answers"
+    if design.temperature is not None:
+        answers = f"sampled answers, {design.repeats} an item"
+    lines = [
+        f"{found.count} planted graphs: {design.values} values, {each:.3g} items each, {design.train_roles} "
+        f"training and {design.test_roles} test roles, {answers}, alpha {analysis.alpha:g}.",
+        f"Random graphs with {found.task.edges_per_value:.3g} edges a value, answers with the noise measured "
+        "on the built-in respondent;",
+        "a model that answers less clearly, or whose values hang together more densely, does worse.",
+    ]
+    lines += [
+        f"{count} planted graphs without a result ({reason})." for reason, count in found.failed.items()
+    ]
+    lines += [f"{count} without effects ({reason})." for reason, count in found.effects_failed.items()]
+    return "\n".join(lines)
+
+
+def _errors(found: Calibration) -> str:
+    rows = [_error_row(_WHICH[row["which"]], row) for row in found.summary["expected"]]
+    return f"Expected errors, means over planted graphs ± standard error\n\n{table(_ERROR_HEADER, rows)}"
+
+
+_ERROR_HEADER = ["", "SHD", "of edges", "exactly right", "skeleton F1", "arrowhead F1", "precision", "recall"]
+
+
+def _error_row(name: str, row: Row) -> list[str]:
+    return [
+        name,
+        with_error(row.get("shd"), row.get("shd_error")),
+        number(row.get("planted_edges"), ".1f"),
+        percent(row.get("exact")),
+        with_error(row.get("skeleton_f1"), row.get("skeleton_f1_error")),
+        with_error(row.get("arrowhead_f1"), row.get("arrowhead_f1_error")),
+        number(row.get("skeleton_precision")),
+        number(row.get("skeleton_recall")),
+    ]
+
+
+def with_error(mean: float | None, error: float | None) -> str:
+    """mean ± standard error."""
+    return number(mean) if error is None else f"{number(mean)} ± {error:.2f}"
+
+
+def _frequencies(found: Calibration) -> str:
+    rows = [
+        [
+            f"{row['from']:.1f} to {row['to']:.1f}",
+            f"{row['pairs']:,}",
+            number(row["mean_frequency"]),
+            share_text(row, "true"),
+        ]
+        for row in found.summary["frequencies"]
+        if row["kind"] == "adjacent" and row["pairs"]
+    ]
+    lines = [
+        "What a frequency means: of the pairs that are adjacent in such a share of the replicates, how many "
+        "are so in truth",
+        "",
+        table(["frequency", "pairs", "mean", "true [95 %]"], rows),
+        "",
+    ]
+    for row in found.summary["high"]:
+        said = share_text(row, "true") if row["pairs"] else "no such pair"
+        lines.append(f"  frequency {HIGH:g} or more, {_KIND[row['kind']]}: {said} true of {row['pairs']:,}")
+    return "\n".join(lines)
+
+
+def share_text(row: Row, name: str = "share") -> str:
+    """share [low, high], as percentages."""
+    low, high = (row[f"{name}_{end}"] if name == "true" else row[end] for end in ("low", "high"))
+    if row[name] is None:
+        return "-"
+    return f"{100 * row[name]:.0f} % [{100 * low:.0f}, {100 * high:.0f}]"
+
+
+_RATES = {
+    "power_steered": "the steered value itself is found changed",
+    "power_strong": "a descendant moved by 0.25 or more is found changed",
+    "power_slight": "a descendant moved by less is found changed",
+    "false_alarm": "a value that is no descendant is found changed",
+    "descendants_expected": "a true descendant is expected by the found graph",
+    "descendants_possible": "a true descendant is possible by the found graph",
+    "descendants_unexpected": "a true descendant is unexpected by the found graph",
+    "unexpected_changes_wrong": "a change called unexpected is one that the planted graph expects",
+}
+
+
+def _effects(found: Calibration) -> str:
+    if found.effects.is_empty():
+        return ""
+    design, rates = found.task.design, found.summary["effects"]
+    roles = sum(design.effect_roles.values())
+    rows = [[text, share_text(rates[name]), f"{rates[name]['of']:,}"] for name, text in _RATES.items()]
+    contrast = found.summary["contrast"]
+    rows.append(
+        [
+            f"expected changes more often than shuffled names (p ≤ {contrast['level']:g})",
+            share_text(contrast),
+            f"{contrast['of']:,}",
+        ]
+    )
+    head = (
+        f"Effects on {roles} roles, {design.conditions} conditions that each move one value by "
+        f"{design.shift:g} standard deviation"
+    )
+    return f"{head}\n\n{table(['how often', 'share [95 %]', 'of'], rows)}"
+
+
+def _roles(found: Calibration) -> str:
+    rows = [
+        [
+            f"{row['roles']:,}" + (" (the study)" if row["roles"] == found.task.design.train_roles else ""),
+            with_error(row.get("shd"), row.get("shd_error")),
+            with_error(row.get("skeleton_f1"), row.get("skeleton_f1_error")),
+            with_error(row.get("arrowhead_f1"), row.get("arrowhead_f1_error")),
+            with_error(row["shd_of_values"], row["shd_of_values_error"]),
+        ]
+        for row in found.summary["sweep"]
+    ]
+    header = ["training roles", "SHD", "skeleton F1", "arrowhead F1", "SHD, perfect measurement"]
+    return f"How many roles (graph of all of them)\n\n{table(header, rows)}\n\n{_advice(found)}"
+
+
+def _advice(found: Calibration) -> str:
+    advice, own = found.summary["recommendation"], found.task.design.train_roles
+    lines = [f"{_enough(advice, own)}{_rising(advice)}", f"({advice['rule']})"]
+    better = advice["graph"]
+    if better != "graph":
+        shd = {row["which"]: number(row["shd"]) for row in found.summary["expected"]}
+        lines.append(f"The {better} is nearer to the truth here: SHD {shd[better]} against {shd['graph']}.")
+    return "\n".join(lines)
+
+
+def _enough(advice: Row, own: int) -> str:
+    enough, most = advice["roles"], advice["most"]
+    if most is None:
+        return "No recommendation: too few numbers of roles gave graphs."
+    if enough is None:
+        return f"Recommendation: {most:,} training roles or more; the graph still gets better up to there."
+    if enough <= own:
+        return f"Recommendation: {enough:,} training roles are enough; the study has {own:,}."
+    return f"Recommendation: {enough:,} training roles; the study has {own:,}."
+
+
+def _rising(advice: Row) -> str:
+    if not advice["rising"]:
+        return ""
+    return (
+        "\nWith still more roles the errors grow, as tests then take measurement error for edges: more items "
+        "or repeats,\nmode logprob, a smaller alpha or discovery.correction help there."
+    )

@@ -1,0 +1,70 @@
+"""What the stage `features` found, as text: features by activation, and by their measured effect."""
+
+from __future__ import annotations
+
+import polars as pl
+
+from axiograph.cluster.stages.features import Active
+from axiograph.cluster.stages.pilot import Pilot
+from axiograph.texts.plain import number, percent, table
+
+
+def features_text(found: Active, top: int, ban: frozenset[int] = frozenset()) -> str:
+    """The `top` most active features of every SAE that are not banned."""
+    parts = [found.note]
+    for (sae,), rows in found.table.group_by("sae", maintain_order=True):
+        active = rows.filter(pl.col("max_activation") > 0).height
+        kept = rows.filter(~pl.col("feature").is_in(sorted(ban)))
+        body = [
+            [
+                str(r["feature"]),
+                f"{r['max_activation']:.4g}",
+                f"{r['mean_activation']:.4g}",
+                percent(r["share_active"]),
+                r["link"] or "",
+            ]
+            for r in kept.head(top).iter_rows(named=True)
+        ]
+        header = [
+            "feature",
+            "largest",
+            "mean",
+            "active on",
+            "" if kept["link"].is_null().all() else "Neuronpedia",
+        ]
+        banned = rows.height - kept.height
+        apart = f" ({banned} banned, not shown)" if banned else ""
+        head = f"{sae}: {active} of {rows.height} features active on the span{apart}"
+        parts.append(f"{head}\n{table(header, body)}")
+    return "\n\n".join(parts)
+
+
+def pilot_text(found: Pilot, top: int) -> str:
+    """The `top` features that moved a value most, beside what random directions of the same length do."""
+    rows = [
+        [
+            str(row["rank"]),
+            str(row["feature"]),
+            number(row["effect"], ".3f"),
+            "-"
+            if row["effect"] is None
+            else f"{row['value']} {row['difference']:+.3f} at {row['strength']:+g}",
+            str(row["changed"]),
+            str(row["activation_rank"]),
+            "breaks" if row["breaks"] else "",
+            row["link"] or "",
+        ]
+        for row in found.table.head(top).iter_rows(named=True)
+    ]
+    header = ["rank", "feature", "effect", "largest on", "changed", "by activation", "", ""]
+    lines = [
+        table(header, rows),
+        "(effect: the largest |mean difference| of a value to the baseline;",
+        "changed: how many values changed by the test of `axiograph effects`)",
+    ]
+    if found.control:
+        lines.append(
+            f"{len(found.control)} random directions of the same length: largest effect "
+            f"{found.control[0]:.3f}, median {found.control[len(found.control) // 2]:.3f}."
+        )
+    return "\n".join(lines)

@@ -1,0 +1,147 @@
+"""What a run prints: what was sampled, scored, estimated, and its status."""
+
+from __future__ import annotations
+
+import polars as pl
+
+from axiograph.cluster.sampling.estimate import TOKEN_SAMPLE, Estimate
+from axiograph.cluster.sampling.inspection import Status
+from axiograph.cluster.sampling.loop import Sampled
+from axiograph.cluster.sampling.progress import duration
+from axiograph.cluster.stages.score import Scored
+from axiograph.engine.study.roles import shown
+from axiograph.texts.plain import SHOWN_ROWS, more, number, percent, size, table
+
+
+def sampled_text(result: Sampled) -> str:
+    failed = ""
+    if result.failed:
+        failed = (
+            f"\nNote: {result.failed:,} stored rows are no answers but the reason why there is none "
+            "(`axiograph show DIR --state unparsed` lists them). Once the cause is removed, `axiograph run "
+            "STUDY --retry-failed` asks them again."
+        )
+    if not result.answered:
+        return f"All {result.planned:,} requests were asked before; nothing was asked.{failed}"
+    before = f", {result.already:,} were there" if result.already else ""
+    rate = result.answered / max(result.seconds, 1e-9)
+    return f"{result.answered:,} answers in {duration(result.seconds)} ({rate:.0f}/s){before}.{failed}"
+
+
+def scored_text(result: Scored) -> str:
+    """Answers per condition, reliability per value, and what is wrong with the questionnaire."""
+    states = ("yes", "no", "unsure", "refused", "unparsed")
+    rates = [
+        [row["condition"], f"{row['answered']:,}", *(percent(row[f"{state}_rate"]) for state in states)]
+        for row in result.rates.head(SHOWN_ROWS).iter_rows(named=True)
+    ]
+    alphas = [
+        [row["value"], number(row["alpha"]), str(row["items"]), str(row["roles"]), row["reason"] or ""]
+        for row in result.reliability.iter_rows(named=True)
+    ]
+    parts = [
+        table(["condition", "answers", *states], rates) + more(result.rates.height),
+        table(["value", "alpha", "items", "roles", ""], alphas),
+    ]
+    notes = []
+    if result.one_way_keyed:
+        notes.append(
+            f"{len(result.one_way_keyed)} values have no reverse-keyed item, so that saying yes to all "
+            f"looks like holding them: {', '.join(result.one_way_keyed)}."
+        )
+    if result.shared:
+        notes.append(f"{result.shared} texts serve several values (scores/questionnaire.json lists them).")
+    if result.constant_items.height:
+        notes.append(f"{result.constant_items.height} items were answered alike by every role.")
+    return "\n\n".join([*parts, *(["\n".join(notes)] if notes else [])])
+
+
+def estimate_text(found: Estimate, free: int | None, out: str) -> str:
+    """What a study would cost, for a person who decides whether to start it."""
+    about = "" if found.left <= TOKEN_SAMPLE else "about "
+    lines = [
+        f"{found.roles:,} roles, {found.conditions:,} conditions, {found.items:,} items, "
+        f"{found.repeats:,} {'repeat' if found.repeats == 1 else 'repeats'}",
+        f"requests        {found.requests:,}"
+        + (
+            f" (for {found.rows:,} plan rows: equal items are asked once)"
+            if found.rows > found.requests
+            else ""
+        ),
+    ]
+    if found.left < found.requests:
+        lines.append(
+            f"stored          {found.requests - found.left:,}; {found.left:,} are left to ask, which follows:"
+        )
+    lines.append(f"prompt tokens   {about}{found.prompt_tokens:,}")
+    if found.orphans:
+        lines.append(
+            f"The run holds {found.orphans:,} answers that this study does not ask for: `axiograph run` "
+            "would refuse it, and say what changed."
+        )
+    if found.timings:
+        where = f", at {out}" if free is None else f"; {size(free)} free at {out}"
+        lines += [f"disk            at most {size(found.bytes_on_disk)}{where}", *_time_lines(found)]
+        if free is not None and found.bytes_on_disk > free:
+            lines.append("The disk is too small for the answers.")
+    return "\n".join(lines)
+
+
+def _time_lines(found: Estimate) -> list[str]:
+    """Hours of asking, and for each kind of workers what they were made from."""
+    if all(own.blocks for own in found.timings):
+        total = f"about {_within(found.seconds, found.error_s)}"
+    else:
+        total = f"at most {duration(found.seconds)}"
+    lines = [f"time            {total} to ask here, starts included"]
+    for own in found.timings:
+        rate = f"{own.requests / own.seconds:.3g}/s, a start of {duration(own.start_s)}"
+        sample = (
+            f"{own.answered:,} answered now in {own.blocks} whole blocks of neighbours"
+            if own.blocks
+            else f"{own.answered:,} answered now, too slow for a block: --calibrate SECONDS takes longer"
+        )
+        lines.append(f"  on {own.backend:<11} {own.requests:,} requests, {rate}; by {sample}")
+    if found.error_s is None and all(own.blocks for own in found.timings):
+        lines.append("  The blocks are too few to say how exact that is: expect a factor of two.")
+    return lines
+
+
+def _within(seconds: float, error: float | None) -> str:
+    return duration(seconds) + ("" if not error else f" ± {100 * error / seconds:.0f} %")
+
+
+def status_text(found: Status) -> str:
+    rows = [
+        [
+            row["condition"],
+            f"{row['stored']:,}",
+            f"{row['planned']:,}",
+            percent(row["stored"] / row["planned"]),
+        ]
+        for row in found.conditions.head(SHOWN_ROWS).iter_rows(named=True)
+    ]
+    duplicates = f", {found.duplicates:,} of them twice" if found.duplicates else ""
+    return (
+        f"{found.stored:,} of {found.planned:,} requests answered ({percent(found.stored / found.planned)}), "
+        f"in {found.parts} parts{duplicates}; last started {found.updated}\n\n"
+        + table(["condition", "answered", "planned", ""], rows)
+        + more(found.conditions.height)
+    )
+
+
+def responses_text(found: pl.DataFrame) -> str:
+    if found.is_empty():
+        return "No such response."
+    rows = [
+        [
+            row["id"][:12],
+            row["state"],
+            row["condition"],
+            row["item_id"],
+            shown(row["role"]),
+            repr(row["text"])[:80],
+        ]
+        for row in found.iter_rows(named=True)
+    ]
+    return table(["id", "state", "condition", "item", "role", "raw answer"], rows)

@@ -1,0 +1,1 @@
+"""Proposals for steering from a run, and their validation by new roles."""

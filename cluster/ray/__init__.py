@@ -1,0 +1,1 @@
+"""Workers, bootstrap and jobs on a Ray cluster."""

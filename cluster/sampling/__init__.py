@@ -1,0 +1,1 @@
+"""From a plan to stored responses: preparation, executors, progress, estimates."""

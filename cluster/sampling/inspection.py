@@ -1,0 +1,191 @@
+"""Looking into a run: how far it is, and the exact prompt, tokens, steering and raw answer of one row."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+
+from axiograph.engine.errors import InputError, RunError
+from axiograph.engine.plan.inputs import Inputs
+from axiograph.engine.plan.rows import Plan, PlanIdentity
+from axiograph.engine.prompting.prompts import Prompt, PromptBuilder
+from axiograph.engine.runs.pending import pending
+from axiograph.engine.runs.run_dir import RunDir
+from axiograph.engine.study.roles import shown
+from axiograph.engine.workers.models import load_tokenizer, resolve_model
+
+
+@dataclass(frozen=True)
+class Status:
+    """Planned and stored requests, all and by condition (condition, planned, stored)."""
+
+    planned: int
+    stored: int
+    duplicates: int
+    parts: int
+    conditions: pl.DataFrame
+    updated: str
+
+
+def status(run: RunDir) -> Status:
+    """Progress from the files alone, also while another process writes them."""
+    store, todo = run.store(), pending(run)
+    rows = [(name, planned, planned - left) for name, (planned, left) in todo.conditions.items()]
+    table = pl.DataFrame(rows, schema=["condition", "planned", "stored"], orient="row")
+    order = {condition.name: i for i, condition in enumerate(run.inputs().conditions)}
+    # A condition that is in the plan alone: another process is just installing a new one.
+    table = table.sort(pl.col("condition").replace_strict(order, default=len(order), return_dtype=pl.Int64))
+    return Status(
+        planned=todo.planned,
+        stored=todo.already,
+        duplicates=max(0, store.rows() - len(todo.stored)),
+        parts=len(store.parts()),
+        conditions=table,
+        updated=str(run.manifest().get("updated", "")),
+    )
+
+
+def find_responses(
+    run: RunDir, state: str | None, condition: str | None, role: str | None, limit: int
+) -> pl.DataFrame:
+    """The first `limit` responses that fit: id (hex), role, condition, item_id, state, text."""
+    frame = _labelled(run)
+    for column, wanted in (("state", state), ("condition", condition), ("role", role)):
+        if wanted is not None:
+            frame = frame.filter(pl.col(column).cast(pl.String) == wanted)
+    strings = pl.col("role", "condition", "item_id", "state").cast(pl.String)
+    identifier = pl.col("request_id").cast(pl.Binary).bin.encode("hex").alias("id")
+    return frame.select(identifier, strings, "text").head(limit).collect()
+
+
+def _labelled(run: RunDir) -> pl.LazyFrame:
+    """All responses with the role, condition and item of the plan: a study may have renamed them since
+    they were stored. Of the plan rows that share a request the first counts."""
+    names = ("role", "condition", "item_id")
+    plan = run.plan().select("request_id", pl.col(names).cast(pl.String))
+    first = plan.unique("request_id", keep="first", maintain_order=True)
+    stored = run.store().scan().drop(names)
+    return stored.join(first, on="request_id", how="inner", maintain_order="left")
+
+
+def show(run: RunDir, identifier: str) -> str:
+    """One response in full. The prompt is built again from the run's own inputs, and proven to be the one
+    that was asked: its id, which covers every text and setting, must come out equal."""
+    row = _find(run, identifier)
+    inputs = run.inputs()
+    builder = PromptBuilder(inputs.template, load_tokenizer(resolve_model(inputs.study.model)))
+    prompt = _prompt(run, inputs, builder, row)
+    scored = row["mode"] == "logprob" and not row["fallback"]
+    text, ids, span = prompt.text, prompt.ids, prompt.span
+    if scored:  # behind an empty thought: the cue was part of what the model read
+        text, ids = text + inputs.study.prompt.answer_cue, prompt.cued
+    tokens = [builder.tokenizer.decode([i]).replace("\n", "⏎") for i in ids]
+    marked = [f"[{token}]" if i in set(span) else token for i, token in enumerate(tokens)]
+    item = next(item for item in inputs.items if item.item_id == row["item_id"])
+    answer = "" if scored else f"\nanswer ({row['new_tokens']} tokens, {row['finish']})\n{row['text']}\n"
+    odds = "" if row["log_odds"] is None else f"\nlog-odds   {row['log_odds']:.4f} (mass {row['mass']:.4f})"
+    steering = (
+        "none"
+        if row["proof_error"] is None
+        else (f"{row['steered_tokens']} prompt tokens, largest error {row['proof_error']:.2g}")
+    )
+    return (
+        f"id         {row['request_id'].hex()}\n"
+        f"role       {shown(row['role'])}\ncondition  {row['condition']}\n"
+        f"item       {row['item_id']} ({item.value}, agreement {item.agreement:+d}), repeat {row['repeat']}\n"
+        f"state      {row['state']} ({row['reason']}), mode {row['mode']}"
+        f"{', read after a generated thought' if row['fallback'] else ''}{odds}\n"
+        f"steering   {steering}\n"
+        f"worker     {row['backend']}, {row['device']}, {row['dtype']}, {row['versions']}\n"
+        f"\nprompt\n{text}\n"
+        f"\ntokens ({len(ids)}; the span in brackets)\n{' '.join(map(str, ids))}\n"
+        f"{'|'.join(marked)}\n{answer}"
+    )
+
+
+def _find(run: RunDir, identifier: str) -> dict[str, Any]:
+    try:
+        prefix = bytes.fromhex(identifier if len(identifier) % 2 == 0 else identifier[:-1])
+    except ValueError:
+        prefix = b""
+    text = identifier.lower()
+    frame = _labelled(run).with_columns(hex=pl.col("request_id").cast(pl.Binary).bin.encode("hex"))
+    rows = frame.filter(pl.col("hex").str.starts_with(text)).head(2).collect() if prefix else pl.DataFrame()
+    if rows.height != 1:
+        raise InputError(
+            f"response id '{identifier}'",
+            f"(the beginning of) the id of one response in {run.where}",
+            "several" if rows.height else "none",
+            "Give more digits; `axiograph show DIR` lists responses with their ids.",
+        )
+    return rows.drop("hex").row(0, named=True)
+
+
+def _prompt(run: RunDir, inputs: Inputs, builder: PromptBuilder, row: dict[str, Any]) -> Prompt:
+    identity = run.manifest()["identity"]
+    plan = Plan(
+        inputs,
+        PlanIdentity(
+            bytes.fromhex(identity["model"]),
+            inputs.study.model.dtype,
+            builder.digest,
+            {name: bytes.fromhex(value) for name, value in identity["steering"].items()},
+        ),
+    )
+    role = next(role for role in inputs.roles if role.name == row["role"])
+    condition = next(c for c in inputs.conditions if c.name == row["condition"])
+    item = next(item for item in inputs.items if item.item_id == row["item_id"])
+    if plan.request_id(role, condition, item, row["repeat"]) != row["request_id"]:
+        raise RunError(
+            f"response {row['request_id'].hex()}",
+            "a prompt with the id of the stored answer",
+            "another one",
+            "The tokenizer or the inputs of the run have changed since; run the study again to see where.",
+        )
+    cue = inputs.study.prompt.answer_cue if row["mode"] == "logprob" else None
+    return builder.build([inputs.fields(role, condition, item)], cue)[0]
+
+
+def read_profiles(path: Path) -> pl.DataFrame:
+    """A table of profiles from outside: CSV or Parquet, one row per role, one numeric column per value.
+
+    The columns role, condition and split are optional; rows get numbers for role names otherwise.
+    """
+    where = f"profile table {path}"
+    try:
+        table = (
+            pl.read_parquet(path)
+            if path.suffix == ".parquet"
+            else pl.read_csv(path, infer_schema_length=None)
+        )
+    except (OSError, pl.exceptions.PolarsError) as error:
+        raise InputError(
+            where, "a CSV or Parquet table", str(error).splitlines()[0], "Check the file."
+        ) from error
+    if path.suffix != ".parquet":
+        _check_header(path, where)
+    names = [name for name in table.columns if name not in ("role", "condition", "split")]
+    texts = [name for name in names if not table[name].dtype.is_numeric()]
+    if texts or not names:
+        raise InputError(
+            where,
+            "one column of numbers per value",
+            ", ".join(texts[:3]) or "no column",
+            "Remove the others.",
+        )
+    if "role" not in table.columns:
+        table = table.with_columns(role=pl.int_range(1, pl.len() + 1).cast(pl.String))
+    return table.with_columns(pl.col(names).cast(pl.Float64))
+
+
+def _check_header(path: Path, where: str) -> None:
+    """Polars renames the second of two columns of one name, which would become a value of its own."""
+    names = pl.read_csv(path, has_header=False, n_rows=1, infer_schema=False).row(0)
+    twice = sorted({str(name) for name in names if names.count(name) > 1})
+    if twice:
+        raise InputError(
+            where, "every value named once", f"{twice[0]!r} twice", "Rename or remove one column."
+        )

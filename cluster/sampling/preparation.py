@@ -1,0 +1,330 @@
+"""Preparation: a study with its model, turned into a plan and into what workers need; asks nothing yet.
+
+Whether every prompt leaves room for its answer: found out before the run, and not in its sixth hour.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from axiograph.cluster.sampling.asking import Asking
+from axiograph.cluster.sampling.executors import Kind, WorkerRecipe
+from axiograph.discovery.pc.search import MIN_ROWS
+from axiograph.discovery.resampling.rows import parse_resample, rows_in_replicate
+from axiograph.engine.errors import InputError
+from axiograph.engine.identity import digest
+from axiograph.engine.plan.inputs import Inputs, load_inputs
+from axiograph.engine.plan.rows import Plan, PlanIdentity
+from axiograph.engine.prompting.prompts import Prompt, PromptBuilder, PromptFields
+from axiograph.engine.runs.run_dir import RunDir
+from axiograph.engine.study.schema import HookPointSpec, Study
+from axiograph.engine.study.split import TRAIN
+from axiograph.engine.workers.machine import device_name
+from axiograph.engine.workers.models import (
+    ModelSource,
+    load_config,
+    load_model,
+    load_tokenizer,
+    release_memory,
+    resolve_device,
+    resolve_model,
+)
+from axiograph.engine.workers.spellings import spelling_ids
+from axiograph.engine.workers.worker import Worker, WorkerConfig, answer_room
+from axiograph.steering.backend import HF, Choice, choose_backend
+from axiograph.steering.directions.operations import (
+    Directions,
+    Operation,
+    Scales,
+    resolve_conditions,
+    steering_digests,
+)
+from axiograph.steering.hf.measurement import load_scales, measure_residual_norms, save_norms
+from axiograph.steering.hf.worker import check_spans
+
+RESIDUAL_NORM_PROMPTS = 256
+# Calls a function on a machine that has what the workers have: its device, its libraries.
+Near = Callable[..., Any]
+
+
+def here(function: Callable[..., Any], *args: Any) -> Any:
+    """The Near of a run whose workers are in this process."""
+    return function(*args)
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """Everything between a study and its first answer.
+
+    `device_name`: the hardware behind `device`, as stored rows name it. `unsteered`: the backend of roles
+    that are never steered, where it is another than that of the rest.
+    """
+
+    study: Study
+    inputs: Inputs
+    source: ModelSource
+    builder: PromptBuilder
+    directions: Directions
+    operations: dict[str, tuple[Operation, ...]]
+    plan: Plan
+    device: str
+    backend: Choice = HF
+    device_name: str = ""
+    unsteered: Choice | None = None
+
+    @property
+    def asking(self) -> Asking:
+        return Asking(self.inputs, self.builder)
+
+    @property
+    def measured_on(self) -> str:
+        """What scales are measured on: they hold for this model, dtype, template and tokenizer only."""
+        identity = self.plan.identity
+        return digest(identity.model, identity.dtype.encode(), identity.prompt).hex()
+
+    def make_worker(self) -> Worker:
+        """The one worker of a run in this process."""
+        return self._recipe(self.backend, self.operations).make()
+
+    def kinds(self) -> tuple[Kind, ...]:
+        """The kinds of workers that the roles are divided among; which one a role has, the study decides."""
+        steered = self._recipe(self.backend, self.operations)
+        if self.unsteered is None:
+            return (Kind("steered" if self.operations else "plain", steered),)
+        roles = _steered_roles(self.inputs)
+        others = frozenset(role.name for role in self.inputs.roles) - roles
+        plain = self._recipe(self.unsteered, {})
+        return Kind("plain", plain, others), Kind("steered", steered, roles)
+
+    def _recipe(self, choice: Choice, operations: dict[str, tuple[Operation, ...]]) -> WorkerRecipe:
+        known = frozenset(condition.name for condition in self.inputs.conditions)
+        return WorkerRecipe(
+            choice.name, self.worker_config(), self.study.model.engine_args, operations, known
+        )
+
+    def notes(self) -> list[str]:
+        """Why the study does not run on vLLM, where it would have been taken."""
+        reason = self.backend.why_not
+        if reason is None:
+            return []
+        who = "" if self.unsteered is None else " for the roles that are steered"
+        return [f"transformers answers (backend hf){who}, and not vLLM: {reason}."]
+
+    def worker_config(self) -> WorkerConfig:
+        yes, no = spelling_ids(self.builder)
+        return WorkerConfig(
+            source=self.source,
+            device=self.device,
+            sampling=self.study.sampling,
+            scoring=self.study.scoring,
+            yes_ids=yes,
+            no_ids=no,
+            canary=self.canary(),
+            steered=frozenset(self.operations),
+        )
+
+    def build(self, fields: Sequence[PromptFields]) -> list[Prompt]:
+        """Prompts of the study's scoring mode (cluster.sampling.asking)."""
+        return self.asking.build(fields)
+
+    def canary(self) -> Prompt:
+        """The first role's first item, unsteered and unhinted."""
+        role, condition = self.inputs.roles[0], self.inputs.conditions[0]
+        item = self.inputs.items_for(role)[0]
+        return self.builder.build([self.inputs.fields(role, condition, item)])[0]
+
+    def sample_prompts(self, count: int) -> list[Prompt]:
+        """Baseline prompts spread evenly over roles and items, the same ones every time."""
+        baseline = self.inputs.conditions[0]
+        generator = np.random.default_rng(0)
+        fields = []
+        for _ in range(count):
+            role = self.inputs.roles[int(generator.integers(len(self.inputs.roles)))]
+            items = self.inputs.items_for(role)
+            fields.append(self.inputs.fields(role, baseline, items[int(generator.integers(len(items)))]))
+        return self.builder.build(fields)
+
+
+def prepare(
+    study: Study, run: RunDir, measure: bool = True, near: Near = here, mixed: bool = False
+) -> Prepared:
+    """Check everything that can be checked before the model is loaded, and make the plan.
+
+    `run` is where recorded scales (features run, residual norms) are read, and measured norms kept unless
+    `measure` is off; then norms that are not recorded count as 1, which is enough for counting requests.
+    `near` calls what needs the workers' machine. `mixed`: roles that are never steered may have a backend of
+    their own, where `backend: auto` finds a faster one for them.
+    """
+    prepared = prepare_unsteered(study, run, near)
+    scales = _scales(prepared, run, measure, near)
+    operations = resolve_conditions(prepared.inputs.conditions, prepared.directions, scales)
+    check_spans(operations, study.scoring.mode, prepared.directions.n_layers)
+    backend = near(choose_backend, study.model, prepared.source, prepared.device, operations)
+    unsteered = _unsteered_backend(prepared, backend, near) if mixed and operations else None
+    for choice in (backend, unsteered):
+        if choice is not None and choice.max_length is not None:
+            check_lengths(prepared, choice.max_length)
+    identity = replace(prepared.plan.identity, steering=steering_digests(operations))
+    plan = Plan(prepared.inputs, identity)
+    return replace(prepared, operations=operations, plan=plan, backend=backend, unsteered=unsteered)
+
+
+def _unsteered_backend(prepared: Prepared, steered: Choice, near: Near) -> Choice | None:
+    """vLLM for the roles that are never steered, where only the steering stood against it."""
+    spec = prepared.study.model
+    roles = _steered_roles(prepared.inputs)
+    if spec.backend != "auto" or steered.name != "hf" or len(roles) == len(prepared.inputs.roles):
+        return None
+    choice: Choice = near(choose_backend, spec, prepared.source, prepared.device, {})
+    return None if choice.name == "hf" else choice
+
+
+def _steered_roles(inputs: Inputs) -> frozenset[str]:
+    """The roles that are asked under some steering."""
+    steered = [condition for condition in inputs.conditions if condition.is_steered]
+    return frozenset(role.name for role in inputs.roles if any(inputs.asks(role, c) for c in steered))
+
+
+def study_notes(inputs: Inputs) -> list[str]:
+    """What a study cannot lead to, said before the night and not after it."""
+    study, notes = inputs.study, []
+    train = sum(part == TRAIN for part in inputs.role_split.values())
+    if not _enough_rows(train, study) or len(inputs.values) < 2:
+        notes.append(
+            f"{train} training roles and {len(inputs.values)} values are too few for a graph (at least "
+            f"{MIN_ROWS} roles in a replicate, 2 values): answers are stored, then discovery stops."
+        )
+    steered = any(condition.is_steered for condition in inputs.conditions)
+    if steered and study.effects.roles != "all" and study.steer_roles not in ("all", study.effects.roles):
+        notes.append(
+            f"steered conditions are asked of the {study.steer_roles} roles and effects are tested on the "
+            f"{study.effects.roles} roles: no effect of steering will be tested."
+        )
+    return notes
+
+
+def _enough_rows(train: int, study: Study) -> bool:
+    """Whether a replicate of `train` roles is large enough, by the rule that the bootstrap itself has."""
+    try:
+        rows_in_replicate(train, parse_resample(study.discovery.resample))
+    except InputError:
+        return False
+    return True
+
+
+def prepare_unsteered(study: Study, run: RunDir, near: Near = here) -> Prepared:
+    """As `prepare`, without resolving the steering: its plan holds the baseline only."""
+    born = run.inputs().born if run.inputs_file.is_file() else None
+    inputs = load_inputs(study, born)
+    _check_items(inputs)
+    source = resolve_model(study.model)
+    builder = PromptBuilder(inputs.template, load_tokenizer(source))
+    builder.check_plain(inputs.texts())
+    config = load_config(source)
+    identity = PlanIdentity(source.digest(), source.dtype, builder.digest, {})
+    device, hardware = near(_device, study.model.device)
+    prepared = Prepared(
+        study=study,
+        inputs=inputs,
+        source=source,
+        builder=builder,
+        directions=Directions(config.hidden_size, config.num_hidden_layers),
+        operations={},
+        plan=Plan(replace(inputs, conditions=inputs.conditions[:1]), identity),
+        device=device,
+        device_name=hardware,
+    )
+    check_lengths(prepared, getattr(config, "max_position_embeddings", None))
+    return prepared
+
+
+def _device(wanted: str) -> tuple[str, str]:
+    """(device, its name) of this machine for a study's `model.device`."""
+    device = resolve_device(wanted)
+    return device, device_name(device)
+
+
+def _check_items(inputs: Inputs) -> None:
+    for role in inputs.roles:
+        if not inputs.items_for(role):
+            raise InputError(
+                "study, field split.items",
+                f"items for the {inputs.role_split[role.name]} roles",
+                "none: every item fell into the other part",
+                "Use values with more items, or another share.",
+            )
+
+
+def _scales(prepared: Prepared, run: RunDir, measure: bool, near: Near) -> Scales:
+    """Recorded scales, with the residual norms that the study needs and the run does not hold yet."""
+    operations = [point for condition in prepared.inputs.conditions for point in condition.operations]
+    # Finding the hook points loads the SAEs, whose digests are needed as well.
+    hook_points = {point: prepared.directions.hook_point(point) for point in operations}
+    points = {place for point, place in hook_points.items() if point.unit == "residual_norm"}
+    source = prepared.measured_on
+    known = load_scales(run.features_file, run.scales_file, source, prepared.directions.digests)
+    missing = sorted((p for p in points if str(p) not in known.residual_norm), key=str)
+    if not missing:
+        return known
+    if not measure:
+        return replace(known, residual_norm={**known.residual_norm, **{str(p): 1.0 for p in missing}})
+    prompts = prepared.sample_prompts(RESIDUAL_NORM_PROMPTS)
+    batch_size = prepared.study.sampling.batch_size
+    measured = near(_norms, prepared.source, prepared.device, prompts, missing, batch_size)
+    # Norms recorded before stay as they are: stored answers were steered with them.
+    save_norms({**known.residual_norm, **measured}, run.scales_file, source)
+    return replace(known, residual_norm={**known.residual_norm, **measured})
+
+
+def _norms(
+    source: ModelSource,
+    device: str,
+    prompts: Sequence[Prompt],
+    points: Sequence[HookPointSpec],
+    batch_size: int,
+) -> dict[str, float]:
+    model = load_model(source, device)
+    try:
+        return dict(measure_residual_norms(model, prompts, points, batch_size))
+    finally:
+        # The worker comes next, and vLLM takes the memory that it finds free.
+        del model
+        release_memory(device)
+
+
+def check_lengths(prepared: Prepared, limit: int | None) -> None:
+    """InputError when the longest prompts leave no room for an answer: now, not in hour six."""
+    fields = _longest(prepared)
+    prompts = prepared.build(fields)
+    longest = max(range(len(prompts)), key=lambda i: len(prompts[i].ids))
+    length = len(prompts[longest].ids)
+    room = answer_room(prepared.worker_config(), length, len(prompts[longest].cued))
+    if limit is not None and length + room > limit:
+        raise InputError(
+            f"study, prompt of role '{fields[longest].role_name}', question '{fields[longest].question}'",
+            f"at most {limit} tokens, the model's length",
+            f"{length} of the prompt and up to {room} of the answer",
+            "Shorten the role texts, the hints or sampling.max_tokens.",
+        )
+
+
+def _longest(prepared: Prepared) -> list[PromptFields]:
+    """Of every unsteered condition, the fields with the longest texts by their tokens."""
+    inputs = prepared.inputs
+
+    def longest(texts: Sequence[str]) -> list[int]:
+        tokens = prepared.builder.tokenizer(texts, add_special_tokens=False)["input_ids"]
+        lengths = [len(ids) for ids in tokens]
+        return sorted(range(len(texts)), key=lengths.__getitem__)[-3:]
+
+    roles = [inputs.roles[i] for i in longest([f"{role.text} {role.name}" for role in inputs.roles])]
+    fields = []
+    for condition in (c for c in inputs.conditions if not c.is_steered):
+        texts = [f"{inputs.hint_text(condition, i)} {i.question} {i.value}" for i in inputs.items]
+        items = [inputs.items[i] for i in longest(texts)]
+        fields += [inputs.fields(role, condition, item) for role in roles for item in items]
+    return fields

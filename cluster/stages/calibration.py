@@ -1,0 +1,147 @@
+"""The study side of a calibration: what a study asks and how it is analysed, for
+discovery.calibration.planted_studies."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from axiograph.cluster.sampling.progress import duration, progress
+from axiograph.discovery.algorithms.registry import AlgorithmSettings
+from axiograph.discovery.calibration.noise import load_noise
+from axiograph.discovery.calibration.planted_studies import (
+    Calibration,
+    calibrate,
+    default_graphs,
+    estimated_seconds,
+)
+from axiograph.discovery.calibration.simulation import Analysis, Design
+from axiograph.discovery.matrix.corrections import Part
+from axiograph.engine.errors import InputError
+from axiograph.engine.plan.inputs import Inputs, load_inputs
+from axiograph.engine.study.conditions import Condition
+from axiograph.engine.study.questionnaire import Item, shared_texts
+from axiograph.engine.study.schema import Study
+from axiograph.engine.study.split import TEST, TRAIN
+from axiograph.texts.plain import print_notes
+
+_PART: dict[str, Part] = {"items": "item", "repeats": "repeat"}
+
+
+def calibrate_study(
+    study: Study, out: Path, *, graphs: int | None = None, seed: int = 0, jobs: int = 1
+) -> Calibration:
+    """Calibrate `study` and write the result into `out`. No model is loaded and nothing is asked.
+
+    Raises InputError for a study that no calibration covers (pooled rows), RunError where nothing can be
+    found."""
+    inputs = load_inputs(study)
+    design, analysis = design_of(inputs), analysis_of(study)
+    print_notes(calibration_notes(inputs, design))
+    count = default_graphs(design, analysis) if graphs is None else graphs
+    seconds = estimated_seconds(design, analysis) * count / jobs
+    print(f"{count} planted graphs of {design.values} values: about {duration(seconds)} here", flush=True)
+    with progress("calibration", count, "graphs") as advance:
+        found = calibrate(
+            design,
+            load_noise(),
+            analysis,
+            graphs=count,
+            seed=seed,
+            n_jobs=jobs,
+            progress=lambda done, total: advance(1),
+        )
+    found.save(out)
+    return found
+
+
+def design_of(inputs: Inputs) -> Design:
+    """What `inputs` ask, of how many. Values none of whose items counts in a profile are left out.
+
+    InputError where fewer than two values are left."""
+    study, items = inputs.study, _counted_items(inputs)
+    values = list(dict.fromkeys(item.value for item in items))
+    if len(values) < 2:
+        raise InputError(
+            "study, questionnaires",
+            "two values with items of their own",
+            f"{len(values)}",
+            "Add items, or set scoring.drop_shared_items: false.",
+        )
+    split = study.split.items < 1
+    parts = [inputs.item_split[item.item_id] if split else None for item in items]
+    counts = {part: sum(p == part for p in inputs.role_split.values()) for part in (TRAIN, TEST)}
+    sampling = study.sampling
+    return Design(
+        agreement=tuple(item.agreement for item in items),
+        owner=tuple(values.index(item.value) for item in items),
+        asked_train=tuple(part in (None, TRAIN) for part in parts),
+        asked_test=tuple(part in (None, TEST) for part in parts),
+        train_roles=counts[TRAIN],
+        test_roles=counts[TEST],
+        share=sampling.share,
+        mode=study.scoring.mode,
+        temperature=None if sampling.method == "greedy" else sampling.temperature,
+        top_p=sampling.top_p,
+        repeats=sampling.repeats,
+        # Hints are asked of all roles.
+        steered="all" if any(not c.is_steered for c in inputs.conditions[1:]) else study.steer_roles,
+        tested=study.effects.roles,
+        conditions=sum(_moves(condition) for condition in inputs.conditions[1:]),
+    )
+
+
+def _moves(condition: Condition) -> bool:
+    """Whether it does anything: a strength of 0 is the baseline."""
+    return condition.hint is not None or any(point.strength != 0 for point in condition.operations)
+
+
+def _counted_items(inputs: Inputs) -> list[Item]:
+    if not inputs.study.scoring.drop_shared_items:
+        return list(inputs.items)
+    dropped = {item.item_id for _, items in shared_texts(inputs.items) for item in items}
+    return [item for item in inputs.items if item.item_id not in dropped]
+
+
+def analysis_of(study: Study) -> Analysis:
+    """The study's settings of discovery and effects. InputError for pooled rows."""
+    settings = study.discovery
+    if settings.rows == "pooled":
+        raise InputError(
+            "study, field discovery.rows",
+            "baseline: calibration covers one row per role",
+            "pooled",
+            "Calibrate a copy of the study with discovery.rows: baseline.",
+        )
+    return Analysis(
+        alpha=settings.alpha,
+        replicates=settings.replicates,
+        resample=settings.resample,
+        threshold=settings.threshold,
+        pairwise=settings.missing == "pairwise",
+        correction=_PART.get(settings.correction),
+        level=study.effects.level,
+        more={
+            "algorithm": settings.algorithm,
+            "settings": AlgorithmSettings(**settings.settings.model_dump()),
+        },
+    )
+
+
+def calibration_notes(inputs: Inputs, design: Design) -> list[str]:
+    """What of the study the simulation does not have."""
+    study, notes = inputs.study, []
+    lost = len(inputs.values) - design.values
+    if lost:
+        notes.append(f"{lost} values have no item of their own and are left out.")
+    if not design.conditions:
+        notes.append("the study steers nothing: no effects are calibrated.")
+    elif sum(design.effect_roles.values()) < 2:
+        notes.append("fewer than two roles are both steered and tested: no effects are calibrated.")
+    known = study.discovery.knowledge
+    if known.forbidden or known.required or known.tiers:
+        notes.append("background knowledge is not used: the planted graphs are random.")
+    if any(not c.is_steered for c in inputs.conditions[1:]) and study.steer_roles != "all":
+        notes.append(
+            "hints are asked of all roles, steering of some: effects are simulated on all tested roles."
+        )
+    return notes

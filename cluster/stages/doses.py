@@ -1,0 +1,134 @@
+"""Sweep results of a run: its dose–response tables, written beside those of the stage `effects`.
+
+Sweeps: which conditions of a study are the points of which dose–response curve.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import fields
+
+import polars as pl
+
+from axiograph.discovery.effects.doses import DOSE_SCHEMA, DoseTables, dose_tables
+from axiograph.engine.errors import RunError
+from axiograph.engine.runs.run_dir import RunDir
+from axiograph.engine.storage.files import write_atomic
+from axiograph.engine.study.conditions import BASELINE, Condition, Control, OperationPoint
+from axiograph.engine.study.schema import OperationSpec, Study
+from axiograph.steering.directions.saes import source_name
+
+
+def dose_table(conditions: Sequence[Condition]) -> pl.DataFrame:
+    """One row per sweep and strength (DOSE_SCHEMA), by sweep in the order of the study, then by strength.
+
+    A sweep is one operation with a strength (feature, unit, span, hook point), while the other operations
+    and the hint of the condition stay as they are. The baseline is the strength 0 of a sweep that only adds,
+    unless the study asks for strength 0 itself; nothing clamped is the baseline."""
+    sweeps: dict[_Key, list[tuple[OperationPoint, str]]] = {}
+    for condition in conditions:
+        for key, point in _swept(condition):
+            sweeps.setdefault(key, []).append((point, condition.name))
+    names = _names({key: _name(key, points[0][0]) for key, points in sweeps.items()})
+    rows = []
+    for key, points in sweeps.items():
+        first = points[0][0]
+        strengths = {point.strength: name for point, name in points}
+        if not key[2] and first.kind == "add":
+            strengths.setdefault(0.0, BASELINE)
+        fixed = {
+            "sweep": names[key],
+            "sae": None if first.sae is None else source_name(first.sae),
+            # A control is not the feature: what it stands beside is in the name of the sweep.
+            "feature": None if first.control is not None else first.feature,
+            "control": None if first.control is None else first.control.kind,
+            "kind": first.kind,
+            "unit": first.unit,
+            "span": first.span,
+            "hook_point": None if first.hook_point is None else str(first.hook_point),
+        }
+        rows += [
+            {**fixed, "strength": strength, "condition": strengths[strength]}
+            for strength in sorted(strengths, key=lambda s: s or 0.0)
+        ]
+    return pl.DataFrame(rows, schema=DOSE_SCHEMA)
+
+
+# The operation without its strength, its feature, everything else of the condition, and what control it is.
+_Key = tuple[OperationSpec, int | None, tuple[str, ...], Control | None]
+
+
+def _swept(condition: Condition) -> Iterator[tuple[_Key, OperationPoint]]:
+    hint = [] if condition.hint is None else [f"hint {condition.hint.name}"]
+    for place, point in enumerate(condition.operations):
+        if point.strength is None:
+            continue
+        others = [other.label for i, other in enumerate(condition.operations) if i != place]
+        spec = point.spec.model_copy(update={"features": (), "strengths": (), "controls": None})
+        yield (spec, point.feature, tuple(others + hint), point.control), point
+
+
+def _name(key: _Key, point: OperationPoint) -> str:
+    own = point.label.partition(":")[0]
+    return f"{own} with {' & '.join(key[2])}" if key[2] else own
+
+
+def _names(wanted: dict[_Key, str]) -> dict[_Key, str]:
+    """Numbered where several sweeps would be called the same."""
+    named: dict[_Key, str] = {}
+    for key, name in wanted.items():
+        twins = [other for other in wanted if wanted[other] == name]
+        named[key] = name if len(twins) == 1 else f"{name} ({twins.index(key) + 1})"
+    return named
+
+
+def write_doses(
+    run: RunDir, study: Study, profiles: pl.DataFrame, changes: pl.DataFrame, scored: pl.LazyFrame
+) -> DoseTables:
+    """Make the tables of discovery.effects.doses and write each as Parquet and CSV into the run's effects.
+
+    `scored`: engine.scoring.scores.item_scores of all stored answers; `changes`: as discovery.effects.testing
+    found them."""
+    settings = study.effects
+    tables = dose_tables(
+        profiles,
+        changes,
+        answers_by_role(scored),
+        dose_table(run.inputs().conditions),
+        split=None if settings.roles == "all" else settings.roles,
+        baseline=BASELINE,
+        level=settings.level,
+        resamples=settings.resamples,
+        margin=settings.break_margin,
+        seed=settings.seed,
+    )
+    for field in fields(DoseTables):
+        table: pl.DataFrame = getattr(tables, field.name)
+        write_atomic(run.effects / f"{field.name}.parquet", table.write_parquet)
+        write_atomic(run.effects / f"{field.name}.csv", table.write_csv)
+    return tables
+
+
+def read_doses(run: RunDir) -> DoseTables:
+    """The tables that `write_doses` wrote; RunError where one cannot be read."""
+    tables = {}
+    for field in fields(DoseTables):
+        path = run.effects / f"{field.name}.parquet"
+        try:
+            tables[field.name] = pl.read_parquet(path)
+        except (OSError, pl.exceptions.PolarsError) as error:
+            found = str(error).splitlines()[0]
+            remedy = f"Run `axiograph effects {run.path}`."
+            raise RunError(str(path), "a table of the stage effects", found, remedy) from error
+    return DoseTables(**tables)
+
+
+def answers_by_role(scored: pl.LazyFrame) -> pl.DataFrame:
+    """role, condition, answers, refused, unparsed: a row per role and condition, sorted."""
+    state = pl.col("state").cast(pl.String)
+    counts = scored.group_by("role", "condition").agg(
+        answers=pl.len(), refused=(state == "refused").sum(), unparsed=(state == "unparsed").sum()
+    )
+    named = pl.col("role", "condition").cast(pl.String)
+    whole = pl.col("answers", "refused", "unparsed").cast(pl.Int64)
+    return counts.with_columns(named, whole).collect(engine="streaming").sort("condition", "role")

@@ -1,0 +1,165 @@
+"""The stages behind sampling: score, discover, effects. Each reads a run's artefacts and writes its own.
+
+The graph that effects are tested against: whether it still belongs to the run, and its replicates.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import polars as pl
+
+from axiograph.cluster.stages.doses import write_doses
+from axiograph.cluster.stages.score import read_scores, scored_items
+from axiograph.discovery.effects.contrast import between_roles
+from axiograph.discovery.effects.relations import among
+from axiograph.discovery.effects.testing import Effects, effects
+from axiograph.discovery.graph.causal_graph import CausalGraph
+from axiograph.discovery.graph.export import load_graph
+from axiograph.discovery.graph.packed import PackedGraphs
+from axiograph.discovery.matrix.profiles import profiles_digest
+from axiograph.discovery.stored import GraphChoice, StoredDiscovery
+from axiograph.engine.errors import InputError
+from axiograph.engine.runs.run_dir import RunDir
+from axiograph.engine.scoring.tally import WORKER
+from axiograph.engine.storage.files import write_atomic, write_json
+from axiograph.engine.study.conditions import BASELINE
+from axiograph.engine.study.roles import NO_ROLE
+from axiograph.engine.study.schema import Study
+
+
+def stored_with(path: Path) -> StoredDiscovery | None:
+    """The discovery that wrote the graph file `path`; None for a graph from elsewhere."""
+    stored = StoredDiscovery(path.parent)
+    own = path.name in {f"{choice}.json" for choice in GraphChoice}
+    return stored if own and stored.settings else None
+
+
+def value_graph(path: Path) -> CausalGraph:
+    """The graph in `path` without the nodes that stand for steering and hints."""
+    graph, stored = load_graph(path), stored_with(path)
+    indicators = [] if stored is None else stored.settings.get("indicators", [])
+    return among(graph, [name for name in graph.names if name not in indicators])
+
+
+def replicates_of(path: Path) -> PackedGraphs | None:
+    """The graphs of the resamples behind the graph file `path`; None where there are none."""
+    stored = stored_with(path)
+    return None if stored is None else stored.replicates
+
+
+def training_rows(profiles: pl.DataFrame, pooled: bool) -> pl.DataFrame:
+    """What the graph of a run is made from: training roles, under the baseline or under all conditions."""
+    train = profiles.filter(pl.col("split") == "train")
+    return train if pooled else train.filter(pl.col("condition") == BASELINE)
+
+
+def check_fresh(run: RunDir, path: Path, profiles: pl.DataFrame) -> None:
+    """InputError where the run's own graph was made from other training profiles than `profiles` has now:
+    another split may have put roles on which the graph was learned among those on which it is tested."""
+    stored = stored_with(path)
+    if stored is None or path.parent.resolve() != run.graph.resolve():
+        return
+    rows = training_rows(profiles, pooled=bool(stored.settings.get("indicators")))
+    if stored.settings.get("profiles") != profiles_digest(rows):
+        raise InputError(
+            f"graph {run.shown(path)}",
+            "a graph made from the training profiles that the run has now",
+            "one made from others (roles, split, answers or scoring have changed since)",
+            f"Run `axiograph discover {run.where}` again.",
+        )
+
+
+def run_graph(run: RunDir, graph_file: Path | None) -> tuple[CausalGraph, Path]:
+    """The graph of `graph_file` (graph.json), or the run's own, and where it is. InputError where the run's
+    own was made from other profiles than it has now."""
+    path = graph_file or run.graph / "graph.json"
+    if not path.is_file():
+        remedy = f"Run `axiograph discover {run.where}` first, or give --graph."
+        raise InputError(f"graph {run.shown(path)}", "a graph written by axiograph", "none", remedy)
+    check_fresh(run, path, read_scores(run, "profiles"))
+    return value_graph(path), path
+
+
+def compare_roles(run: RunDir, graph: CausalGraph) -> tuple[str, pl.DataFrame]:
+    """The paper's contrast between roles on baseline profiles: (reference role, table of between_roles).
+
+    Every role is compared with "no role", or with the first role where that has no answers: the roles that
+    the same kind of worker answered (DESIGN 3) and, where items are split too, only those of its part, since
+    the others were asked other items.
+    """
+    table, inputs = read_scores(run, "profiles"), run.inputs()
+    there = set(table.filter(pl.col("condition") == BASELINE)["role"])
+    roles = [role.name for role in inputs.roles if role.name in there] or [inputs.roles[0].name]
+    reference = NO_ROLE.name if NO_ROLE.name in roles else roles[0]
+    table = table.filter(pl.col("role").is_in(_answered_alike(run, reference)))
+    split = inputs.role_split[reference] if inputs.study.split.items < 1 else None
+    settings = inputs.study.effects
+    found = between_roles(
+        table,
+        graph,
+        reference=reference,
+        condition=BASELINE,
+        split=split,
+        level=settings.level,
+        resamples=settings.resamples,
+        seed=settings.seed,
+    )
+    write_atomic(run.effects / "between_roles.parquet", found.write_parquet)
+    return reference, found
+
+
+def _answered_alike(run: RunDir, reference: str) -> pl.Series:
+    """The roles whose baseline came from the worker that answered the `reference` role."""
+    used = read_scores(run, "provenance").filter(pl.col("condition") == BASELINE)
+    used = used.with_columns(pl.col("role").cast(pl.String))
+    own = used.filter(pl.col("role") == reference).select(WORKER)
+    return used.join(own, on=list(WORKER), how="semi")["role"]
+
+
+def find_effects(run: RunDir, study: Study, graph: CausalGraph, path: Path) -> Effects:
+    """What every condition changed against `graph`, which came from `path`."""
+    settings = study.effects
+    found = effects(
+        read_scores(run, "profiles"),
+        read_scores(run, "provenance"),
+        graph,
+        replicates=replicates_of(path),
+        split=None if settings.roles == "all" else settings.roles,
+        baseline=BASELINE,
+        level=settings.level,
+        interval_resamples=settings.resamples,
+        control=settings.control,
+        control_graphs=settings.control_graphs,
+        seed=settings.seed,
+    )
+    for name in ("changes", "relations", "responses", "pooled", "contrasts"):
+        write_atomic(run.effects / f"{name}.parquet", getattr(found, name).write_parquet)
+    write_json(
+        run.effects / "effects.json",
+        {
+            "graph": run.shown(path),
+            "baseline": found.baseline,
+            "roles": settings.roles,
+            "level": found.level,
+            "resamples": found.resamples,
+            "interval_resamples": found.interval_resamples,
+            "graph_replicates": found.graph_replicates,
+            "control": str(found.control),
+            "control_graphs": found.control_graphs,
+            "seed": settings.seed,
+            "smallest_p": found.smallest_p,
+            "not_in_graph": list(found.not_in_graph),
+            "cycles": [list(cycle) for cycle in found.cycles],
+        },
+    )
+    write_doses(run, study, read_scores(run, "profiles"), found.changes, scored_items(run))
+    return found
+
+
+def has_contrasts(run: RunDir, study: Study) -> bool:
+    """Whether the run holds a condition besides the baseline on the roles that effects are tested on."""
+    table = read_scores(run, "profiles").filter(pl.col("condition") != BASELINE)
+    if study.effects.roles != "all":
+        table = table.filter(pl.col("split") == study.effects.roles)
+    return not table.is_empty()

@@ -1,0 +1,1 @@
+"""Every search by its name: PC and those of causal-learn."""

@@ -1,0 +1,238 @@
+"""What an algorithm of causal-learn needs round it to be an engine: checks, quiet, errors with a cause.
+
+FCI: the graph where values may have hidden common causes, by causal-learn.
+
+GES: the graph with the best score that a greedy search finds, by causal-learn.
+
+Exact search: the graph with the best score of all, by causal-learn; for few values only.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import warnings
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from typing import ClassVar, Literal
+
+import numpy as np
+
+from axiograph.discovery.graph.causal_graph import CausalGraph
+from axiograph.discovery.graph.knowledge import Knowledge
+from axiograph.discovery.graph.marks import GraphKind
+from axiograph.discovery.numerics.arrays import BoolArray, FloatArray
+from axiograph.discovery.pc.search import PCResult, Question, on_varying_columns, surrogate
+from axiograph.engine.errors import InputError, RunError
+
+
+class CausalLearnEngine(ABC):
+    """An algorithm of causal-learn as `discovery.pc.search.Engine`; subclasses hold its settings.
+
+    `name`: as in discovery.algorithms.registry; `kind`: of its graphs; `no_knowledge`: why it refuses
+    background knowledge, empty where it takes it."""
+
+    name: ClassVar[str]
+    kind: ClassVar[GraphKind] = GraphKind.CPDAG
+    no_knowledge: ClassVar[str] = ""
+
+    def __call__(
+        self,
+        data: FloatArray,
+        names: Sequence[str],
+        alpha: float = 0.05,
+        knowledge: Knowledge | None = None,
+        *,
+        n: int | None = None,
+        correlation: FloatArray | None = None,
+    ) -> PCResult:
+        """Arguments and errors as `discovery.pc.search.pc`; also InputError for what the algorithm cannot
+        take, and RunError where it cannot work with these scores."""
+        known = knowledge is not None and (knowledge.forbidden or knowledge.required or knowledge.tiers)
+        if known and self.no_knowledge:
+            raise InputError(
+                f"algorithm {self.name}",
+                "no background knowledge",
+                "forbidden or required edges, or tiers",
+                f"{self.no_knowledge} Leave the knowledge out, or use algorithm pc.",
+            )
+        result = on_varying_columns(
+            lambda asked: (self.find(asked), 0), data, names, alpha, knowledge, n, correlation
+        )
+        if result.graph.kind is self.kind:
+            return result
+        # Fewer than two columns vary: the empty graph, which was not made by `find`.
+        return replace(result, graph=CausalGraph.empty(result.graph.names, self.kind))
+
+    @abstractmethod
+    def find(self, asked: Question) -> CausalGraph:
+        """The graph of columns that all vary and of which no two are collinear."""
+
+
+@contextlib.contextmanager
+def quiet(algorithm: str) -> Iterator[None]:
+    """causal-learn without its prints and warnings; what goes wrong with the numbers becomes a RunError."""
+    try:
+        with warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()):
+            warnings.simplefilter("ignore")  # "more features than samples": what runs is checked before
+            yield
+    except (ArithmeticError, ValueError) as error:
+        raise RunError(
+            algorithm,
+            "scores that its tests can use",
+            f"{type(error).__name__} in a test: {error}",
+            "Leave out values that others determine, or ask more roles.",
+        ) from error
+
+
+def require_rows(algorithm: str, asked: Question, reason: str) -> None:
+    """InputError where the correlations or the number of independent rows are not those of the table."""
+    if not asked.plain:
+        raise InputError(
+            f"algorithm {algorithm}",
+            "one row a role and the scores as they are",
+            "corrected correlations, or several rows of one role",
+            f"{reason} Use one row a role without a correction, or algorithm pc, fci, ges or exact.",
+        )
+
+
+def rows_of(asked: Question) -> FloatArray:
+    """[n, k] rows with the correlations that were asked about: the table itself, or made-up ones."""
+    return asked.table if asked.plain else surrogate(asked.correlation, asked.n)
+
+
+def require_more_rows(algorithm: str, asked: Question) -> None:
+    """RunError unless there are more independent rows than values: with fewer some score has no bound."""
+    if asked.n <= len(asked.names):
+        raise RunError(
+            f"algorithm {algorithm}",
+            f"more roles than the {len(asked.names)} values",
+            f"{asked.n}",
+            "Ask more roles, leave out values, or use algorithm pc.",
+        )
+
+
+class _Column(str):
+    """A name for a column that sorts, and is kept in sets, by the column's number in every process."""
+
+    number: int
+
+    def __new__(cls, number: int) -> _Column:
+        column = super().__new__(cls, f"{number:06d}")
+        column.number = number
+        return column
+
+    def __hash__(self) -> int:
+        return self.number
+
+
+@dataclass(frozen=True)
+class FCI(CausalLearnEngine):
+    """causal-learn's `fci` with Fisher-z tests (Spirtes et al. 2000; rules of Zhang 2008, AIJ 172): a PAG.
+
+    `max_conditioning`: the largest conditioning set of the adjacency search; causal-learn's second search,
+    among the values that may separate a pair by way of hidden causes, has no limit, and its time doubles
+    with each such value.
+
+    causal-learn's result can depend on the order of a set of names, which is another in every process, so it
+    is not the same twice: its names here are `_Column`s, and the result is one of causal-learn's, always the
+    same one, whatever the values are called."""
+
+    max_conditioning: int | None = None
+
+    name: ClassVar[str] = "fci"
+    kind: ClassVar[GraphKind] = GraphKind.PAG
+    no_knowledge: ClassVar[str] = (
+        "causal-learn's FCI turns 'a is no cause of b' into 'b is a cause of a', which is wrong where hidden "
+        "common causes are allowed."
+    )
+
+    def find(self, asked: Question) -> CausalGraph:
+        from causallearn.search.ConstraintBased.FCI import fci
+
+        columns = [_Column(k) for k in range(len(asked.names))]
+        depth = -1 if self.max_conditioning is None else self.max_conditioning
+        with quiet("FCI"):
+            found, _ = fci(
+                rows_of(asked),
+                alpha=float(asked.alpha),
+                depth=depth,
+                show_progress=False,
+                node_names=columns,
+            )
+        return CausalGraph.from_causal_learn(asked.names, found.graph, GraphKind.PAG)
+
+
+@dataclass(frozen=True)
+class GES(CausalLearnEngine):
+    """causal-learn's `ges` with the Gaussian BIC (Chickering 2002, JMLR 3): a CPDAG.
+
+    `penalty`: λ in −n/2 log σ² − λ log n a parameter; 0.5 is BIC, more gives fewer edges. It takes the place
+    of alpha, which is not used."""
+
+    penalty: float = 0.5
+
+    name: ClassVar[str] = "ges"
+    no_knowledge: ClassVar[str] = "causal-learn's GES takes none."
+
+    def find(self, asked: Question) -> CausalGraph:
+        from causallearn.search.ScoreBased.GES import ges
+
+        require_more_rows("ges", asked)
+        # From correlations every graph's score differs from that of the covariances by the same number.
+        with quiet("GES"):
+            found = ges(
+                cov=asked.correlation, n=asked.n, lambda_value=self.penalty, node_names=list(asked.names)
+            )
+        return CausalGraph.from_causal_learn(asked.names, found["G"].graph)
+
+
+MAX_VALUES = 20  # time grows 2.4 times with each value: half a minute to two at 17, half an hour at 20
+
+
+@dataclass(frozen=True)
+class Exact(CausalLearnEngine):
+    """causal-learn's `bic_exact_search` (Silander & Myllymäki 2006; A*: Yuan & Malone 2013, JAIR 48).
+
+    It gives one graph with the best BIC; every graph of its equivalence class has the same score, so what is
+    returned is that class: a CPDAG. `max_parents` of a value, None for no limit (with one, the class may hold
+    graphs beyond it); `search`: "astar" or "dp" (dynamic programming), two ways to the same score. BIC's
+    penalty is fixed; alpha is not used."""
+
+    max_parents: int | None = None
+    search: Literal["astar", "dp"] = "astar"
+
+    name: ClassVar[str] = "exact"
+    no_knowledge: ClassVar[str] = "The class of the best graph would hold graphs that the knowledge forbids."
+
+    def find(self, asked: Question) -> CausalGraph:
+        from causallearn.search.ScoreBased.ExactSearch import bic_exact_search
+
+        if len(asked.names) > MAX_VALUES:
+            raise InputError(
+                "algorithm exact",
+                f"at most {MAX_VALUES} values, as time and memory grow exponentially",
+                f"{len(asked.names)}",
+                "Leave out values, or use algorithm ges, which has the same score.",
+            )
+        require_more_rows("exact", asked)
+        rows = rows_of(asked)
+        # Its regressions have no constant: without centring, means would count as effects.
+        rows = (rows - rows.mean(axis=0)) / rows.std(axis=0)
+        with quiet("exact search"):
+            dag, _ = bic_exact_search(rows, search_method=self.search, max_parents=self.max_parents)
+        return cpdag_of(asked.names, np.asarray(dag) == 1)
+
+
+def cpdag_of(names: Sequence[str], dag: BoolArray) -> CausalGraph:
+    """The CPDAG of the class of `dag` [n, n], entry [i, j] true for i → j, by causal-learn's `dag2cpdag`."""
+    from causallearn.graph.Dag import Dag
+    from causallearn.graph.GraphNode import GraphNode
+    from causallearn.utils.DAG2CPDAG import dag2cpdag
+
+    nodes = [GraphNode(name) for name in names]
+    theirs = Dag(nodes)
+    for i, j in np.argwhere(dag):
+        theirs.add_directed_edge(nodes[i], nodes[j])
+    return CausalGraph.from_causal_learn(names, dag2cpdag(theirs).graph)

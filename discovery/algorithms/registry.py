@@ -1,0 +1,221 @@
+"""The algorithms that discovery can use, by name, behind the seam of discovery.pc.search.
+
+`pc` is the compiled kernel; all others are causal-learn's and take far longer: `estimated_seconds`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, fields
+from typing import ClassVar, Literal
+
+import numpy as np
+
+from axiograph.discovery.algorithms.causal_learn import FCI, GES, Exact
+from axiograph.discovery.algorithms.nonlinear_tests import (
+    Bins,
+    ChiSquarePC,
+    KernelPC,
+    levels_of,
+    sparse_pairs,
+)
+from axiograph.discovery.graph.marks import GraphKind
+from axiograph.discovery.numerics.arrays import FloatArray
+from axiograph.discovery.pc.search import Engine, constant_columns, pc, pc_causal_learn
+from axiograph.engine.errors import InputError
+
+Seconds = Callable[[int, int], float]
+
+
+@dataclass(frozen=True)
+class AlgorithmSettings:
+    """What can be set beside the name; each algorithm uses some of these (`Algorithm.settings`).
+
+    `max_conditioning`: the largest conditioning set of a test, None for no limit. `penalty`: of GES, λ in
+    λ log n a parameter; 0.5 is BIC. `max_parents`, `search`: of exact search. `bins`, `levels`: how
+    chi-square cuts scores into levels (discovery.algorithms.nonlinear_tests). InputError for values out of
+    range."""
+
+    # For a study file that holds one: pydantic then refuses unknown keys.
+    __pydantic_config__: ClassVar[dict[str, str]] = {"extra": "forbid"}
+
+    max_conditioning: int | None = None
+    penalty: float = 0.5
+    max_parents: int | None = None
+    search: Literal["astar", "dp"] = "astar"
+    bins: Bins = "quantile"
+    levels: int = 3
+
+    def __post_init__(self) -> None:
+        for name, least in (("max_conditioning", 0), ("max_parents", 1), ("levels", 2)):
+            value = getattr(self, name)
+            if value is not None and value < least:
+                raise _out_of_range(name, f"{least} or more", f"{value}")
+        if not 0 < self.penalty < np.inf:
+            raise _out_of_range("penalty", "a number above 0; 0.5 is BIC", f"{self.penalty}")
+        if self.search not in ("astar", "dp"):
+            raise _out_of_range("search", "astar or dp", f"{self.search!r}")
+        if self.bins not in ("quantile", "width", "as_answered"):
+            raise _out_of_range("bins", "quantile, width or as_answered", f"{self.bins!r}")
+
+
+@dataclass(frozen=True)
+class Algorithm:
+    """One algorithm. `title`: what it is, for people; `kind`: what the marks of its graphs mean;
+    `uses_alpha`; `takes_knowledge`; `takes_correlation`: whether it can be given a correlation matrix, or
+    count fewer rows as independent than there are; `settings`: the fields of AlgorithmSettings that it uses;
+    `caution`: what to know of its graphs."""
+
+    name: str
+    title: str
+    kind: GraphKind
+    make: Callable[[AlgorithmSettings], Engine]
+    seconds: Seconds
+    uses_alpha: bool = True
+    takes_knowledge: bool = True
+    takes_correlation: bool = True
+    settings: tuple[str, ...] = ()
+    caution: str = ""
+
+    def engine(self, settings: AlgorithmSettings) -> Engine:
+        """What runs it; it can be sent to another process. InputError for a setting that it does not use."""
+        default = AlgorithmSettings()
+        for field in fields(settings):
+            value = getattr(settings, field.name)
+            if field.name not in self.settings and value != getattr(default, field.name):
+                used = ", ".join(self.settings) or "none"
+                raise InputError(
+                    f"discovery setting {field.name}",
+                    f"settings of algorithm {self.name} ({used})",
+                    f"{field.name} = {value}",
+                    "Remove it, or choose the algorithm that it belongs to.",
+                )
+        return self.make(settings)
+
+    def level(self, alpha: float, settings: AlgorithmSettings) -> str:
+        """What decides about an edge, for summaries: alpha, or what takes its place."""
+        if self.uses_alpha:
+            return f"alpha {alpha:g}"
+        if "penalty" in self.settings:
+            return f"penalty {settings.penalty:g} (alpha is not used)"
+        return "BIC (alpha is not used)"
+
+
+def algorithm(name: str) -> Algorithm:
+    """The algorithm of this name. InputError for another name."""
+    if name not in ALGORITHMS:
+        raise InputError("algorithm", f"one of {', '.join(ALGORITHMS)}", f"{name!r}", "Correct the name.")
+    return ALGORITHMS[name]
+
+
+def engine(name: str, settings: AlgorithmSettings | None = None) -> Engine:
+    """What runs the algorithm of this name: see `Algorithm.engine`; "pc" is `discovery.pc.search.pc`
+    itself."""
+    return algorithm(name).engine(AlgorithmSettings() if settings is None else settings)
+
+
+def estimated_seconds(name: str, n_values: int, n_rows: int) -> float:
+    """What one run takes on well-correlated scores, in seconds of one core: a warning before hours of work,
+    within a factor of four or so on the data of benchmarks/results/discovery_algorithms.md. Graphs with few
+    edges are faster by far, with many slower."""
+    return algorithm(name).seconds(n_values, n_rows)
+
+
+def remarks(name: str, settings: AlgorithmSettings, data: FloatArray) -> list[str]:
+    """Sentences that belong beside the result of this algorithm on scores `data` [n_rows, n_values]."""
+    chosen = algorithm(name)
+    found = [chosen.caution] if chosen.caution else []
+    return found + (_sparse_cells(settings, data) if name == "pc_chisq" else [])
+
+
+def _sparse_cells(settings: AlgorithmSettings, data: FloatArray) -> list[str]:
+    levels = levels_of(data[:, ~constant_columns(data)], settings.bins, settings.levels)
+    n, k = levels.shape
+    pairs, sparse = k * (k - 1) // 2, sparse_pairs(levels)
+    cells = float(np.mean(levels.max(axis=0) + 1)) if k else 0.0
+    if not pairs or (not sparse and n >= 5 * cells**3):
+        return []
+    return [
+        f"Chi-square on {n} rows: {sparse} of {pairs} pairs of values have a cell with fewer than 5 rows "
+        f"expected. Given one more value a cell has {n / cells**3:.1f} rows on average, given two "
+        f"{n / cells**4:.1f}: below 5, p-values are not to be relied on, and edges are lost."
+    ]
+
+
+def _out_of_range(name: str, expected: str, found: str) -> InputError:
+    return InputError(f"discovery setting {name}", expected, found, "Correct the setting.")
+
+
+def _tests(n_values: int, n_rows: int) -> float:
+    """About how many tests PC makes: 5,200 on the paper's 17 values and 1,111 rows; more rows, more edges."""
+    return 5200 * (n_values / 17) ** 3.7 * min(1.0, (n_rows / 1000) ** 1.5)
+
+
+def _kernel_seconds(n_values: int, n_rows: int) -> float:
+    # Checks, and from 25, 50, 100, 200 and 296 values of 400 roles: 0.13, 0.8, 6, 48 and 72 ms.
+    return 5e-4 + 0.05 * (n_values / 200) ** 2.85
+
+
+ALGORITHMS = {
+    chosen.name: chosen
+    for chosen in (
+        Algorithm("pc", "PC, Fisher-z tests", GraphKind.CPDAG, lambda _: pc, _kernel_seconds),
+        Algorithm(
+            "pc_causal_learn",
+            "PC, Fisher-z tests, by causal-learn (the reference)",
+            GraphKind.CPDAG,
+            lambda _: pc_causal_learn,
+            lambda n_values, n_rows: 0.01 + 7e-5 * _tests(n_values, n_rows),
+        ),
+        Algorithm(
+            "fci",
+            "FCI, Fisher-z tests: values may have hidden common causes",
+            GraphKind.PAG,
+            lambda chosen: FCI(chosen.max_conditioning),
+            lambda n_values, n_rows: 0.01 + 1.5e-4 * _tests(n_values, n_rows),
+            takes_knowledge=False,
+            settings=("max_conditioning",),
+            caution="FCI: a → b means that a is a cause of b, directly or through others; "
+            "o marks an end that is not settled.",
+        ),
+        Algorithm(
+            "ges",
+            "GES, Gaussian BIC",
+            GraphKind.CPDAG,
+            lambda chosen: GES(chosen.penalty),
+            lambda n_values, n_rows: 0.01 + 0.3 * (n_values / 17) ** 4,
+            uses_alpha=False,
+            takes_knowledge=False,
+            settings=("penalty",),
+        ),
+        Algorithm(
+            "exact",
+            "exact search, Gaussian BIC",
+            GraphKind.CPDAG,
+            lambda chosen: Exact(chosen.max_parents, chosen.search),
+            lambda n_values, n_rows: 1.5 * 2.4 ** (n_values - 12) * min(1.0, (n_rows / 1000) ** 0.6),
+            uses_alpha=False,
+            takes_knowledge=False,
+            settings=("max_parents", "search"),
+            caution="Exact search finds one best graph; shown is its class, all graphs of the same score.",
+        ),
+        Algorithm(
+            "pc_kci",
+            "PC, kernel tests",
+            GraphKind.CPDAG,
+            lambda chosen: KernelPC(chosen.max_conditioning),
+            lambda n_values, n_rows: _tests(n_values, n_rows) * (2e-3 + 1.5e-9 * n_rows**3),
+            takes_correlation=False,
+            settings=("max_conditioning",),
+        ),
+        Algorithm(
+            "pc_chisq",
+            "PC, chi-square tests on scores cut into levels",
+            GraphKind.CPDAG,
+            lambda chosen: ChiSquarePC(chosen.max_conditioning, chosen.bins, chosen.levels),
+            lambda n_values, n_rows: 0.01 + 1e-4 * _tests(n_values, n_rows),
+            takes_correlation=False,
+            settings=("max_conditioning", "bins", "levels"),
+        ),
+    )
+}

@@ -1,0 +1,275 @@
+"""Calibration: what a study of a given size can find, by planted graphs of that size and simulated answers.
+
+Each planted graph is random, its roles answer with the noise measured on the built-in respondent, and the
+very functions discovery.discover and discovery.effects.testing are run on the scores. What they find is held
+against the truth. It says how far such a study can be trusted if the model's values hang together in such a
+way and its answers scatter as the respondent's do; a model that answers worse does worse.
+
+The tables:
+
+- graphs: graph (number), which (graph: of all training roles; consensus, averaged: of the replicates; scores
+  and values: the sweep over numbers of roles, on scores and on the values themselves, which is what perfect
+  measurement would give), roles, the counts of discovery.comparison.agreement.count against the planted
+  CPDAG, failed (why there is none). A value that was left out of a graph counts as one without edges.
+- frequencies: graph, kind, bin, pairs, true, sum. Frequencies of the replicates in ten bins, and how many of
+  the pairs are so in truth: adjacent; directed (a → b, ordered pairs; true: a causes b directly, also where
+  no data could tell); ancestor (a → … → b).
+- effects: graph, truth (steered: the value that a condition moves; moved: a descendant that it moves by
+  STRONG or more; slightly: by less; still: no descendant), relation of the value to the steered one by the
+  found graph, n, changed (of the n, how many the test found changed).
+
+The reliability diagram of a calibration: of the pairs of a frequency, how many are so in truth.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import polars as pl
+
+from axiograph.discovery.algorithms.registry import algorithm
+from axiograph.discovery.calibration.noise import ItemNoise
+from axiograph.discovery.calibration.simulation import EDGES_PER_VALUE, Analysis, Design
+from axiograph.discovery.calibration.summary import summarise
+from axiograph.discovery.calibration.trial import Outcome, Task, planted_graph
+from axiograph.discovery.graph.export import write_parquet
+from axiograph.discovery.graph.marks import GraphKind
+from axiograph.discovery.pc.search import MIN_ROWS
+from axiograph.engine.errors import InputError, RunError
+from axiograph.engine.storage.files import atomic_path, write_json
+
+SCHEMA = "axiograph-calibration/1"
+SECONDS = 600.0  # of one core: what the default number of graphs should take
+FEWEST, MOST = 6, 100
+SPARSE = 0.1  # planted graphs are sparse: what an algorithm takes, by its estimate for well-correlated scores
+SWEEP = (0.25, 0.5, 1.0, 2.0, 4.0, 8.0)  # of the study's training roles
+MIN_ROLES = 20
+Progress = Callable[[int, int], None]
+
+
+@dataclass(frozen=True, eq=False)
+class Calibration:
+    """`summary`: what can be trusted, as JSON types (discovery.calibration.summary); the tables are explained
+    above. `failed`: reason → planted graphs for which discovery found none; they are in no other number."""
+
+    task: Task
+    graphs: pl.DataFrame
+    frequencies: pl.DataFrame
+    effects: pl.DataFrame
+    contrast_p: list[float | None]
+    failed: dict[str, int]
+    effects_failed: dict[str, int]
+    summary: dict[str, Any]
+
+    @property
+    def count(self) -> int:
+        """Planted graphs."""
+        return len(self.contrast_p)
+
+    def save(self, directory: Path) -> list[Path]:
+        """Write calibration.json, calibration_graphs.parquet, _frequencies, _effects, and the reliability
+        diagram. Raises RunError where the disk is full."""
+
+        paths = [directory / "calibration.json"]
+        for name in ("graphs", "frequencies", "effects"):
+            paths.append(directory / f"calibration_{name}.parquet")
+            write_parquet(getattr(self, name), paths[-1])
+        for suffix in ("png", "svg"):
+            paths.append(directory / f"calibration.{suffix}")
+            draw_reliability(self, paths[-1])
+        write_json(paths[0], self.document())
+        return paths
+
+    def document(self) -> dict[str, Any]:
+        """Settings and summary, as JSON types."""
+        analysis = asdict(self.task.analysis)
+        analysis["resample"] = str(analysis["resample"])
+        design = asdict(self.task.design)
+        keys = ("agreement", "owner", "asked_train", "asked_test")
+        design["items"] = {key: list(design.pop(key)) for key in keys}
+        return {
+            "schema": SCHEMA,
+            "planted_graphs": self.count,
+            "edges_per_value": self.task.edges_per_value,
+            "seed": self.task.seed,
+            "design": design | {"values": self.task.design.values},
+            "analysis": analysis,
+            "noise": asdict(self.task.noise),
+            "failed": self.failed,
+            "effects_failed": self.effects_failed,
+            **self.summary,
+        }
+
+
+def calibrate(
+    design: Design,
+    noise: ItemNoise,
+    analysis: Analysis,
+    *,
+    graphs: int | None = None,
+    sweep: tuple[int, ...] | None = None,
+    edges_per_value: float = EDGES_PER_VALUE,
+    seed: int = 0,
+    n_jobs: int = 1,
+    progress: Progress | None = None,
+) -> Calibration:
+    """Simulate a study of this design `graphs` times (None: `default_graphs`), on a planted graph of its own
+    each.
+
+    `sweep`: numbers of training roles whose graphs are compared, None for a quarter to eight times the
+    design's. Graph g draws from child streams of (seed, g): the same result for any `n_jobs`, and graph g is
+    the same whatever their number. `progress` is called with (done, total) graphs.
+
+    Raises InputError for a design or settings that cannot be used, RunError where discovery fails on every
+    planted graph."""
+    _check(design, analysis)
+    count = default_graphs(design, analysis) if graphs is None else graphs
+    if count < 2:
+        raise InputError("graphs", "2 or more", f"{count}", "20 or more say something.")
+    sizes = sweep_sizes(design.train_roles) if sweep is None else tuple(sorted(set(sweep)))
+    task = Task(design, noise, analysis, sizes, edges_per_value, seed)
+    outcomes = []
+    for outcome in _outcomes(task, count, n_jobs):
+        outcomes.append(outcome)
+        if progress is not None:
+            progress(len(outcomes), count)
+    failed = Counter(o.failed for o in outcomes if o.failed is not None)
+    if sum(failed.values()) == count:
+        reason, _ = failed.most_common(1)[0]
+        raise RunError(
+            "calibration", "a graph for some planted graphs", f"none: {reason}", "Ask more roles or items."
+        )
+    return _joined(task, outcomes, dict(failed))
+
+
+def _joined(task: Task, outcomes: list[Outcome], failed: dict[str, int]) -> Calibration:
+    graphs = pl.concat([o.graphs for o in outcomes], how="diagonal")
+    frequencies = pl.concat([o.frequencies for o in outcomes if o.frequencies.height])
+    moved = [o.effects for o in outcomes if o.effects.height]
+    kinds = {"graph": pl.Int64(), "truth": pl.String(), "relation": pl.String()}
+    schema = pl.Schema(kinds | {"n": pl.Int64(), "changed": pl.Int64()})
+    effects = pl.concat([part.cast(schema) for part in moved]) if moved else pl.DataFrame(schema=schema)
+    contrast_p = [o.contrast_p for o in outcomes]
+    effects_failed = Counter(o.effects_failed for o in outcomes if o.effects_failed is not None)
+    return Calibration(
+        task=task,
+        graphs=graphs,
+        frequencies=frequencies,
+        effects=effects,
+        contrast_p=contrast_p,
+        failed=failed,
+        effects_failed=dict(effects_failed),
+        summary=summarise(graphs, frequencies, effects, contrast_p, task.analysis.level),
+    )
+
+
+def _outcomes(task: Task, count: int, n_jobs: int) -> Iterator[Outcome]:
+    if n_jobs == 1:
+        yield from (planted_graph(task, number) for number in range(count))
+        return
+    from joblib import Parallel, delayed
+
+    calls = (delayed(planted_graph)(task, number) for number in range(count))
+    yield from Parallel(n_jobs=n_jobs, return_as="generator")(calls)
+
+
+def _check(design: Design, analysis: Analysis) -> None:
+    chosen = algorithm(str(analysis.more.get("algorithm", "pc")))
+    if chosen.kind is not GraphKind.CPDAG:
+        raise InputError(
+            "calibration, discovery.algorithm",
+            "an algorithm whose graphs can be held against a CPDAG",
+            chosen.name,
+            "Calibrate with algorithm pc: the planted values have no hidden common causes.",
+        )
+    if design.values < 2 or (design.train_roles + 1) // 2 < MIN_ROWS:
+        raise InputError(
+            "calibration",
+            f"at least 2 values and {2 * MIN_ROWS} training roles",
+            f"{design.values} and {design.train_roles}",
+            "Give the study more of them.",
+        )
+    if analysis.correction == "repeat" and design.repeats < 2:
+        raise InputError(
+            "calibration, discovery.correction",
+            "two repeats or more",
+            f"{design.repeats}",
+            "Set sampling.repeats, or correct by items.",
+        )
+
+
+def sweep_sizes(roles: int) -> tuple[int, ...]:
+    """A quarter to eight times as many roles, MIN_ROLES at least, and the number itself."""
+    return tuple(sorted({max(min(MIN_ROLES, roles), round(share * roles)) for share in SWEEP} | {roles}))
+
+
+def estimated_seconds(design: Design, analysis: Analysis) -> float:
+    """What one planted graph takes, in seconds of one core; a guess within a factor of three or so."""
+    one = algorithm(str(analysis.more.get("algorithm", "pc"))).seconds(design.values, design.train_roles)
+    cells = design.values * max(1, design.conditions) * sum(design.effect_roles.values())
+    tests = cells * min(20_000, max(2000, 4 * design.values * design.conditions / analysis.level))
+    answers = (
+        sum(SWEEP[-1:]) * design.train_roles * len(design.owner) * (1 + 5 * (analysis.correction is not None))
+    )
+    return 0.1 + SPARSE * one * (analysis.replicates + 2 * len(SWEEP)) + 4e-9 * tests + 3e-7 * answers
+
+
+def default_graphs(design: Design, analysis: Analysis) -> int:
+    """As many planted graphs as take about ten minutes of one core, from FEWEST to MOST."""
+    return int(np.clip(SECONDS / estimated_seconds(design, analysis), FEWEST, MOST))
+
+
+_TITLES = {"adjacent": "adjacent", "directed": "a → b", "ancestor": "ancestor"}
+_COLOUR = "#1f5f8b"
+
+
+def draw_reliability(found: Calibration, path: Path) -> None:
+    """Write PNG or SVG, by the ending of `path`: the share of true pairs with its 95 % interval over the mean
+    frequency of every bin, and below it how many pairs there are. Raises RunError where the disk is full."""
+    from matplotlib.figure import Figure
+
+    kinds = list(_TITLES)
+    figure = Figure(figsize=(3.6 * len(kinds), 5.0), layout="constrained")
+    axes = figure.subplots(2, len(kinds), sharex=True, height_ratios=(3, 1), squeeze=False)
+    for column, kind in enumerate(kinds):
+        rows = [r for r in found.summary["frequencies"] if r["kind"] == kind and r["pairs"]]
+        _diagram(axes[0, column], rows, _TITLES[kind])
+        _counts(axes[1, column], rows)
+    axes[0, 0].set_ylabel("share that is so in truth")
+    axes[1, 0].set_ylabel("pairs")
+    design = found.task.design
+    figure.suptitle(
+        f"{found.count} planted graphs, {design.values} values, {design.train_roles} training roles",
+        fontsize=11,
+    )
+    with atomic_path(path) as temporary:
+        metadata = {"Date": None} if path.suffix == ".svg" else None
+        figure.savefig(temporary, format=path.suffix[1:], dpi=160, metadata=metadata, facecolor="white")
+
+
+def _diagram(axes: Any, rows: list[dict[str, Any]], title: str) -> None:
+    axes.plot([0, 1], [0, 1], color="#999999", linewidth=1, linestyle="--")
+    if rows:
+        x, y, low, high = (
+            np.array([row[name] for row in rows])
+            for name in ("mean_frequency", "true", "true_low", "true_high")
+        )
+        errors = np.clip([y - low, high - y], 0, None)
+        axes.errorbar(x, y, errors, fmt="o", color=_COLOUR, markersize=4, capsize=2, linewidth=1)
+    axes.set(xlim=(-0.03, 1.03), ylim=(-0.03, 1.03), title=title)
+
+
+def _counts(axes: Any, rows: list[dict[str, Any]]) -> None:
+    axes.bar(
+        [(row["from"] + row["to"]) / 2 for row in rows],
+        [row["pairs"] for row in rows],
+        width=0.09,
+        color=_COLOUR,
+    )
+    axes.set_yscale("log")
+    axes.set_xlabel("frequency over the replicates")

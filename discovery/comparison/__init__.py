@@ -1,0 +1,1 @@
+"""Two graphs, or two runs, held beside each other."""

@@ -1,0 +1,1 @@
+"""What steering changed, held against a graph: expected, possible, unexpected."""

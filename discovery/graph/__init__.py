@@ -1,0 +1,1 @@
+"""Causal graphs: marks, knowledge, ancestors, files, figures."""

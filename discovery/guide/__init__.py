@@ -1,0 +1,1 @@
+"""How to steer: levers, their model, and the search for proposals."""

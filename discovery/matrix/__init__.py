@@ -1,0 +1,1 @@
+"""The matrix that a search works on, and corrections for what it lacks."""

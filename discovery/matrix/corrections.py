@@ -1,0 +1,207 @@
+"""What takes the place of the plain correlations of a table: the seam of `disattenuation` and `pairwise`.
+
+Correlations corrected for measurement error: what the values would show without the noise of the answers.
+
+A score measures its value with error, which weakens its correlations; a partial correlation given a noisy
+score then stays away from 0 although the values themselves are separated, and PC keeps an edge too many, the
+more surely the more roles there are. The correction divides by the reliabilities (Spearman 1904, American
+Journal of Psychology 15, p. 90): r_ij / √(ρ_i ρ_j), where ρ is Cronbach's alpha of the parts of a score.
+
+It has a price: corrected correlations vary more, about as those of n ρ_i ρ_j roles (to first order, where
+r = 0), so tests must count fewer roles: `Corrected.share`. And it is right only where the parts measure the
+same thing: items of unequal difficulty look like error although they are none
+(benchmarks/results/disattenuation.md shows when it helps and when it hurts).
+
+The parts of every score of a matrix, items or repeats, aligned with its rows: for `disattenuation`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal, Protocol
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+
+from axiograph.discovery.matrix.profiles import ProfileMatrix
+from axiograph.discovery.numerics.arrays import FloatArray
+from axiograph.engine.errors import InputError, RunError
+from axiograph.engine.scoring.reliability import cronbach_alpha
+
+MIN_EIGENVALUE = (
+    0.01  # of a projected matrix; PC's tests on a nearly singular one would find edges everywhere
+)
+
+
+@dataclass(frozen=True)
+class Corrected:
+    """`matrix` [n_columns, n_columns], NaN in the rows and columns of what has no correlations there: a
+    constant column, a value that cannot be corrected. `projected`: it was not positive definite and was made
+    so. `share`: how much of a role tests may count as one independent row, in (0, 1]."""
+
+    matrix: FloatArray
+    projected: bool
+    share: float
+
+    def rows(self, n: int) -> int:
+        """What tests count as independent of n roles: at least PC's least, rounded down."""
+        from axiograph.discovery.pc.search import MIN_ROWS
+
+        return max(min(MIN_ROWS, n), int(self.share * n))
+
+
+class Correction(Protocol):
+    """Correlations of any rows of a table of scores, of which it knows more than the table holds.
+
+    It travels to the workers with the data: it must be picklable, and the same call must give the same
+    answer."""
+
+    def correlation(self, rows: NDArray[np.int64]) -> Corrected:
+        """Of these rows, which may hold a row several times.
+
+        Raises AxiographError where there is none: the replicate failed, and is counted with the reason."""
+        ...
+
+    def permuted(self, sources: NDArray[np.int64]) -> Correction:
+        """The same for the table in which row i, column j has what row sources[i, j] had: score and parts."""
+        ...
+
+
+def positive_definite(matrix: FloatArray) -> tuple[FloatArray, bool]:
+    """(a correlation matrix whose eigenvalues are MIN_EIGENVALUE or more, whether it had to be changed).
+
+    Eigenvalues below it are raised to it and the diagonal made 1 again (statsmodels' corr_clipped)."""
+    if len(matrix) == 0 or float(np.linalg.eigvalsh(matrix)[0]) >= MIN_EIGENVALUE:
+        return matrix, False
+    from statsmodels.stats.correlation_tools import corr_clipped
+
+    clipped = np.asarray(corr_clipped(np.clip(matrix, -1.0, 1.0), threshold=MIN_EIGENVALUE))
+    return (clipped + clipped.T) / 2, True
+
+
+MIN_RELIABILITY = 0.1  # below it a correction multiplies noise by more than three
+
+
+@dataclass(frozen=True, eq=False)
+class Disattenuation:
+    """Corrects the correlations of any rows of `data` [n_rows, n_columns], whose scores are means of
+    `parts` [n_rows, n_parts], NaN where missing: items, or whole repeats. `owner` [n_parts]: the column
+    of each. Columns from `exact` on have no error: steering indicators."""
+
+    data: FloatArray
+    parts: FloatArray
+    owner: NDArray[np.int64]
+    exact: int
+
+    def reliability(self, rows: NDArray[np.int64]) -> FloatArray:
+        """[n_columns] Cronbach's alpha over these rows; NaN where undefined or below MIN_RELIABILITY."""
+        parts = self.parts[rows]
+        found = np.full(self.data.shape[1], np.nan)
+        found[self.exact :] = 1.0
+        for value in range(self.exact):
+            own = parts[:, self.owner == value]
+            alpha = _alpha_of_complete(own)
+            if np.isnan(alpha):
+                alpha = cronbach_alpha(own)[0] or np.nan
+            if alpha >= MIN_RELIABILITY:
+                found[value] = min(alpha, 1.0)
+        return found
+
+    def correlation(self, rows: NDArray[np.int64]) -> Corrected:
+        """The corrected correlations of these rows. RunError where fewer than two values can be corrected."""
+        reliability = self.reliability(rows)
+        with np.errstate(divide="ignore", invalid="ignore"):  # a constant column has no correlation
+            matrix = np.atleast_2d(np.corrcoef(self.data[rows].T))
+        usable = np.flatnonzero(~np.isnan(reliability) & ~np.isnan(np.diag(matrix)))
+        if usable.size < 2:
+            raise RunError(
+                "correction for measurement error",
+                f"two values with a reliability of {MIN_RELIABILITY:g} or more",
+                f"{usable.size}",
+                "Ask more roles or items, or leave the correction off.",
+            )
+        products = np.outer(reliability[usable], reliability[usable])
+        inner = matrix[np.ix_(usable, usable)] / np.sqrt(products)
+        np.fill_diagonal(inner, 1.0)
+        inner, projected = positive_definite(inner)
+        full = np.full_like(matrix, np.nan)
+        full[np.ix_(usable, usable)] = inner
+        return Corrected(full, projected, float(products[np.triu_indices(usable.size, 1)].mean()))
+
+    def permuted(self, sources: NDArray[np.int64]) -> Disattenuation:
+        """The same for the table in which row i, column j is that of row sources[i, j]: score and parts."""
+        return Disattenuation(
+            np.take_along_axis(self.data, sources, axis=0),
+            np.take_along_axis(self.parts, sources[:, self.owner], axis=0),
+            self.owner,
+            self.exact,
+        )
+
+    def within(self, columns: Sequence[int]) -> Disattenuation:
+        """The same for these columns, in this order; indicators must stay last."""
+        own = [np.flatnonzero(self.owner == column) for column in columns]
+        return Disattenuation(
+            self.data[:, columns],
+            self.parts[:, np.concatenate(own)],
+            np.repeat(np.arange(len(columns)), [len(parts) for parts in own]),
+            sum(column < self.exact for column in columns),
+        )
+
+
+def _alpha_of_complete(parts: FloatArray) -> float:
+    """As engine.scoring.reliability.cronbach_alpha, in its short form; NaN where that one is needed."""
+    count = parts.shape[1]
+    if count < 2 or len(parts) < 2:
+        return np.nan
+    total = float(parts.sum(axis=1).var())
+    if not total > 1e-9:  # NaN too: a part is missing
+        return np.nan
+    return float(count / (count - 1) * (1 - parts.var(axis=0).sum() / total))
+
+
+Part = Literal["item", "repeat"]
+
+
+def disattenuation(matrix: ProfileMatrix, parts: pl.DataFrame, what: Part) -> Disattenuation:
+    """The correction of this matrix by the `parts` of its scores: role, condition, value, part, score.
+
+    `what` the parts are, for messages. Parts of rows that the matrix does not have are not
+    used. Raises InputError where a value has fewer than two parts, or several conditions have parts of a role
+    although the matrix has one row a role."""
+    rows = pl.DataFrame({"role": matrix.roles, "row": range(len(matrix.roles))})
+    key = ["role"]
+    if matrix.conditions:
+        rows, key = rows.with_columns(condition=pl.Series(matrix.conditions)), ["role", "condition"]
+    used = parts.with_columns(pl.col("value").cast(pl.String)).filter(pl.col("value").is_in(matrix.values))
+    used = used.join(rows, on=key, how="inner")
+    if used.select(pl.struct("row", "value", "part").is_duplicated().any()).item():
+        raise InputError(
+            f"{what}s of the scores",
+            "those of one condition",
+            "several scores of one role, value and part",
+            f"Pass the {what}s of the baseline only.",
+        )
+    order = {name: k for k, name in enumerate(matrix.values)}
+    columns = used.select("value", "part").unique().sort("part")
+    columns = columns.with_columns(owner=pl.col("value").replace_strict(order, return_dtype=pl.Int64))
+    columns = columns.sort("owner", "part", maintain_order=True).with_row_index("column")
+    _check_counts(matrix, columns, what)
+    cells = used.join(columns, on=["value", "part"])
+    table = np.full((len(matrix.roles), columns.height), np.nan)
+    table[cells["row"].to_numpy(), cells["column"].to_numpy()] = cells["score"].to_numpy()
+    return Disattenuation(matrix.data, table, columns["owner"].to_numpy(), len(matrix.values))
+
+
+def _check_counts(matrix: ProfileMatrix, columns: pl.DataFrame, what: Part) -> None:
+    counts = dict(columns.group_by("value").len().iter_rows())
+    few = [name for name in matrix.values if counts.get(name, 0) < 2]
+    if few:
+        remedy = "Give them more items." if what == "item" else "Set sampling.repeats to 2 or more."
+        raise InputError(
+            "correction for measurement error",
+            f"at least two {what}s for every value",
+            f"{counts.get(few[0], 0)} for {few[0]!r}" + (f" and {len(few) - 1} more" if few[1:] else ""),
+            f"{remedy} Or leave the correction off.",
+        )

@@ -1,0 +1,1 @@
+"""Array types, compiled loops, counter-based random numbers, intervals."""

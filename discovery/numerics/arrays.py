@@ -1,0 +1,15 @@
+"""Array types, and nothing heavy: who only names a type need not import what computes with it."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+FloatArray = NDArray[np.float64]
+BoolArray = NDArray[np.bool_]
+ByteArray = NDArray[np.uint8]
+CountArray = NDArray[np.int64]
+IndexArray = NDArray[np.int64]
+EntryArray = NDArray[np.int32]
+NodeArray = NDArray[np.uint32]  # unsigned: numba would ask each time whether an index counts from the end
+WordArray = NDArray[np.uint64]

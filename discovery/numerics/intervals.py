@@ -1,0 +1,176 @@
+"""Roles drawn with replacement: the draws, resampled means, and the p-values and intervals made of them.
+
+Frequencies over replicates and the interval of their Monte-Carlo error.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from axiograph.discovery.numerics.arrays import CountArray, FloatArray
+
+ROUNDING = 1e-12  # a smaller difference of two means is rounding, not change
+_CHUNK_CELLS = 4_000_000  # resampling weights held at once as floats
+
+
+@dataclass(frozen=True, eq=False)
+class RoleDraws:
+    """`counts` [draws, roles]: how often each role is in a draw with replacement of as many roles.
+
+    They depend on the seed and the number of roles only: every condition meets the same draws, so that
+    its result does not depend on which others are tested, and sums over conditions can be taken draw by
+    draw. The first B draws are the same whatever their number."""
+
+    counts: NDArray[np.unsignedinteger]
+
+    @classmethod
+    def of(cls, roles: int, draws: int, seed: int) -> RoleDraws:
+        rng = np.random.default_rng(np.random.SeedSequence(seed))
+        counts = np.empty((draws, roles), np.uint8 if roles <= 255 else np.uint16)
+        if roles == 0:
+            return cls(counts)
+        step = max(1, _CHUNK_CELLS // roles)
+        for start in range(0, draws, step):
+            part = counts[start : start + step]
+            part[:] = rng.multinomial(roles, np.full(roles, 1 / roles), size=len(part))
+        return cls(counts)
+
+    def __len__(self) -> int:
+        return len(self.counts)
+
+    def first(self, draws: int) -> RoleDraws:
+        return RoleDraws(self.counts[:draws])
+
+    def of_roles(self, chosen: NDArray[np.bool_]) -> RoleDraws:
+        """The same draws with the other roles left out."""
+        return RoleDraws(self.counts[:, chosen])
+
+    def sums(self, table: FloatArray) -> FloatArray:
+        """[draws, m]: the sums of `table` [roles, m] over the roles of every draw."""
+        return np.concatenate([weights @ table for weights in self._chunks()])
+
+    def means(self, differences: FloatArray) -> FloatArray:
+        """[draws, n_values]: means of [roles, n_values] over the roles drawn, NaN left out. A draw without
+        any pair of a value repeats the mean of all its pairs."""
+        values, known, overall = _filled(differences)
+        if known.all():
+            return self.sums(values) / len(values)
+        parts = []
+        for weights in self._chunks():
+            count = weights @ known
+            parts.append(np.where(count > 0, (weights @ values) / np.maximum(count, 1), overall))
+        return np.concatenate(parts)
+
+    def means_and_errors(self, differences: FloatArray) -> tuple[FloatArray, FloatArray]:
+        """As `means`, and the standard errors of these means, each [draws, n_values].
+
+        A draw with fewer than two pairs of a value repeats the error of all its pairs."""
+        values, known, overall = _filled(differences)
+        whole = standard_errors(values.sum(axis=0), (values**2).sum(axis=0), known.sum(axis=0))
+        means, errors = [], []
+        for weights in self._chunks():
+            count, total = weights @ known, weights @ values
+            means.append(np.where(count > 0, total / np.maximum(count, 1), overall))
+            found = standard_errors(total, weights @ values**2, count)
+            errors.append(np.where(count > 1, found, whole))
+        return np.concatenate(means), np.concatenate(errors)
+
+    def _chunks(self) -> Iterator[FloatArray]:
+        step = max(1, _CHUNK_CELLS // max(1, self.counts.shape[1]))
+        for start in range(0, len(self.counts), step):
+            yield self.counts[start : start + step].astype(np.float64)
+
+
+def _filled(differences: FloatArray) -> tuple[FloatArray, FloatArray, FloatArray]:
+    known = (~np.isnan(differences)).astype(np.float64)
+    values = np.nan_to_num(differences, nan=0.0)
+    return values, known, values.sum(axis=0) / np.maximum(known.sum(axis=0), 1)
+
+
+def standard_errors(total: FloatArray, squares: FloatArray, count: FloatArray) -> FloatArray:
+    """Of means, from sums, sums of squares and counts of any one shape; 0 where a count is below 2."""
+    inside = squares - total**2 / np.maximum(count, 1)
+    return np.sqrt(np.maximum(inside, 0) / np.maximum(count - 1, 1) / np.maximum(count, 1))
+
+
+@dataclass(frozen=True, eq=False)
+class Draws:
+    """Of B resampled means per value: the counts at or beyond 0 and the sorted tails, outermost first,
+    as deep as an interval at `level` needs. The rest is not kept: it would fill the memory."""
+
+    draws: int
+    not_above: NDArray[np.int64]  # [n_values]
+    not_below: NDArray[np.int64]
+    lowest: FloatArray  # [depth, n_values], ascending
+    highest: FloatArray  # [depth, n_values], descending
+
+    @classmethod
+    def of(cls, means: FloatArray, level: float) -> Draws:
+        """From [B, n_values] means in any order."""
+        means = np.sort(np.where(np.abs(means) <= ROUNDING, 0.0, means).T, axis=1).T
+        depth = int(tail(level, len(means)))
+        return cls(
+            draws=len(means),
+            not_above=(means <= 0).sum(axis=0),
+            not_below=(means >= 0).sum(axis=0),
+            lowest=means[:depth].copy(),
+            highest=means[::-1][:depth].copy(),
+        )
+
+    def p(self) -> FloatArray:
+        """[n_values]: 2 (1 + min(k₋, k₊)) / (B + 1), at most 1."""
+        return np.minimum(1.0, 2 * (1 + np.minimum(self.not_above, self.not_below)) / (self.draws + 1))
+
+    def interval(self, level: float) -> tuple[FloatArray, FloatArray]:
+        """Low and high [n_values] at 1 − level, which is no wider a tail than that of `of`; NaN where B is
+        too small for it."""
+        depth = int(tail(level, self.draws))
+        if depth == 0:
+            missing = np.full(self.lowest.shape[1], np.nan)
+            return missing, missing
+        return self.lowest[depth - 1], self.highest[depth - 1]
+
+
+def tail(level: float, draws: int | NDArray[np.int64]) -> NDArray[np.int64]:
+    """How many of the outermost draws on one side an interval at 1 − level ends with."""
+    return np.floor(level * (np.asarray(draws) + 1) / 2 + 1e-9).astype(np.int64)  # undoes rounding of level
+
+
+def percentile_range(draws: FloatArray, level: float) -> tuple[FloatArray, FloatArray]:
+    """The range of `draws` [..., B] that leaves out level / 2 at either end, NaN draws apart.
+
+    NaN where fewer than half of the draws are known, or too few for the level."""
+    ordered = np.sort(draws, axis=-1)  # NaN come last
+    known = np.isfinite(draws).sum(axis=-1)
+    depth = tail(level, known)
+    usable = (depth > 0) & (2 * known >= draws.shape[-1])
+    first, last = np.where(usable, depth - 1, 0), np.where(usable, known - depth, 0)
+    low, high = (np.take_along_axis(ordered, i[..., None], axis=-1)[..., 0] for i in (first, last))
+    return np.where(usable, low, np.nan), np.where(usable, high, np.nan)
+
+
+def mean_of_known(draws: FloatArray) -> FloatArray:
+    """The mean over the last axis, NaN left out; NaN where all are."""
+    known = np.isfinite(draws)
+    total, count = np.where(known, draws, 0.0).sum(axis=-1), known.sum(axis=-1)
+    return np.where(count > 0, total / np.maximum(count, 1), np.nan)
+
+
+def share(counts: CountArray, totals: CountArray) -> FloatArray:
+    """counts / totals; NaN where the total is 0."""
+    with np.errstate(divide="ignore", invalid="ignore"):
+        return counts / totals
+
+
+def wilson(counts: CountArray, totals: CountArray, z: float = 1.959964) -> tuple[FloatArray, FloatArray]:
+    """Wilson's score interval of counts / totals (95 % by default); NaN where the total is 0."""
+    with np.errstate(divide="ignore", invalid="ignore"):
+        frequency = counts / totals
+        centre = (frequency + z * z / (2 * totals)) / (1 + z * z / totals)
+        half = frequency * (1 - frequency) / totals + z * z / (4 * totals**2)
+        half = z / (1 + z * z / totals) * np.sqrt(half)
+    return np.clip(centre - half, 0, 1), np.clip(centre + half, 0, 1)

@@ -1,0 +1,1 @@
+"""Graphs of resampled roles, and how often each edge is in them."""

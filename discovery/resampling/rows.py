@@ -1,0 +1,207 @@
+"""How the rows of a replicate are drawn (DESIGN 12): from its own child stream, whoever computes it.
+
+The null of the bootstrap: a table in which no value has to do with another, but rows of a role still have.
+
+Every value's column is permuted on its own, by whole roles: role g gets all that role π(g) answered, so
+that rows of one role stay as alike as they were, and n = roles is as right (or wrong) for the null as for
+the data. Which of the role's rows comes first is shuffled as well: in the same order, a condition that
+moves two values would keep them together.
+
+Indicator columns say under which condition a row was taken. They stay, and values move only between rows
+with the same indicators: what conditions do to each value is kept, and the null says which edges are found
+beyond it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+
+import numpy as np
+from numpy.typing import NDArray
+
+from axiograph.discovery.numerics.arrays import FloatArray
+from axiograph.discovery.pc.search import MIN_ROWS
+from axiograph.engine.errors import InputError
+
+IntArray = NDArray[np.int64]
+
+
+class Resample(StrEnum):
+    """How a replicate is drawn. Rows of one role are not independent (DESIGN 11), so roles are drawn, each
+    with all of its rows.
+
+    ROWS_WITH_REPLACEMENT draws single rows instead. It is offered since others do it, and it is the wrong
+    default: it takes the rows of one role for as many roles, so that its replicates differ too little from
+    one another and an edge that a few roles make looks sure. With one row a role it is
+    ROLES_WITH_REPLACEMENT."""
+
+    HALF_OF_ROLES = "half_of_roles"
+    ROLES_WITH_REPLACEMENT = "roles_with_replacement"
+    ROWS_WITH_REPLACEMENT = "rows_with_replacement"
+
+
+def parse_resample(name: Resample | str) -> Resample:
+    """The way of drawing called `name`; InputError where there is none."""
+    try:
+        return Resample(name)
+    except ValueError:
+        known = ", ".join(Resample)
+        raise InputError("resample", f"one of {known}", f"{name!r}", "Choose one of them.") from None
+
+
+def rows_in_replicate(n_roles: int, resample: Resample) -> int:
+    """How many rows a replicate's tests count as independent: its roles, however many rows each has.
+
+    Half of the roles, rounded up, or n_roles, where rows are drawn singly as well. InputError where that is
+    too few for PC."""
+    rows = drawn_units(n_roles, resample)
+    if rows < MIN_ROWS:
+        raise InputError(
+            "bootstrap",
+            f"at least {MIN_ROWS} roles in a replicate",
+            f"{rows} of {n_roles}",
+            "Ask more roles.",
+        )
+    return rows
+
+
+def drawn_units(units: int, resample: Resample) -> int:
+    """How many a replicate draws of `units` roles (or rows)."""
+    return (units + 1) // 2 if resample is Resample.HALF_OF_ROLES else units
+
+
+def draw_many(units: int, resample: Resample, seed: int, numbers: Sequence[int]) -> IntArray:
+    """[R, k]: what the replicates `numbers` draw of the units 0 … units − 1: half of them (rounded up),
+    each once, or as many as there are, with replacement.
+
+    Replicate r draws from child stream r of `seed` (discovery.numerics.philox), whichever others are drawn
+    with it. Units are roles, for ROWS_WITH_REPLACEMENT rows."""
+    from axiograph.discovery.numerics.philox import draw_any, draw_distinct, key_of
+
+    drawn = np.empty((len(numbers), drawn_units(units, resample)), np.int64)
+    draw = draw_distinct if resample is Resample.HALF_OF_ROLES else draw_any
+    draw(key_of(seed), np.asarray(numbers, dtype=np.int64), units, drawn)
+    return drawn
+
+
+@dataclass(frozen=True, eq=False)
+class Units:
+    """What is drawn, roles or rows, and the rows of each: those of unit u are rows[start[u] : start[u + 1]].
+
+    `n_roles`: how many roles there are, which is what tests on all rows count as independent."""
+
+    rows: IntArray
+    start: IntArray
+    n_roles: int
+
+    def __len__(self) -> int:
+        return len(self.start) - 1
+
+    @classmethod
+    def of(cls, n_rows: int, groups: IntArray | None, resample: Resample) -> Units:
+        """`groups` [n_rows]: the number of each row's role, 0 … n_roles − 1; None for one row a role.
+
+        InputError where it is anything else."""
+        if groups is None:
+            return cls(np.arange(n_rows), np.arange(n_rows + 1), n_rows)
+        sizes = _sizes(n_rows, groups)
+        if resample is Resample.ROWS_WITH_REPLACEMENT:
+            return cls(np.arange(n_rows), np.arange(n_rows + 1), len(sizes))
+        start = np.concatenate([[0], np.cumsum(sizes)])
+        return cls(np.argsort(groups, kind="stable"), start, len(sizes))
+
+    @property
+    def single(self) -> bool:
+        """Whether every unit is one row."""
+        return len(self) == len(self.rows)
+
+    def rows_of(self, drawn: IntArray) -> IntArray:
+        """The rows of the units `drawn`, a unit's rows again each time that it was drawn."""
+        if self.single:
+            return self.rows[drawn]
+        sizes = self.start[drawn + 1] - self.start[drawn]
+        ends = np.cumsum(sizes)
+        within = np.arange(ends[-1]) - np.repeat(ends - sizes, sizes)
+        return self.rows[np.repeat(self.start[drawn], sizes) + within]
+
+
+def _sizes(n_rows: int, groups: IntArray) -> IntArray:
+    groups = np.asarray(groups)
+    if groups.shape != (n_rows,) or not np.issubdtype(groups.dtype, np.integer):
+        raise InputError(
+            "groups",
+            f"the role number of each of {n_rows} rows",
+            f"shape {groups.shape} of {groups.dtype}",
+            "Pass one whole number a row.",
+        )
+    sizes = np.bincount(groups) if groups.min() >= 0 else np.zeros(1, np.int64)
+    if not sizes.all():
+        raise InputError(
+            "groups",
+            "numbers from 0 to the number of roles − 1, each at least once",
+            f"numbers from {groups.min()} to {groups.max()}, {len(np.unique(groups))} of them different",
+            "Number the roles without gaps.",
+        )
+    return sizes.astype(np.int64)
+
+
+def child_rng(seed: int, *key: int) -> np.random.Generator:
+    """The generator of child `key` of `seed`: that of `SeedSequence(seed).spawn(r + 1)[r]` for key (r,)."""
+    return np.random.default_rng(np.random.SeedSequence(seed, spawn_key=key))
+
+
+def null_sources(
+    data: FloatArray, groups: IntArray | None, indicators: IntArray, rng: np.random.Generator
+) -> IntArray:
+    """[n_rows, n_values]: the row from which each cell of the null takes its column's score.
+
+    `groups` [n_rows]: role numbers 0 … n_roles − 1, None for one row a role; `indicators`: column numbers.
+    Each column's sources are a permutation of the rows. Roles may have different numbers of rows, and some
+    none under a condition: there the role after next in the permutation's cycle gives the score, and so
+    on."""
+    rows, columns = data.shape
+    roles = np.arange(rows) if groups is None else groups
+    strata = _strata(data[:, indicators])
+    sources = np.tile(np.arange(rows)[:, None], columns)
+    fixed = _by_place(roles, strata, np.arange(rows))
+    several = len(fixed) > strata.max() + 1  # rows of one role under one condition, in no order of their own
+    for column in np.setdiff1d(np.arange(columns), indicators):
+        shuffled = _by_place(roles, strata, rng.permutation(rows)) if several else fixed
+        order = rng.permutation(fixed.shape[1])
+        for into, out_of in zip(fixed, shuffled, strict=True):
+            sources[_filled(into), column] = out_of[_giver(order, into >= 0)]
+    return sources
+
+
+def _strata(indicators: FloatArray) -> IntArray:
+    """[n_rows]: the same number for rows with the same indicators."""
+    return np.unique(indicators, axis=0, return_inverse=True)[1].reshape(-1).astype(np.int64)
+
+
+def _by_place(roles: IntArray, strata: IntArray, order: IntArray) -> IntArray:
+    """[n_places, n_roles]: the row of each role at each place, −1 where it has none. A place is the k-th
+    row of a role in its stratum, in the given order of all rows."""
+    by_block = order[np.lexsort((strata[order], roles[order]))]
+    block = np.stack([roles[by_block], strata[by_block]])
+    begins = np.flatnonzero(np.r_[True, (block[:, 1:] != block[:, :-1]).any(axis=0)])
+    sizes = np.diff(np.r_[begins, len(roles)])
+    k = np.arange(len(roles)) - np.repeat(begins, sizes)
+    places = np.unique(strata[by_block] * len(roles) + k, return_inverse=True)[1].reshape(-1)
+    table = np.full((places.max() + 1, roles.max() + 1), -1, np.int64)
+    table[places, roles[by_block]] = by_block
+    return table
+
+
+def _filled(rows: IntArray) -> IntArray:
+    return rows[rows >= 0]
+
+
+def _giver(order: IntArray, there: np.ndarray) -> IntArray:
+    """For each role that is `there`, the next one there in the cycles of the permutation `order`: a
+    permutation of those roles, and `order` itself where it leads to none of the others."""
+    giver = order[there]
+    while not (known := there[giver]).all():
+        giver = np.where(known, giver, order[giver])
+    return giver

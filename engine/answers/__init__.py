@@ -1,0 +1,1 @@
+"""From generated text to an answer: where it ends, and which state it is."""

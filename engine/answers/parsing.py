@@ -1,0 +1,202 @@
+"""Answers: what a generated text says (yes, no, unsure, refused, unparsed) and when generation may stop.
+
+The text is that which follows the prompt: a thought, then `Answer:` and the answer (DESIGN 5). The deciding
+segment is cut out first: it begins after the first `Answer:` marker (markdown, a repeated marker and white
+space are skipped, so the content may stand on the next line) and ends at a newline, at a sentence end, or
+where a new `Answer:`, `Question:` or `Thought:` begins. Whether a character ends the segment depends on the
+text up to that character only; so nothing generated later can change an answer that was complete, and
+stopping early gives the same state as reading on. The segment alone is then judged
+(engine.answers.classification).
+
+Decided here, where a reader could wonder:
+
+- A first sentence without content of its own ("Well.", "I'm sorry.", an echoed question) does not end the
+  segment. A full stop after a digit, a single letter or an abbreviation is no sentence end; an ellipsis is.
+- "yes or no", "yes/no" repeat the instruction: unparsed ("both"). "yes and no", "no, but yes": unsure
+  ("contradiction"). "Yes, it depends", "No, I'm not sure", "yes?": unsure. "Yes, sometimes": yes.
+- "probably not" is no, "probably yes" and "I think so" are yes, "probably" alone is unsure, "maybe yes" too.
+- A refusal to answer is refused even after "yes" or "no" ("No, I cannot answer that").
+- Other languages count only as the whole answer: yes = sí si sì sim oui ja da да 是 是的 はい, no = non nein
+  não nej net нет 不 不是 否 いいえ. Everything else in other languages is unparsed.
+- An answer without yes or no that would need the question to be understood ("I like it") is unparsed.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from math import exp, inf, isnan, log
+
+from axiograph.engine.answers.classification import TAG, judge, leads_in, normal, refuses
+from axiograph.engine.errors import RunError
+
+STATES = ("yes", "no", "unsure", "refused", "unparsed")
+STOP_RULES_VERSION = 1  # part of the request's identity: raise it when the stop rule or the parse changes
+MASS_THRESHOLD = 0.5
+YES_SPELLINGS = ("yes", " yes", "Yes", " Yes", "YES", " YES")
+NO_SPELLINGS = ("no", " no", "No", " No", "NO", " NO")
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What a text says.
+
+    state: yes, no, unsure, refused or unparsed; reason: the rule that decided (a short fixed code);
+    complete: no further text could change the state; thought: what stands before the marker;
+    answer_text: the segment that was judged.
+    """
+
+    state: str
+    reason: str
+    complete: bool
+    thought: str
+    answer_text: str
+
+
+_NEWLINES = "\n\r\v\f\x85\u2028\u2029"
+_STOPS = ".!?…。！？।؟"
+_COLONS = ":：=＝"
+_MARKS = re.escape("*_~`\"'“”‘’«»„‹›()[]{}<>#|\\/-–—•·,;.!?…" + _COLONS)
+# No colon, newline or sentence end inside the parenthesis: else a later ")" could move the marker.
+_CHOICES = rf"(?:[ \t]*[(\[][^)\]{re.escape(_NEWLINES + _STOPS + _COLONS)}]{{0,40}}[)\]])?"
+_ANSWER = rf"(?<![A-Za-z0-9])answer{_CHOICES}[ \t*_`\"']*(?:is[ \t*_`\"']*)?[{_COLONS}]"
+_MARKER = re.compile(rf"{_ANSWER}|^[ \t*_`#>]*answer[ \t*_`]*(?:[ \t][-–]|—)", re.IGNORECASE | re.MULTILINE)
+_LEAD_IN = r"(?:(?:so|and|my|the|final|correct|short)[ \t]+){0,4}"
+_SKIP = re.compile(rf"(?:{TAG}|{_LEAD_IN}{_ANSWER}|[\s{_MARKS}])*", re.IGNORECASE)
+_LABEL = re.compile(rf"{_ANSWER}|(?<![A-Za-z0-9])(?:question|thought)[ \t*_`]*[:：]", re.IGNORECASE)
+_STOP_OR_LABEL = re.compile(rf"[{re.escape(_NEWLINES + _STOPS)}]|{_LABEL.pattern}", re.IGNORECASE)
+_ABBREVIATION = re.compile(
+    r"(?:\d|(?<![^\W_])[a-z]|\b(?:mr|mrs|ms|dr|st|vs|etc|prof|sr|jr|approx|eg|ie))\Z", re.IGNORECASE
+)
+_CHECKED = frozenset(_NEWLINES + _STOPS + _COLONS + "\ufffd")
+_MARKER_ENDS = frozenset("-–—" + _COLONS + "\ufffd")
+
+
+@dataclass(frozen=True)
+class _Segment:
+    """The judged part of a text: text[start:end]; `closed` if it ended by a rule and not with the text."""
+
+    marker: int
+    start: int
+    end: int
+    closed: bool
+
+
+def _segment(text: str) -> _Segment | None:
+    """The deciding segment after the first marker, or None without a marker."""
+    marker = _MARKER.search(text)
+    if marker is None:
+        return None
+    start = _skip(text, marker.end())
+    position = start
+    while stop := _STOP_OR_LABEL.search(text, position):
+        position = stop.end()
+        if stop.start() == start:  # "Question:" as content
+            continue
+        if len(stop.group()) > 1:
+            return _Segment(marker.start(), start, stop.start(), closed=True)
+        if stop.group() in _NEWLINES:
+            return _Segment(marker.start(), start, stop.start(), closed=True)
+        if stop.group() == "." and _ABBREVIATION.search(text[max(start, stop.start() - 8) : stop.start()]):
+            continue
+        if _LABEL.match(text, start) or not leads_in(text[start : stop.end()]):
+            return _Segment(marker.start(), start, stop.end(), closed=True)
+        start = position = _skip(text, stop.end())
+    return _Segment(marker.start(), start, len(text), closed=False)
+
+
+def _skip(text: str, position: int) -> int:
+    skipped = _SKIP.match(text, position)
+    return skipped.end() if skipped else position
+
+
+def marker_end(text: str) -> int | None:
+    """Where the first answer marker ends, or None without one."""
+    marker = _MARKER.search(text)
+    return None if marker is None else marker.end()
+
+
+def is_complete(text: str) -> bool:
+    """Whether generation may stop: the first answer has ended, and no further text can change its state."""
+    segment = _segment(text)
+    return segment is not None and segment.closed
+
+
+def needs_check(token_text: str) -> bool:
+    """Whether appending this piece of text can have completed the answer; False only where it cannot have.
+
+    U+FFFD (part of a character that several tokens make up) counts as possible.
+    """
+    return not _CHECKED.isdisjoint(token_text)
+
+
+def can_end_marker(token_text: str) -> bool:
+    """Whether an answer marker can end in this piece of text: a text without such pieces has none. U+FFFD as
+    in `needs_check`."""
+    return not _MARKER_ENDS.isdisjoint(token_text)
+
+
+def parse_answer(text: str, finished: bool = True) -> Answer:
+    """Read a generated text; `finished` says that nothing follows (end of sequence, or the token limit).
+
+    Reasons: answer-line, negation, affirmation, closing-verdict, other-language (yes and no); hedge,
+    contradiction, question (unsure); refusal (refused); both, no-verdict, empty-answer (unparsed); and for
+    texts without a marker bare (yes, no), refusal, no-answer-marker, empty.
+    """
+    segment = _segment(text)
+    if segment is None:
+        state, reason = _judge_unmarked(text) if finished else ("unparsed", "no-answer-marker")
+        return Answer(state, reason, finished, _thought(text), text.strip() if reason == "bare" else "")
+    answer_text = text[segment.start : segment.end].strip()
+    state, reason = judge(answer_text)
+    return Answer(state, reason, finished or segment.closed, _thought(text[: segment.marker]), answer_text)
+
+
+def _thought(text: str) -> str:
+    """The text before the marker, without its own label and markdown."""
+    without = re.sub(r"\A[\s*_`#]*thought[\s*_`]*[:：]", "", text, flags=re.IGNORECASE)
+    return without.strip(" \t\r\n*_`#")
+
+
+def _judge_unmarked(text: str) -> tuple[str, str]:
+    """A finished text without marker counts if the whole of it is a yes or a no, or if it refuses."""
+    line = normal(text)
+    if not line:
+        return "unparsed", "empty"
+    if len(set(line.replace(",", " ").split())) == 1:
+        state, reason = judge(text)
+        if reason in ("answer-line", "other-language"):
+            return state, "bare"
+    return ("refused", "refusal") if refuses(line) else ("unparsed", "no-answer-marker")
+
+
+def log_odds(logp_yes: Sequence[float], logp_no: Sequence[float]) -> tuple[float | None, float]:
+    """(log P(yes) − log P(no), P(yes) + P(no)), natural logarithm, each summed over its spellings (DESIGN 6).
+
+    Give the log-probability of each different token sequence once (two spellings may share one). −inf is a
+    probability of 0; where both sums are 0 the log-odds do not exist: (None, 0.0). Raises RunError for NaN.
+    """
+    yes, no = logsumexp(logp_yes), logsumexp(logp_no)
+    if isnan(yes) or isnan(no):
+        remedy = "Check the model's numbers: half precision can overflow, so try float32 or bfloat16."
+        raise RunError("log-odds of an answer", "log-probabilities", "NaN", remedy)
+    mass = exp(yes) + exp(no)
+    return (None if yes == no == -inf else yes - no), mass
+
+
+def logprob_state(odds: float | None, mass: float, mass_threshold: float = MASS_THRESHOLD) -> str:
+    """The state in logprob mode: unparsed below the threshold, else by sign (unsure at exactly even odds)."""
+    if odds is None or mass < mass_threshold:
+        return "unparsed"
+    return "unsure" if odds == 0 else "yes" if odds > 0 else "no"
+
+
+def logsumexp(logs: Sequence[float]) -> float:
+    """log Σ exp; −inf for none, NaN where one is."""
+    if len(logs) == 1:
+        return logs[0]
+    top = max(logs, default=-inf)
+    if any(isnan(value) for value in logs):
+        return float("nan")
+    return top if top == -inf else top + log(sum(exp(value - top) for value in logs))

@@ -1,0 +1,1 @@
+"""Compiled loops for transformers on the CPU: attention, steps, matrix products."""

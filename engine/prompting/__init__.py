@@ -1,0 +1,1 @@
+"""From role, hint and question to token ids with a span."""

@@ -1,0 +1,127 @@
+"""Prompt templates: Jinja2 text or a list of messages, with the span marked by the filter `span`."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from importlib import resources
+from typing import Any
+
+import jinja2
+import jinja2.meta
+import jinja2.nodes
+import jinja2.sandbox
+import yaml
+
+from axiograph.engine.errors import InputError
+from axiograph.engine.identity import digest_json
+from axiograph.engine.study.schema import PromptSpec
+
+# Private-use characters stand for the edges of the span until offsets are known; they are refused in
+# every text that comes from a file, so that nobody else can mark a span.
+SPAN_OPEN, SPAN_CLOSE = "\ue000", "\ue001"
+VARIABLES = frozenset({"role", "role_name", "hint", "question", "value"})
+
+
+@dataclass(frozen=True)
+class Template:
+    """A compiled template: one part per message (a plain text has one part, of role "user")."""
+
+    name: str
+    chat: bool
+    answer_cue: str
+    sources: tuple[tuple[str, str], ...]
+    variables: frozenset[str]
+    marks_span: bool
+
+    @property
+    def digest(self) -> bytes:
+        """Over what makes the prompt; the answer cue, which follows it, counts in logprob mode only."""
+        return digest_json([self.chat, self.sources])
+
+    def parts(self) -> list[tuple[str, jinja2.Template]]:
+        environment = _environment()
+        return [(role, environment.from_string(source)) for role, source in self.sources]
+
+
+def _environment() -> jinja2.sandbox.SandboxedEnvironment:
+    environment = jinja2.sandbox.SandboxedEnvironment(undefined=jinja2.StrictUndefined)
+    environment.filters["span"] = lambda text: f"{SPAN_OPEN}{text}{SPAN_CLOSE}"
+    return environment
+
+
+def load_template(spec: PromptSpec) -> Template:
+    """The template that `spec` names; InputError for a missing file, bad Jinja2 or unknown variables."""
+    where = f"prompt template {spec.path or spec.template}"
+    name, text = _read(spec, where)
+    if name.endswith((".yaml", ".yml")):
+        sources = _messages(text, where)
+        if not spec.chat:
+            raise InputError(
+                where, "'chat: true' beside a list of messages", "chat: false", "Set 'chat: true'."
+            )
+    else:
+        sources = (("user", text),)
+    variables = _variables(sources, where)
+    return Template(
+        name=spec.template if spec.path is None else str(spec.path),
+        chat=spec.chat,
+        answer_cue=spec.answer_cue,
+        sources=sources,
+        variables=variables,
+        marks_span=any(_marks_span(source) for _, source in sources),
+    )
+
+
+def _read(spec: PromptSpec, where: str) -> tuple[str, str]:
+    try:
+        if spec.path is not None:
+            return spec.path.name, spec.path.read_text(encoding="utf-8-sig")
+        name = "chat.yaml" if spec.template == "chat" else f"{spec.template}.j2"
+        return name, (resources.files(__package__) / "templates" / name).read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise InputError(where, "a readable UTF-8 file", str(error), "Check the path.") from error
+
+
+def _messages(text: str, where: str) -> tuple[tuple[str, str], ...]:
+    try:
+        data = yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        raise InputError(where, "valid YAML", " ".join(str(error).split()), "Mend it.") from error
+    rows = data if isinstance(data, list) else []
+    if not rows or not all(_is_message(row) for row in rows):
+        raise InputError(
+            where, "a list of {role, content} messages", "something else", "See engine/templates/chat.yaml."
+        )
+    return tuple((row["role"], row["content"]) for row in rows)
+
+
+def _is_message(row: Any) -> bool:
+    whole = isinstance(row, dict) and set(row) == {"role", "content"}
+    return whole and all(isinstance(text, str) for text in row.values())
+
+
+def _variables(sources: Sequence[tuple[str, str]], where: str) -> frozenset[str]:
+    environment, found = _environment(), set[str]()
+    for _, source in sources:
+        try:
+            found |= jinja2.meta.find_undeclared_variables(environment.parse(source))
+            # Unknown filters show when it is compiled.
+            environment.from_string(source)
+        except jinja2.TemplateError as error:
+            raise InputError(where, "valid Jinja2", str(error), "Mend the template.") from error
+    if unknown := found - VARIABLES:
+        raise InputError(
+            where,
+            f"only the variables {', '.join(sorted(VARIABLES))}",
+            ", ".join(sorted(unknown)),
+            "Remove or rename them.",
+        )
+    if "question" not in found:
+        raise InputError(where, "the variable 'question'", "none", "Put {{ question }} where the item goes.")
+    return frozenset(found)
+
+
+def _marks_span(source: str) -> bool:
+    filters = _environment().parse(source).find_all(jinja2.nodes.Filter)
+    return any(node.name == "span" for node in filters)

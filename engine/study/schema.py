@@ -1,0 +1,387 @@
+"""The study file: what to ask, of whom, under which steering, and how to analyse it.
+
+A study is YAML, checked here against a schema that refuses unknown keys, so that a misspelt strength
+stops a sweep instead of running it unsteered. Relative paths are relative to the study file.
+"""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+
+from axiograph.engine.storage.remote import is_remote
+from axiograph.engine.study.engine_args import check_reserved
+from axiograph.engine.study.strengths import GRID
+
+SCHEMA_VERSION = 1
+
+
+def _finite(value: float) -> float:
+    if not math.isfinite(value):
+        raise ValueError("a finite number")
+    return value
+
+
+def _run_place(value: Any) -> Any:
+    if not isinstance(value, (str, Path)) or not str(value):
+        raise ValueError("a directory, or an address like s3://bucket/run")
+    return value if is_remote(value) else Path(value)
+
+
+RunPlace = Annotated[Path | str, BeforeValidator(_run_place)]  # a str is an address in an object store
+Finite = Annotated[float, AfterValidator(_finite)]
+Share = Annotated[float, Field(gt=0.0, le=1.0), AfterValidator(_finite)]
+
+
+class _Spec(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class ModelSpec(_Spec):
+    """Which model answers: a hub name with a revision, or a local directory.
+
+    `backend`: `vllm`, `hf` (transformers), or `auto`: vLLM where it is installed and can run all of the
+    study. `engine_args` are passed on to vLLM.
+    """
+
+    hub: str | None = None
+    revision: str | None = None
+    path: Path | None = None
+    dtype: Literal["float32", "bfloat16", "float16"] = "bfloat16"
+    device: str = "auto"
+    trust_remote_code: bool = False
+    backend: Literal["auto", "vllm", "hf"] = "auto"
+    engine_args: dict[str, Any] = Field(default_factory=dict)
+
+    @model_validator(mode="after")
+    def _own_arguments(self) -> ModelSpec:
+        if self.engine_args and self.backend == "hf":
+            raise ValueError("'engine_args' beside 'backend: vllm' or 'auto' only: they are vLLM's")
+        check_reserved(self.engine_args)
+        return self
+
+    @model_validator(mode="after")
+    def _one_source(self) -> ModelSpec:
+        if (self.hub is None) == (self.path is None):
+            raise ValueError("either 'hub' (with 'revision') or 'path', not both and not neither")
+        if self.revision is not None and self.hub is None:
+            raise ValueError("'revision' beside 'hub' only: a local directory has none")
+        return self
+
+
+class RoleFile(_Spec):
+    """A file of roles; `split` puts all of its roles into the training or the test part."""
+
+    path: Path
+    text_field: str | None = None
+    split: Literal["train", "test"] | None = None
+
+
+class RoleGenerator(_Spec):
+    """`n` roles drawn from a YAML file of field: options, no two alike."""
+
+    fields: Path
+    n: int = Field(gt=0)
+    seed: int = 0
+    split: Literal["train", "test"] | None = None
+
+
+class RolesSpec(_Spec):
+    files: tuple[RoleFile, ...] = ()
+    generate: tuple[RoleGenerator, ...] = ()
+    no_role: bool = True
+
+    @model_validator(mode="after")
+    def _some(self) -> RolesSpec:
+        if not (self.files or self.generate or self.no_role):
+            raise ValueError("at least one role: 'files', 'generate' or 'no_role: true'")
+        return self
+
+
+class PromptSpec(_Spec):
+    """The prompt template: a built-in name, or the path of a Jinja2 text or a YAML list of messages.
+
+    `chat` sends it through the tokenizer's chat template (a text becomes one user message).
+    `answer_cue` is what stands between the prompt and the answer when the thought is left empty
+    (logprob mode).
+    """
+
+    template: Literal["default", "paper_order", "chat"] = "default"
+    path: Path | None = None
+    chat: bool = False
+    answer_cue: str = "\nAnswer:"
+
+
+class HintSpec(_Spec):
+    """Prompt steering: the respondent is (dis)inclined to `value`; `asked` is the value being asked about."""
+
+    value: str
+    inclination: Literal["inclined", "disinclined"]
+    name: str | None = None
+
+    @property
+    def label(self) -> str:
+        return self.name or f"{self.inclination}:{self.value}"
+
+
+class SaeSource(_Spec):
+    """An SAE by sae-lens' release and id, or a directory in sae-lens' format."""
+
+    release: str | None = None
+    id: str | None = None
+    path: Path | None = None
+
+    @model_validator(mode="after")
+    def _one_source(self) -> SaeSource:
+        if (self.path is None) == (self.release is None):
+            raise ValueError("either 'release' and 'id', or 'path'")
+        if (self.release is None) != (self.id is None):
+            raise ValueError("'release' and 'id' together")
+        return self
+
+
+class DirectionFile(_Spec):
+    """One vector `[d_model]` under `key` in a safetensors file."""
+
+    path: Path
+    key: str = "direction"
+
+
+class HookPointSpec(_Spec):
+    """`resid_post` of layer L is the output of decoder layer L, `resid_pre` its input."""
+
+    layer: int = Field(ge=0)
+    place: Literal["resid_pre", "resid_post"] = "resid_post"
+
+    def __str__(self) -> str:
+        return f"{self.place}.{self.layer}"
+
+
+Unit = Literal["raw", "unit_norm", "max_activation", "residual_norm"]
+FeatureNumber = Annotated[int, Field(ge=0)]
+
+
+class ControlsSpec(_Spec):
+    """For every steered direction, `features` random features of its SAE and `directions` random directions,
+    each as long as it (the same L2 norm), under the same strengths. `exclude`: features not to be drawn
+    beside the steered ones."""
+
+    features: int = Field(default=0, ge=0)
+    directions: int = Field(default=0, ge=0)
+    exclude: tuple[FeatureNumber, ...] = ()
+    seed: int = Field(default=0, ge=0)
+
+    @model_validator(mode="after")
+    def _some(self) -> ControlsSpec:
+        if not self.features + self.directions:
+            raise ValueError("'features' or 'directions' above 0: how many controls")
+        return self
+
+
+class OperationSpec(_Spec):
+    """One steering operation, or a grid of them: every feature with every strength (a list, or a grid as in
+    engine.study.strengths).
+
+    `add` adds strength × unit × direction; `clamp` sets the component along the unit direction to
+    strength × unit (its length in stream units); `project_out` removes that component and takes no strength.
+    `clamp_feature` sets the activation that the SAE's encoder reads to strength × unit (raw: 1, or
+    max_activation) and keeps what the SAE does not reconstruct.
+    """
+
+    kind: Literal["add", "clamp", "project_out", "clamp_feature"] = "add"
+    sae: SaeSource | None = None
+    direction: DirectionFile | None = None
+    features: tuple[FeatureNumber, ...] = ()
+    strengths: Annotated[tuple[Finite, ...], GRID] = ()
+    unit: Unit = "raw"
+    span: Literal["prompt_span", "prompt", "generated", "all"] = "prompt_span"
+    hook_point: HookPointSpec | None = None
+    controls: ControlsSpec | None = None
+
+    @model_validator(mode="after")
+    def _coherent(self) -> OperationSpec:
+        if (self.sae is None) == (self.direction is None):
+            raise ValueError("either 'sae' with 'features', or 'direction'")
+        if self.sae is not None and not self.features:
+            raise ValueError("'features', the list of feature numbers, beside 'sae'")
+        if self.direction is not None and self.features:
+            raise ValueError("'features' beside 'sae' only, not beside 'direction'")
+        if self.direction is not None and self.hook_point is None:
+            raise ValueError("'hook_point' beside 'direction': a plain vector does not say where it lives")
+        if self.direction is not None and self.unit == "max_activation":
+            raise ValueError("another unit beside 'direction': 'max_activation' is that of an SAE feature")
+        if (self.kind == "project_out") != (not self.strengths):
+            raise ValueError("'strengths' for 'add' and clamps, none for 'project_out'")
+        if self.kind == "clamp_feature":
+            self._check_clamp_feature()
+        if self.controls is not None and self.controls.features and self.sae is None:
+            raise ValueError("'controls.directions' beside 'direction': only an SAE has random features")
+        for name, given in (("features", self.features), ("strengths", self.strengths)):
+            if len(set(given)) != len(given):
+                raise ValueError(f"every number once in '{name}'")
+        return self
+
+    def _check_clamp_feature(self) -> None:
+        if self.sae is None:
+            raise ValueError("'sae' beside 'kind: clamp_feature', whose encoder reads the activation")
+        if self.unit not in ("raw", "max_activation"):
+            raise ValueError("'unit: raw' or 'max_activation' beside 'kind: clamp_feature'")
+        if self.hook_point is not None:
+            raise ValueError("no 'hook_point' beside 'kind: clamp_feature': its encoder reads one place only")
+        if self.controls is not None and self.controls.directions:
+            raise ValueError("'controls.features' only beside 'kind: clamp_feature'")
+        if min(self.strengths) < 0:
+            raise ValueError(
+                "strengths of 0 or more beside 'kind: clamp_feature': activations are never less"
+            )
+
+
+class SteeringSpec(_Spec):
+    """A list of operations applied together; grids inside them multiply into conditions."""
+
+    operations: tuple[OperationSpec, ...] = Field(min_length=1)
+    name: str | None = None
+
+
+class SamplingSpec(_Spec):
+    method: Literal["greedy", "sample"] = "greedy"
+    temperature: Annotated[float, Field(gt=0), AfterValidator(_finite)] | None = None
+    top_p: Annotated[float, Field(gt=0, le=1)] = 1.0
+    max_tokens: int = Field(default=100, gt=0)
+    repeats: int = Field(default=1, gt=0)
+    seed: int = 0
+    share: Share = 1.0
+    batch_size: int = Field(default=64, gt=0)
+
+    @model_validator(mode="after")
+    def _coherent(self) -> SamplingSpec:
+        if self.method == "greedy":
+            if self.repeats > 1:
+                raise ValueError("'method: sample' for 'repeats' above 1: greedy answers are all alike")
+            if self.temperature is not None or self.top_p != 1.0:
+                raise ValueError("'method: sample' beside 'temperature' or 'top_p'")
+        elif self.temperature is None:
+            raise ValueError("'temperature' beside 'method: sample'")
+        return self
+
+
+class SplitSpec(_Spec):
+    """Shares of roles and of each value's items that belong to the training part; the rest is test.
+
+    Training roles are asked training items and test roles test items where `items` is below 1;
+    otherwise everybody is asked everything.
+    """
+
+    roles: Share = 0.8
+    items: Share = 1.0
+    seed: int = 0
+
+
+class ScoringSpec(_Spec):
+    """`drop_shared_items`: items whose text serves several values count in none of the profiles from which
+    graphs and effects come, since identical answers make edges and joint changes."""
+
+    mode: Literal["generate", "logprob"] = "generate"
+    mass_threshold: Annotated[float, Field(ge=0, lt=1)] = 0.5
+    drop_shared_items: bool = True
+
+
+class KnowledgeSpec(_Spec):
+    """What is known of the graph before: edges (cause, effect) that cannot be and that must be, and tiers: a
+    value of a higher tier does not cause one of a lower."""
+
+    forbidden: tuple[tuple[str, str], ...] = ()
+    required: tuple[tuple[str, str], ...] = ()
+    tiers: dict[str, int] = Field(default_factory=dict)
+
+
+class AlgorithmSpec(_Spec):
+    """What can be set of the algorithm beside its name; each uses some of these
+    (discovery.algorithms.registry, which refuses those that it does not use)."""
+
+    max_conditioning: int | None = Field(default=None, ge=0)
+    penalty: Annotated[float, Field(gt=0), AfterValidator(_finite)] = 0.5
+    max_parents: int | None = Field(default=None, ge=1)
+    search: Literal["astar", "dp"] = "astar"
+    bins: Literal["quantile", "width", "as_answered"] = "quantile"
+    levels: int = Field(default=3, ge=2)
+
+
+Algorithm = Literal["pc", "pc_causal_learn", "fci", "ges", "exact", "pc_kci", "pc_chisq"]
+
+
+class DiscoverySpec(_Spec):
+    """`algorithm`: the compiled PC, or one of causal-learn's, and its `settings`. `rows`: the training
+    roles' baseline profiles, or those of all conditions with steering and hints as nodes that nothing causes;
+    tests count roles either way. `missing`: a role without a score on some value is left out (listwise), or
+    counts where it has scores (pairwise). `correction`: of the correlations for measurement error, by
+    reliabilities from the items or from the repeats."""
+
+    alpha: Annotated[float, Field(gt=0, lt=1)] = 0.05
+    algorithm: Algorithm = "pc"
+    settings: AlgorithmSpec = AlgorithmSpec()
+    replicates: int = Field(default=1000, gt=0)
+    resample: Literal["half_of_roles", "roles_with_replacement", "rows_with_replacement"] = "half_of_roles"
+    seed: int = Field(default=0, ge=0)
+    threshold: Annotated[float, Field(gt=0, le=1)] = 0.5
+    rows: Literal["baseline", "pooled"] = "baseline"
+    missing: Literal["listwise", "pairwise"] = "listwise"
+    correction: Literal["none", "items", "repeats"] = "none"
+    knowledge: KnowledgeSpec = KnowledgeSpec()
+
+    @model_validator(mode="after")
+    def _coherent(self) -> DiscoverySpec:
+        if self.correction != "none" and self.missing == "pairwise":
+            raise ValueError("'missing: listwise' beside 'correction': reliabilities are those of whole rows")
+        return self
+
+
+class EffectsSpec(_Spec):
+    """`level`: false discovery rate; `roles`: on which part of the roles changes are tested; `resamples`:
+    draws of the roles behind the intervals of responses; `control`: how the `control_graphs` random graphs
+    are made that the graph is compared with: its names shuffled, or as many edges placed at random;
+    `break_margin`: by how much the share of refused and unparsed answers rises where steering breaks the
+    model."""
+
+    level: Annotated[float, Field(gt=0, lt=1)] = 0.05
+    roles: Literal["train", "test", "all"] = "test"
+    resamples: int = Field(default=1000, gt=0)
+    control: Literal["relabelled", "uniform"] = "relabelled"
+    control_graphs: int = Field(default=1000, gt=0)
+    break_margin: Annotated[float, Field(gt=0, lt=1), AfterValidator(_finite)] = 0.1
+    seed: int = Field(default=0, ge=0)
+
+
+class Study(_Spec):
+    """A validated study; `source` is the file it came from (paths inside are absolute)."""
+
+    schema_version: Literal[1] = Field(alias="schema")
+    name: str = Field(min_length=1)
+    model: ModelSpec
+    questionnaires: tuple[Path, ...] = Field(min_length=1)
+    values: tuple[str, ...] | None = None
+    group_by: Literal["name", "scale"] = "name"
+    definitions: Path | None = None
+    roles: RolesSpec
+    prompt: PromptSpec = PromptSpec()
+    hints: tuple[HintSpec, ...] = ()
+    steering: tuple[SteeringSpec, ...] = ()
+    steer_roles: Literal["all", "train", "test"] = "all"
+    sampling: SamplingSpec = SamplingSpec()
+    split: SplitSpec = SplitSpec()
+    scoring: ScoringSpec = ScoringSpec()
+    discovery: DiscoverySpec = DiscoverySpec()
+    effects: EffectsSpec = EffectsSpec()
+    out: RunPlace
+
+    @model_validator(mode="after")
+    def _coherent(self) -> Study:
+        if self.scoring.mode == "logprob" and self.sampling.method != "greedy":
+            raise ValueError("'sampling.method: greedy' in logprob mode, which draws nothing")
+        labels = [hint.label for hint in self.hints]
+        if len(set(labels)) != len(labels):
+            raise ValueError("hints of which no two have the same name")
+        return self

@@ -1,0 +1,1 @@
+"""What every worker shares: the seam, models, the machine, generation, spellings."""

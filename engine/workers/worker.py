@@ -1,0 +1,151 @@
+"""The worker seam: a class with `__call__(pa.Table) -> pa.Table`, from requests to responses (DESIGN 1)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import pyarrow as pa
+
+from axiograph.engine.answers.parsing import parse_answer
+from axiograph.engine.errors import RunError
+from axiograph.engine.identity import DIGEST_SIZE
+from axiograph.engine.prompting.prompts import Prompt
+from axiograph.engine.runs.store import RESPONSE_SCHEMA
+from axiograph.engine.study.schema import SamplingSpec, ScoringSpec
+from axiograph.engine.workers.generation import Generated
+from axiograph.engine.workers.models import ModelSource
+
+REQUEST_SCHEMA = pa.schema(
+    [
+        ("request_id", pa.binary(DIGEST_SIZE)),
+        ("role", pa.string()),
+        ("condition", pa.string()),
+        ("item_id", pa.string()),
+        ("repeat", pa.int32()),
+        ("prompt_ids", pa.list_(pa.int32())),
+        ("span", pa.list_(pa.int32())),  # indices into prompt_ids
+        ("span_text", pa.string()),  # the words that these tokens spell
+        ("cued_ids", pa.list_(pa.int32())),  # logprob mode: the prompt with the answer cue; else empty
+    ]
+)
+
+
+class Worker(Protocol):
+    """Answers a table of requests (REQUEST_SCHEMA) with a table of responses (RESPONSE_SCHEMA), in order."""
+
+    def __call__(self, requests: pa.Table) -> pa.Table: ...
+
+
+@dataclass(frozen=True)
+class WorkerConfig:
+    """What every worker needs; plain data, so that it travels to other processes.
+
+    yes_ids and no_ids: token ids of the spellings scored in logprob mode, as they follow the answer cue.
+    canary: a prompt of the study on which the worker proves at start that steering reaches the output.
+    steered: names of the conditions that a worker without hooks must refuse.
+    """
+
+    source: ModelSource
+    device: str
+    sampling: SamplingSpec
+    scoring: ScoringSpec
+    yes_ids: tuple[tuple[int, ...], ...]
+    no_ids: tuple[tuple[int, ...], ...]
+    canary: Prompt
+    steered: frozenset[str]
+
+
+@dataclass(frozen=True)
+class Request:
+    """One row of REQUEST_SCHEMA."""
+
+    request_id: bytes
+    role: str
+    condition: str
+    item_id: str
+    repeat: int
+    prompt_ids: list[int]
+    span: list[int]
+    span_text: str
+    cued_ids: list[int]
+
+
+def answer_room(config: WorkerConfig, prompt: int, cued: int) -> int:
+    """How many tokens may stand behind a prompt of `prompt` tokens (`cued` with the answer cue): the answer,
+    or in logprob mode cue or thought with a spelling, whose last token is scored and not read."""
+    if config.scoring.mode == "generate":
+        return config.sampling.max_tokens
+    longest = max(len(ids) for ids in (*config.yes_ids, *config.no_ids)) - 1
+    return max(config.sampling.max_tokens, cued - prompt) + longest
+
+
+def requests_of(table: pa.Table) -> list[Request]:
+    return [Request(**row) for row in table.select(REQUEST_SCHEMA.names).to_pylist()]
+
+
+def asked_columns(request: Request) -> dict[str, Any]:
+    """The columns of a response that say what was asked."""
+    return {
+        "request_id": request.request_id,
+        "role": request.role,
+        "condition": request.condition,
+        "item_id": request.item_id,
+        "repeat": request.repeat,
+        "prompt_tokens": len(request.prompt_ids),
+    }
+
+
+def refuse_steered(rows: Sequence[Request], steered: frozenset[str], remedy: str) -> None:
+    """RunError for a condition that a worker without steering cannot put into effect."""
+    for row in rows:
+        if row.condition in steered:
+            raise RunError("plain sampler", "unsteered requests", f"condition '{row.condition}'", remedy)
+
+
+def refuse_unknown(rows: Sequence[Request], known: frozenset[str], worker: str) -> None:
+    """RunError for a condition that the study of `worker` does not have."""
+    for row in rows:
+        if row.condition not in known:
+            raise RunError(
+                worker,
+                "a condition of the study",
+                f"'{row.condition}'",
+                "The requests belong to another study: give the run command again.",
+            )
+
+
+def responses_table(rows: Sequence[dict[str, Any]], requests: Sequence[Request]) -> pa.Table:
+    """Responses in the order of `requests`; RunError unless row i answers request i, each exactly once."""
+    if [row["request_id"] for row in rows] != [request.request_id for request in requests]:
+        raise RunError(
+            "worker", "one response for each request, in order", "something else", "Report this as a bug."
+        )
+    return pa.Table.from_pylist(list(rows), schema=RESPONSE_SCHEMA)
+
+
+def written(output: Generated) -> dict[str, Any]:
+    """The columns of a response that was generated."""
+    answer = parse_answer(output.text)
+    return {
+        "state": answer.state,
+        "reason": answer.reason,
+        "text": output.text,
+        "answer_ids": list(output.ids),
+        "finish": output.finish,
+        "new_tokens": len(output.ids),
+        "fallback": False,
+    }
+
+
+def behind_thought(result: dict[str, Any], thought: Generated) -> dict[str, Any]:
+    """`result`, which was read behind the answer marker of a generated thought."""
+    ids = list(thought.ids)
+    return result | {
+        "fallback": True,
+        "reason": "fallback",
+        "text": thought.text,
+        "answer_ids": ids,
+        "new_tokens": len(ids),
+    }

@@ -1,0 +1,1 @@
+"""What is added, clamped or projected: operations with their vectors, SAEs, controls."""

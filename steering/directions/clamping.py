@@ -1,0 +1,101 @@
+"""Clamping a feature's activation through the SAE's encoder, with the reconstruction error kept.
+
+With a the activation that the encoder reads at a stream row h, and t the one it is set to, the row becomes
+h + decode(activations with t in place of a) − decode(activations) = h + (t − a) · w, with w the feature's
+decoder row as sae-lens applies it. Whatever the SAE does not reconstruct stays in h.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from axiograph.engine.errors import InputError
+from axiograph.engine.identity import digest, digest_json
+
+if TYPE_CHECKING:
+    import torch
+
+    from axiograph.steering.directions.saes import Sae
+
+_TRIED = 64  # random rows on which the formula is held against sae-lens
+_AGREES = 1e-4  # largest difference, as a share of the largest number compared
+
+
+@dataclass(frozen=True)
+class FeatureClamp:
+    """Sets an activation to `target`: what is read is z = h · reader + bias, as z where it is above
+    `threshold` and 0 elsewhere; `writer` is the decoder row. reader, writer [d_model], float32, CPU."""
+
+    reader: torch.Tensor
+    writer: torch.Tensor
+    bias: float
+    threshold: float
+    target: float
+
+    @property
+    def digest(self) -> bytes:
+        numbers = [self.bias, self.threshold, self.target]
+        return digest(digest_json(numbers), self.reader.numpy().tobytes(), self.writer.numpy().tobytes())
+
+    def apply(self, rows: torch.Tensor) -> torch.Tensor:
+        """Stream rows [n, d_model] in float32, clamped."""
+        import torch
+
+        # In float64: the threshold is a jump, on the same side of which every way of summing must come out.
+        z = rows.double() @ self.reader.to(rows.device).double() + self.bias
+        activation = torch.where(z > self.threshold, z, torch.zeros_like(z))
+        change = (self.target - activation).unsqueeze(-1) * self.writer.to(rows.device).double()
+        return (rows.double() + change).float()
+
+
+def feature_clamp(sae: Sae, feature: int, target: float) -> FeatureClamp:
+    """The clamp of one feature; InputError for an SAE whose features cannot be read one at a time (top-k and
+    others, where an activation depends on the other features) or that rescales what it is given."""
+    import torch
+
+    sae.direction(feature)  # refuses a feature that is not there
+    encoder = sae.encoder
+    rescaling = getattr(encoder.cfg, "normalize_activations", "none")
+    if rescaling != "none":
+        raise _refusal(sae, f"inputs rescaled by {rescaling}")
+    with torch.inference_mode():
+        reader = encoder.W_enc[:, feature].detach().float().cpu().clone()
+        writer = encoder.W_dec[feature].detach().float().cpu().clone()
+        bias = float(encoder.b_enc[feature]) if hasattr(encoder, "b_enc") else 0.0
+        if getattr(encoder.cfg, "apply_b_dec_to_input", False):
+            bias -= float(encoder.b_dec.detach().double().cpu() @ reader.double())
+        threshold = float(encoder.threshold[feature]) if hasattr(encoder, "threshold") else 0.0
+    made = FeatureClamp(reader, writer, bias, max(0.0, threshold), target)
+    _check(made, sae, feature)
+    return made
+
+
+def _check(made: FeatureClamp, sae: Sae, feature: int) -> None:
+    """Against sae-lens' own encode and decode on random rows of several lengths."""
+    import torch
+
+    generator = torch.Generator().manual_seed(feature)
+    rows = torch.randn(_TRIED, made.reader.shape[0], generator=generator)
+    # Short and long ones; along the reader, so that the feature is active in some.
+    rows *= torch.logspace(-1, 2, _TRIED).unsqueeze(-1)
+    rows += made.reader * torch.linspace(0, 20, _TRIED).unsqueeze(-1)
+    with torch.inference_mode():
+        before = sae.encoder.encode(rows)
+        after = before.clone()
+        after[:, feature] = made.target
+        wanted = sae.encoder.decode(after) - sae.encoder.decode(before)
+    found = made.apply(rows) - rows
+    largest = max(float(rows.abs().max()), float(wanted.abs().max()))
+    off = float((found - wanted).abs().max()) / largest
+    if not off <= _AGREES:
+        raise _refusal(sae, f"{type(sae.encoder).__name__}, whose own encode and decode differ by {off:.2g}")
+
+
+def _refusal(sae: Sae, found: str) -> InputError:
+    return InputError(
+        f"study, steering with {sae.name}, kind clamp_feature",
+        "an SAE whose features are read one at a time (standard or JumpReLU, without rescaled inputs)",
+        found,
+        "Use kind: clamp or add, or another SAE.",
+    )

@@ -1,0 +1,1 @@
+"""Steering on transformers: the hook worker, and the proof that it steered."""

@@ -1,0 +1,1 @@
+"""Steering inside vLLM, and the proof that it steered."""
