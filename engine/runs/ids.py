@@ -1,11 +1,12 @@
 """A set of request ids that holds tens of millions and finds many at once."""
 
-
 from __future__ import annotations
 
 import numpy as np
 import pyarrow as pa
+
 from axiograph.engine.identity import DIGEST_SIZE
+
 
 class IdSet:
     """Distinct 16-byte ids as two columns of 64 bits, sorted by the first: 16 bytes an id, no hash table.
@@ -53,16 +54,24 @@ class IdSet:
         """Of every id whether it is in the set: bool [ids]."""
         found: np.ndarray = self.places(ids) >= 0
         return found
+
+
 def sorted_ids(ids: pa.ChunkedArray | pa.Array) -> bytes:
     """All ids, repeated ones too, sorted and one behind the other."""
     return _joined(*_sorted(*halves(ids)))
+
+
 def _joined(first: np.ndarray, second: np.ndarray) -> bytes:
     return np.stack([first, second], axis=1).astype(">u8").tobytes()
+
+
 def _sorted(first: np.ndarray, second: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     order = np.argsort(first)
     if _ties(first[order]):
         order = np.lexsort((second, first))
     return first[order], second[order]
+
+
 def halves(ids: pa.ChunkedArray | pa.Array) -> tuple[np.ndarray, np.ndarray]:
     """The two halves of ids as unsigned numbers that sort as their bytes do: uint64 [ids] each."""
     chunks = ids.chunks if isinstance(ids, pa.ChunkedArray) else [ids]
@@ -75,11 +84,15 @@ def halves(ids: pa.ChunkedArray | pa.Array) -> tuple[np.ndarray, np.ndarray]:
             second[start : start + len(chunk)] = words[:, 1]
             start += len(chunk)
     return first, second
+
+
 def _words(chunk: pa.FixedSizeBinaryArray) -> np.ndarray:
     """[ids, 2] big-endian words, no copy."""
     data = chunk.buffers()[1]
     start = chunk.offset * DIGEST_SIZE
     return np.frombuffer(data, ">u8", 2 * len(chunk), start).reshape(-1, 2)
+
+
 def _ties(ordered: np.ndarray) -> bool:
     """Whether two ids share their first half: hardly ever, unless an id is there twice."""
     return bool((ordered[1:] == ordered[:-1]).any())

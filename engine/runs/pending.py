@@ -1,19 +1,21 @@
 """What a run still has to ask: the rows of its plan whose id is not stored, each id once (DESIGN 4)."""
 
-
 from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+
 import numpy as np
 import polars as pl
 import pyarrow as pa
 import pyarrow.parquet as pq
-from axiograph.engine.runs.ids import IdSet
+
 from axiograph.engine.plan.rows import PLAN_BATCH_ROWS, PLAN_SCHEMA
+from axiograph.engine.runs.ids import IdSet
 from axiograph.engine.runs.run_dir import RunDir
+
 
 @dataclass(frozen=True)
 class Pending:
@@ -46,10 +48,14 @@ class Pending:
                     chosen = batch.filter(pa.array(firsts.of(batch) & ~self.stored.has(batch["request_id"])))
                     if chosen.num_rows:
                         yield chosen
+
+
 def pending(run: RunDir) -> Pending:
     """What the plan of `run` asks for and its store does not hold: one pass over the plan."""
     run.plan()  # says what is wrong with the file, if anything is
     return left_to_ask(run.plan_file, IdSet(run.store().ids()))
+
+
 def left_to_ask(plan_file: Path, stored: IdSet) -> Pending:
     """What the plan in `plan_file` asks for beyond `stored`."""
     firsts = Firsts()
@@ -77,12 +83,18 @@ def left_to_ask(plan_file: Path, stored: IdSet) -> Pending:
         roles=frozenset(roles),
         conditions={name: (count, left[name]) for name, count in planned.items()},
     )
+
+
 def _counts(names: pa.DictionaryArray, chosen: np.ndarray) -> dict[str, int]:
     """How often each name stands where `chosen`."""
     numbers = np.bincount(names.indices.to_numpy()[chosen], minlength=len(names.dictionary))
     return dict(zip(names.dictionary.to_pylist(), numbers.tolist(), strict=True))
+
+
 def _plan_file(path: Path) -> pq.ParquetFile:
     return pq.ParquetFile(path, read_dictionary=PLAN_SCHEMA.names[1:4])
+
+
 class Firsts:
     """Of plan rows that share an id the first. They stand in one role × condition, so that the ids of the one
     that the last batch broke off in are all there is to remember."""

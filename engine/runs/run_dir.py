@@ -1,6 +1,5 @@
 """The directory of a run: its manifest, its copy of the inputs, its plan, its responses and what follows."""
 
-
 from __future__ import annotations
 
 import json
@@ -9,26 +8,29 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+
 import polars as pl
 import pyarrow as pa
 import pyarrow.parquet as pq
+
 from axiograph.engine.errors import InputError, RunError
+from axiograph.engine.plan.inputs import Inputs, load_inputs_snapshot
+from axiograph.engine.runs.store import ResponseStore
 from axiograph.engine.storage.files import write_json
-from axiograph.engine.plan.inputs import Inputs
 from axiograph.engine.storage.lock import file_lock, object_lock
 from axiograph.engine.storage.mirror import RESPONSES, Mirror
 from axiograph.engine.storage.remote import RemoteFolder, is_remote
-from axiograph.engine.plan.inputs import load_inputs_snapshot
-from axiograph.engine.runs.store import ResponseStore
 
 FORMAT = "axiograph-run"
 MANIFEST_VERSION = 1
+
+
 @dataclass(frozen=True)
 class RunDir:
     """Paths of one run. `open_run` and `create_run` check that it is one.
 
-    Of a run in an object store `path` is a local copy of everything but the responses (engine.storage.mirror), which
-    `publish` writes back; `where` is what a person is told."""
+    Of a run in an object store `path` is a local copy of everything but the responses
+    (engine.storage.mirror), which `publish` writes back; `where` is what a person is told."""
 
     path: Path
     mirror: Mirror | None = field(default=None, compare=False, repr=False)
@@ -125,6 +127,8 @@ class RunDir:
         """Only one process writes to a run at a time; engine.storage.lock says what holds it."""
         with file_lock(self.path) if self.mirror is None else object_lock(self.mirror.remote):
             yield
+
+
 # What stands in a run before its manifest does: it may be stopped at any moment, also in its first second.
 _BEFORE_MANIFEST = {
     ".clock",
@@ -140,8 +144,12 @@ _BEFORE_MANIFEST = {
     "scales.json",
     "study.yaml",  # a study may lie in the directory of its run ('out: .'), as that of the demonstration does
 }
+
+
 def _is_own(name: str) -> bool:
     return name in _BEFORE_MANIFEST or (name.startswith(".") and name.endswith(".tmp"))
+
+
 def run_at(place: Path | str) -> RunDir:
     """The run at `place`, a directory or an address, whether or not there is one. Nothing is made there."""
     if not is_remote(place):
@@ -150,6 +158,8 @@ def run_at(place: Path | str) -> RunDir:
     _refuse_foreign(str(place), [name for names in mirror.remote.entries() for name in names])
     mirror.fetch()
     return RunDir(mirror.path, mirror)
+
+
 def open_run(place: Path | str) -> RunDir:
     """An existing run; InputError when `place` is none."""
     run = run_at(place)
@@ -163,6 +173,8 @@ def open_run(place: Path | str) -> RunDir:
         )
     run.manifest()
     return run
+
+
 def create_run(place: Path | str) -> RunDir:
     """The run at `place`, new or existing; InputError when something else is there."""
     run = run_at(place)
@@ -179,6 +191,8 @@ def create_run(place: Path | str) -> RunDir:
             f"output {path}", "a directory that can be made", str(error.strerror), "Choose another 'out'."
         ) from error
     return run
+
+
 def _refuse_foreign(where: str, names: list[str]) -> None:
     """InputError where there is something that is neither a run nor the beginning of one."""
     foreign = [] if "manifest.json" in names else sorted(name for name in names if not _is_own(name))

@@ -1,6 +1,5 @@
 """The response store: Parquet parts, each complete or absent, and the only truth for resume (DESIGN 4)."""
 
-
 from __future__ import annotations
 
 import hashlib
@@ -9,15 +8,26 @@ from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+
 import numpy as np
 import polars as pl
 import pyarrow as pa
 import pyarrow.compute as pc
 from polars.io.plugins import register_io_source
+
 from axiograph.engine.errors import RunError
 from axiograph.engine.identity import DIGEST_SIZE
 from axiograph.engine.runs.ids import IdSet, sorted_ids
-from axiograph.engine.runs.parts import Part, damaged, each, list_parts, opened, read_part, stream_part, write_part
+from axiograph.engine.runs.parts import (
+    Part,
+    damaged,
+    each,
+    list_parts,
+    opened,
+    read_part,
+    stream_part,
+    write_part,
+)
 from axiograph.engine.storage.remote import RemoteFolder
 
 SCHEMA_VERSION = 1
@@ -55,11 +65,15 @@ RESPONSE_SCHEMA = pa.schema(
     ],
     metadata={b"axiograph.responses": str(SCHEMA_VERSION).encode()},
 )
+
+
 @dataclass(frozen=True)
 class StoreCount:
     rows: int
     duplicates: int
     parts: int
+
+
 class ResponseStore:
     """Parts in `folder`, named by the hash of their ids, so that a retried task overwrites itself.
 
@@ -194,23 +208,37 @@ class ResponseStore:
                     part.unlink()
                     removed += 1
         return removed
+
+
 def columns_of(schema: pa.Schema, names: Sequence[str]) -> pa.Schema:
     """The part of `schema` with these columns, in this order."""
     return pa.schema([schema.field(name) for name in names])
+
+
 _SCAN_SCHEMA = pl.DataFrame(pl.from_arrow(RESPONSE_SCHEMA.empty_table())).schema
+
+
 def _part_name(table: pa.Table) -> str:
     digest = hashlib.blake2b(sorted_ids(table["request_id"]), digest_size=DIGEST_SIZE)
     return f"part-{digest.hexdigest()}.parquet"
+
+
 def _failed(finish: pa.Array | pa.ChunkedArray) -> np.ndarray:
     """bool [rows]"""
     return np.asarray(pc.fill_null(pc.equal(finish.cast(pa.string()), FAILED), False))
+
+
 def _ids(part: Part) -> pa.ChunkedArray:
     return read_part(part, ["request_id"])["request_id"]
+
+
 def _batches(part: Part, columns: Sequence[str]) -> Iterable[pa.RecordBatch]:
     """Batch by batch from a disk; whole from an object store, where every read of a page is a round trip."""
     if isinstance(part, Path):
         return stream_part(part, columns, READ_ROWS)
     return read_part(part, columns).to_batches(max_chunksize=READ_ROWS)
+
+
 def _rows_checked(part: Part) -> int:
     """The number of rows of a part whose footer and schema are those of this version; 0 where it is gone:
     another process may be compacting, and what it deleted is in a part that is complete already."""
