@@ -27,7 +27,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import polars as pl
@@ -41,7 +41,11 @@ from axiograph.discovery.graph.export import write_parquet
 from axiograph.discovery.graph.marks import GraphKind
 from axiograph.discovery.pc.search import MIN_ROWS
 from axiograph.engine.errors import InputError, RunError
-from axiograph.engine.storage.files import atomic_path, write_json
+from axiograph.engine.storage.figures import save_figure
+from axiograph.engine.storage.files import write_json
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 SCHEMA = "axiograph-calibration/1"
 SECONDS = 600.0  # of one core: what the default number of graphs should take
@@ -229,8 +233,13 @@ _COLOUR = "#1f5f8b"
 
 
 def draw_reliability(found: Calibration, path: Path) -> None:
-    """Write PNG or SVG, by the ending of `path`: the share of true pairs with its 95 % interval over the mean
-    frequency of every bin, and below it how many pairs there are. Raises RunError where the disk is full."""
+    """Write `reliability_figure` as PNG or SVG, by the ending of `path`. RunError where the disk is full."""
+    save_figure(reliability_figure(found), path)
+
+
+def reliability_figure(found: Calibration) -> Figure:
+    """The share of true pairs with its 95 % interval over the mean
+    frequency of every bin, and below it how many pairs there are."""
     from matplotlib.figure import Figure
 
     kinds = list(_TITLES)
@@ -247,9 +256,7 @@ def draw_reliability(found: Calibration, path: Path) -> None:
         f"{found.count} planted graphs, {design.values} values, {design.train_roles} training roles",
         fontsize=11,
     )
-    with atomic_path(path) as temporary:
-        metadata = {"Date": None} if path.suffix == ".svg" else None
-        figure.savefig(temporary, format=path.suffix[1:], dpi=160, metadata=metadata, facecolor="white")
+    return figure
 
 
 def _diagram(axes: Any, rows: list[dict[str, Any]], title: str) -> None:

@@ -11,7 +11,7 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -20,7 +20,10 @@ from axiograph.discovery.comparison.edges import EdgeState, compared_kinds, edge
 from axiograph.discovery.graph.causal_graph import CausalGraph, transitively_reduced
 from axiograph.discovery.graph.drawing import LineStyle, Point, curve, draw_edge
 from axiograph.discovery.graph.figure import circle_order
-from axiograph.engine.storage.files import atomic_path
+from axiograph.engine.storage.figures import save_figure
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 States = dict[frozenset[str], EdgeState]
 _NAME_SIZE, _CAPTION_SIZE = 7.0, 6.5  # points
@@ -47,13 +50,21 @@ def draw_comparison(
     *,
     reduced: bool = False,
 ) -> None:
-    """Draw both graphs to `path`; the suffix (.png, .svg, .pdf) is the format. `names` stand above them.
+    """Write `comparison_figure` to `path`; the suffix (.png, .svg, .pdf) is the format. RunError where the
+    disk is full."""
+    save_figure(comparison_figure(compared, names, reduced=reduced), path, dpi=300)
+
+
+def comparison_figure(
+    compared: Comparison, names: tuple[str, str] = ("graph", "reference"), *, reduced: bool = False
+) -> Figure:
+    """Both graphs beside each other. `names` stand above them.
 
     Values of one graph only are grey where there are few of them (at most half as many as shared ones), else
     listed below; so are values without an edge in either, where these are more than a third. `reduced`:
     directed edges that other directed paths imply are not drawn (discovery.graph.causal_graph); the state of
     the others stays that of the whole graphs. Raises InputError for `reduced` and a graph with a directed
-    cycle, RunError where the disk is full."""
+    cycle."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
@@ -73,10 +84,7 @@ def draw_comparison(
         panel.draw_values(graph, set(compared.values))
         panel.draw_edges(transitively_reduced(graph, name) if reduced else graph, states)
     _draw_foot(axes, page, compared, states)
-    with atomic_path(path) as temporary:
-        # No date in the file: the same comparison gives the same bytes.
-        metadata = {".svg": {"Date": None}, ".pdf": {"CreationDate": None}}.get(path.suffix)
-        figure.savefig(temporary, format=path.suffix[1:], dpi=300, metadata=metadata, facecolor="white")
+    return figure
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import polars as pl
@@ -15,18 +15,23 @@ from numpy.typing import NDArray
 from axiograph.discovery.graph.causal_graph import CausalGraph
 from axiograph.discovery.graph.drawing import DrawnEdge, Point, draw_edges, legend
 from axiograph.discovery.graph.export import edge_rows
-from axiograph.engine.storage.files import atomic_path
+from axiograph.engine.storage.figures import save_figure
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 _ROTATE_ABOVE = 32  # names; beyond this, horizontal names would touch
 
 
 def draw_graph(
-    graph: CausalGraph,
-    path: Path,
-    frequencies: pl.DataFrame | None = None,
-    title: str = "",
+    graph: CausalGraph, path: Path, frequencies: pl.DataFrame | None = None, title: str = ""
 ) -> None:
-    """Draw `graph` to `path`; the suffix (.png, .svg, .pdf) is the format.
+    """Write `graph_figure` to `path`; the suffix (.png, .svg, .pdf) is the format."""
+    save_figure(graph_figure(graph, frequencies, title), path)
+
+
+def graph_figure(graph: CausalGraph, frequencies: pl.DataFrame | None = None, title: str = "") -> Figure:
+    """The picture of `graph`.
 
     `frequencies`: an edge table as `BootstrapResult.edge_table` gives it. Width and opacity of an edge,
     and the number on it, are the share of replicates in which its pair is adjacent. Values without an
@@ -48,10 +53,7 @@ def draw_graph(
     draw_edges(axes, edges, positions, frame.radius)
     handles = legend(edges, graph.kind, has_frequencies=frequencies is not None)
     _draw_captions(figure, handles, apart, title)
-    with atomic_path(path) as temporary:
-        # No date in the file: the same graph gives the same bytes.
-        metadata = {"Date": None} if path.suffix == ".svg" else None
-        figure.savefig(temporary, format=path.suffix[1:], dpi=160, metadata=metadata, facecolor="white")
+    return figure
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import polars as pl
@@ -20,7 +20,10 @@ import polars as pl
 from axiograph.discovery.effects.changes import BASELINE, Pairing, select_roles
 from axiograph.discovery.numerics.arrays import FloatArray
 from axiograph.discovery.numerics.intervals import RoleDraws, percentile_range
-from axiograph.engine.storage.files import atomic_path
+from axiograph.engine.storage.figures import save_figure
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 RESAMPLES = 2000
 HELD, OTHERS = "held values", "all other values"
@@ -236,7 +239,12 @@ _LABELS = {"raise": "targets", "hold": "held values", None: "others"}
 
 
 def draw_judged(found: Judged, path: Path) -> None:
-    """Write PNG, SVG or PDF by the ending of `path`. Raises RunError where the disk is full."""
+    """Write `judged_figure` as PNG, SVG or PDF, by the ending of `path`. RunError where the disk is full."""
+    save_figure(judged_figure(found), path)
+
+
+def judged_figure(found: Judged) -> Figure:
+    """Predicted over measured changes, with the predicted intervals."""
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(5.2, 5.0), layout="constrained")
@@ -271,6 +279,4 @@ def draw_judged(found: Judged, path: Path) -> None:
     )
     if labelled:
         axes.legend(frameon=False, fontsize=9)
-    with atomic_path(path) as temporary:
-        metadata = {"Date": None} if path.suffix == ".svg" else None
-        figure.savefig(temporary, format=path.suffix[1:], dpi=160, metadata=metadata, facecolor="white")
+    return figure
