@@ -76,12 +76,6 @@ class Discovery:
         chosen = find_algorithm(self.algorithm)
         return f"{chosen.title}, {chosen.level(self.alpha, self.settings)}"
 
-    def summary(self) -> str:
-        """A text table of the edges of either graph, and what was left out."""
-        from axiograph.texts.discovery import summary
-
-        return summary(self)
-
     def save(self, directory: Path) -> list[Path]:
         """Write the graphs (graph.*, consensus.*, averaged.*), edges.parquet, ancestors.parquet, figures,
         replicates.npz and discovery.json.

@@ -23,9 +23,9 @@ def demo(
     jobs: Jobs = CORES,
 ) -> None:
     """The built-in respondent, end to end, with the known truth beside what is found. No network, minutes."""
+    from axiograph.cluster.demonstration import DemoSettings
+    from axiograph.cluster.demonstration import demo as show_it
     from axiograph.commands.reporting import do_report
-    from axiograph.demo import DemoSettings
-    from axiograph.demo import demo as show_it
     from axiograph.discovery.calibration.respondent import Planted
     from axiograph.texts.demo import demo_intro, demo_text
 

@@ -104,21 +104,23 @@ def do_score(run: RunDir) -> None:
 
 def do_discover(run: RunDir, jobs: Spreading, **changed: float | str) -> None:
     from axiograph.cluster.stages.discover import discover_graph
+    from axiograph.texts.discovery import discovery_text
 
     study = run.inputs().study
     settings = _settings(study.discovery, changed)
     found = discover_graph(run, study.model_copy(update={"discovery": settings}), jobs)
     run.publish()
-    print(f"\n{found.summary()}", flush=True)
+    print(f"\n{discovery_text(found)}", flush=True)
 
 
 def _discover_table(path: Path, out: Path, changed: dict[str, float | str], jobs: Spreading) -> None:
     from axiograph.cluster.sampling.inspection import read_profiles
     from axiograph.cluster.stages.discover import discover_profiles
     from axiograph.engine.study.schema import DiscoverySpec
+    from axiograph.texts.discovery import discovery_text
 
     found = discover_profiles(read_profiles(path), _settings(DiscoverySpec(), changed), out, jobs)
-    print(f"{found.summary()}\nGraph, figures and tables are in {out}")
+    print(f"{discovery_text(found)}\nGraph, figures and tables are in {out}")
 
 
 def do_effects(run: RunDir, graph_file: Path | None) -> None:

@@ -1,19 +1,15 @@
-"""What a discovery found, as text for a terminal."""
+"""What the stage `discover` prints: the edges of the graph with their frequencies, and what was left out."""
 
 from __future__ import annotations
-
-from typing import TYPE_CHECKING
 
 import numpy as np
 import polars as pl
 
+from axiograph.discovery.discover import Discovery
 from axiograph.discovery.graph.causal_graph import CausalGraph
 from axiograph.discovery.graph.export import edge_rows
 from axiograph.discovery.graph.marks import Endpoint, GraphKind
 from axiograph.discovery.resampling.bootstrap import BootstrapResult
-
-if TYPE_CHECKING:
-    from axiograph.discovery.discover import Discovery
 
 _MASSES = {
     "forward": "a→b",
@@ -28,75 +24,83 @@ _MASSES = {
 }
 
 
-def summary(found: Discovery) -> str:
+def discovery_text(discovery: Discovery) -> str:
     """A text table of the edges of either graph, and what was left out."""
-    lines = [_counts_line(found), *_inflation_lines(found.bootstrap), *_correction_lines(found)]
-    lines += [*_borderline_lines(found), *found.remarks, "", *_edge_lines(found)]
-    cycles = found.graph.cycles()
+    lines = [_counts_line(discovery), *_inflation_lines(discovery.bootstrap), *_correction_lines(discovery)]
+    lines += [*_borderline_lines(discovery), *discovery.remarks, "", *_edge_lines(discovery)]
+    cycles = discovery.graph.cycles()
     lines += [f"directed cycle (reported, not resolved): {', '.join(cycle)}" for cycle in cycles]
-    if found.dropped_roles:
-        left_out = "with a row left out" if found.indicators else "left out"
-        why = "without any score" if found.pairwise else "for missing scores"
-        lines.append(f"roles {left_out} {why}: {_listed(found.dropped_roles)}")
-    for reason in sorted(set(found.excluded.values())):
-        names = [name for name, why in found.excluded.items() if why == reason]
+    if discovery.dropped_roles:
+        left_out = "with a row left out" if discovery.indicators else "left out"
+        why = "without any score" if discovery.pairwise else "for missing scores"
+        lines.append(f"roles {left_out} {why}: {_listed(discovery.dropped_roles)}")
+    for reason in sorted(set(discovery.excluded.values())):
+        names = [name for name, why in discovery.excluded.items() if why == reason]
         lines.append(f"values left out ({len(names)}), {reason}: {_listed(names)}")
-    failed = found.bootstrap.failed
+    failed = discovery.bootstrap.failed
     lines += [f"replicates failed ({count}): {reason}" for reason, count in failed.items()]
-    some = {name: k for name, k in found.bootstrap.constant.items() if name not in found.excluded}
-    why = "constant" if found.correction is None else "constant or without reliability"
+    some = {name: k for name, k in discovery.bootstrap.constant.items() if name not in discovery.excluded}
+    why = "constant" if discovery.correction is None else "constant or without reliability"
     lines += [f"{why} in {count} replicates: {name}" for name, count in some.items()]
     return "\n".join(lines) + "\n"
 
 
-def _counts_line(found: Discovery) -> str:
-    b = found.bootstrap
-    rows = "" if found.n_rows == found.n_roles else f" ({found.n_rows} rows, counted as {found.n_roles})"
-    marks = f" and {len(found.indicators)} indicators" if found.indicators else ""
+def _counts_line(discovery: Discovery) -> str:
+    b = discovery.bootstrap
+    rows = (
+        ""
+        if discovery.n_rows == discovery.n_roles
+        else f" ({discovery.n_rows} rows, counted as {discovery.n_roles})"
+    )
+    marks = f" and {len(discovery.indicators)} indicators" if discovery.indicators else ""
     return (
-        f"{found.n_roles} roles{rows}, {_values(found)} values{marks}, {_level(found)}: "
-        f"{found.graph.n_edges} edges; {b.used} of {b.replicates} replicates used "
-        f"({b.resample.replace('_', ' ')}, {b.rows} rows), consensus at {found.threshold:g}: "
-        f"{found.consensus.n_edges} edges"
+        f"{discovery.n_roles} roles{rows}, {_values(discovery)} values{marks}, {_level(discovery)}: "
+        f"{discovery.graph.n_edges} edges; {b.used} of {b.replicates} replicates used "
+        f"({b.resample.replace('_', ' ')}, {b.rows} rows), consensus at {discovery.threshold:g}: "
+        f"{discovery.consensus.n_edges} edges"
     )
 
 
-def _borderline_lines(found: Discovery) -> list[str]:
+def _borderline_lines(discovery: Discovery) -> list[str]:
     """Said only where there are such tests: they are rare in data that is not nearly collinear."""
-    b = found.bootstrap
-    if not found.borderline and not b.borderline:
+    b = discovery.bootstrap
+    if not discovery.borderline and not b.borderline:
         return []
-    return [f"tests that rounding decides: {found.borderline} in all roles, {b.borderline} in the replicates"]
+    return [
+        f"tests that rounding decides: {discovery.borderline} in all roles, {b.borderline} in the replicates"
+    ]
 
 
-def _correction_lines(found: Discovery) -> list[str]:
-    used, b = found.correction, found.bootstrap
+def _correction_lines(discovery: Discovery) -> list[str]:
+    used, b = discovery.correction, discovery.bootstrap
     if used is None:
         return []
-    made = f"all roles: {_yes(used.projected)}, replicates: {b.projected} of {b.used}"
-    counted = f"tests count {used.tested_roles} of {found.n_roles} roles; made positive definite: {made}"
+    projected = f"all roles: {_yes(used.projected)}, replicates: {b.projected} of {b.used}"
+    counted = (
+        f"tests count {used.tested_roles} of {discovery.n_roles} roles; made positive definite: {projected}"
+    )
     if not used.reliability:
         return [f"correlations over the roles that have both scores; {counted}"]
-    known = [rho for rho in used.reliability.values() if rho is not None]
-    span = f"{min(known):.2f} to {max(known):.2f}"
+    defined = [rho for rho in used.reliability.values() if rho is not None]
+    span = f"{min(defined):.2f} to {max(defined):.2f}"
     return [f"correlations corrected for measurement error, reliability {span}; {counted}"]
 
 
-def _values(found: Discovery) -> int:
-    return sum(name not in found.indicators for name in found.graph.names)
+def _values(discovery: Discovery) -> int:
+    return sum(name not in discovery.indicators for name in discovery.graph.names)
 
 
-def _level(found: Discovery) -> str:
+def _level(discovery: Discovery) -> str:
     """PC's alpha, as ever; of any other algorithm its name too."""
-    return f"alpha {found.alpha:g}" if found.algorithm == "pc" else found.method
+    return f"alpha {discovery.alpha:g}" if discovery.algorithm == "pc" else discovery.method
 
 
 def _yes(fact: bool) -> str:
     return "yes" if fact else "no"
 
 
-def _inflation_lines(found: BootstrapResult) -> list[str]:
-    inflation = found.inflation
+def _inflation_lines(bootstrap: BootstrapResult) -> list[str]:
+    inflation = bootstrap.inflation
     if inflation is None:
         return []
     line = f"edges: {inflation.full} in all roles, {_mean(inflation.replicates)} a replicate"
@@ -108,26 +112,27 @@ def _inflation_lines(found: BootstrapResult) -> list[str]:
     return [line]
 
 
-def _edge_lines(found: Discovery) -> list[str]:
+def _edge_lines(discovery: Discovery) -> list[str]:
     """The pairs joined in either graph, the most frequent first, with the edge of each graph."""
-    table = found.bootstrap.edge_table()
-    joined = found.graph.adjacency() | found.consensus.adjacency()
-    either = CausalGraph(found.graph.names, np.where(joined, Endpoint.TAIL, Endpoint.NONE))
+    table = discovery.bootstrap.edge_table()
+    joined = discovery.graph.adjacency() | discovery.consensus.adjacency()
+    either = CausalGraph(discovery.graph.names, np.where(joined, Endpoint.TAIL, Endpoint.NONE))
     rows = sorted(edge_rows(either, table), key=lambda row: -(row["adjacent"] or 0))
     if not rows:
         return ["no edge in either graph"]
     width = max(len(f"{row['source']} · {row['target']}") for row in rows)
     bounds = {(a, b): f"{_mean(low)}–{_mean(high)}" for a, b, low, high in _bounds(table)}
     masses = {name: head for name, head in _MASSES.items() if name in table.columns}
-    if found.bootstrap.kind is GraphKind.CPDAG:
+    if discovery.bootstrap.kind is GraphKind.CPDAG:
         del masses["bidirected"]  # rare there: in edges.parquet
     heads = "".join(f"{head:>6}" for head in masses.values())
     lines = [f"{'pair a · b':<{width}}  graph  agreed  adjacent{heads}  95 % Monte-Carlo"]
     for row in rows:
         a, b = row["source"], row["target"]
         shares = "".join(f"{_mean(row[name]):>6}" for name in masses)
+        edge, agreed = (_mark(graph, a, b) for graph in (discovery.graph, discovery.consensus))
         lines.append(
-            f"{f'{a} · {b}':<{width}}  {_mark(found.graph, a, b):^5}  {_mark(found.consensus, a, b):^6}"
+            f"{f'{a} · {b}':<{width}}  {edge:^5}  {agreed:^6}"
             f"  {_mean(row['adjacent']):>8}{shares}  {bounds[a, b]}"
         )
     return lines

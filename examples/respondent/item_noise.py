@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from axiograph.demo import STRENGTHS, DemoSettings, demo
+from axiograph.cluster.demonstration import STRENGTHS, DemoSettings, demo
 from axiograph.discovery.calibration.noise import NOISE_FILE, Items, fit_noise, fit_steering_noise
 from axiograph.discovery.calibration.respondent import ASSETS, Planted
 from axiograph.engine.runs.run_dir import RunDir

@@ -12,6 +12,7 @@ from axiograph.discovery.graph.knowledge import Knowledge
 from axiograph.discovery.graph.marks import GraphKind
 from axiograph.discovery.graph.packed import PackedGraphs
 from axiograph.engine.errors import InputError, RunError
+from axiograph.texts.discovery import discovery_text
 
 
 def profiles(data: np.ndarray, names, copies: int = 1) -> pl.DataFrame:
@@ -50,7 +51,7 @@ def test_summary_says_what_was_left_out():
         b=pl.when(pl.col("role") != "r9").then("b"),
     )
     found = discover(table, replicates=10, null_replicates=0, alpha=0.01)
-    text = found.summary()
+    text = discovery_text(found)
     assert "79 roles, 3 values, alpha 0.01: 2 edges; 10 of 10 replicates used" in text
     assert "a · c" in text
     assert "→" in text
@@ -79,7 +80,7 @@ def test_saved_files_read_back(tmp_path):
 def test_graph_without_edges_is_said():
     data = np.random.default_rng(0).normal(size=(40, 2))
     found = discover(profiles(data, "ab"), replicates=3, null_replicates=0, alpha=1e-6)
-    assert "no edge in either graph" in found.summary()
+    assert "no edge in either graph" in discovery_text(found)
 
 
 @pytest.mark.parametrize(
@@ -113,7 +114,7 @@ def test_whole_wide_table_with_its_63_constant_columns(wide):
     found = discover(wide, replicates=20, null_replicates=2, n_jobs=2)
     assert len(found.excluded) == 63
     assert len(found.graph.names) == 296
-    assert "values left out (63), the same for every role: " in found.summary()
+    assert "values left out (63), the same for every role: " in discovery_text(found)
     assert found.bootstrap.constant
     # In half of the roles two rarely affirmed values can be equal: such a replicate is counted as failed.
     assert found.bootstrap.used + sum(found.bootstrap.failed.values()) == 20
@@ -161,7 +162,7 @@ def test_pooled_rows_make_steering_a_cause_and_direct_the_edges():
     assert found.graph == expected
     assert found.consensus == expected
     assert (found.n_roles, found.n_rows, found.bootstrap.rows) == (60, 300, 30)
-    assert "60 roles (300 rows, counted as 60), 3 values and 1 indicators" in found.summary()
+    assert "60 roles (300 rows, counted as 60), 3 values and 1 indicators" in discovery_text(found)
     assert found.document()["indicators"] == ["steering f1"]
 
 
@@ -207,7 +208,7 @@ def test_correction_for_measurement_error():
     assert not found.correction.projected
     assert found.correction.tested_roles < 1500
     assert set(found.correction.reliability) == set("abc")
-    assert "corrected for measurement error, reliability 0." in found.summary()
+    assert "corrected for measurement error, reliability 0." in discovery_text(found)
     assert found.document()["correction"]["projected_replicates"] == 0
 
 
@@ -236,7 +237,7 @@ def test_pairwise_uses_what_listwise_throws_away():
     assert pairwise.n_roles == (~gaps.all(axis=1)).sum()
     assert pairwise.correction.tested_roles > listwise.n_roles
     assert pairwise.graph == CausalGraph.from_edges("abc", [("a", "c"), ("b", "c")])
-    assert "correlations over the roles that have both scores" in pairwise.summary()
+    assert "correlations over the roles that have both scores" in discovery_text(pairwise)
     with pytest.raises(InputError, match="pairwise handling"):
         discover(table, pairwise=True, parts=parts_of(np.zeros((200, 3, 2)), "abc"))
 
@@ -256,7 +257,7 @@ def test_another_algorithm_keeps_its_marks_and_says_its_name(tmp_path):
     assert found.graph.kind is GraphKind.PAG
     assert found.consensus.kind is GraphKind.PAG
     assert found.excluded == {"d": "the same for every role"}
-    text = found.summary()
+    text = discovery_text(found)
     assert "FCI, Fisher-z tests: values may have hidden common causes, alpha 0.05: 2 edges" in text
     assert "ao→b" in text
     assert "o→" in text
@@ -266,7 +267,7 @@ def test_another_algorithm_keeps_its_marks_and_says_its_name(tmp_path):
     assert document["algorithm"] == "fci"
     best = discover(profiles(collider(), "abcd"), algorithm="ges", **settings)
     assert best.graph == CausalGraph.from_edges("abc", [("a", "c"), ("b", "c")])
-    assert "alpha is not used" in best.summary()
+    assert "alpha is not used" in discovery_text(best)
 
 
 def test_an_algorithm_refuses_what_it_cannot_do():

@@ -4,10 +4,6 @@ from __future__ import annotations
 
 import unicodedata
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    from axiograph.report.blocks.table import Table
 
 _LONG = 45  # rows; more go over several pages
 _UPRIGHT = 8  # columns; more turn their headings upright
@@ -75,16 +71,19 @@ def _raised(c: str) -> str:
     return f"${'_' if unicodedata.decomposition(c).startswith('<sub>') else '^'}{{{plain}}}$"
 
 
-def table_latex(table: Table) -> str:
+def table_latex(texts: Sequence[Sequence[str]], numbers: Sequence[bool], caption: str, keys: int) -> str:
     """A tabular that shrinks to the line, turned where it would become too small, or a longtable where it has
     too many rows for a page; several of them where the columns do not fit a page. Needs booktabs, rotating
-    and adjustbox; a longtable needs longtable and pdflscape."""
-    texts = [[column.name for column in table.columns], *table.texts()]
-    lines = [f"% {' '.join(table.caption.split())}"]
-    write = _long if len(table.rows) > _LONG else _short
-    most = _fitting(_TURNED_PAGE, "tiny") if len(table.rows) > _LONG else _TURNED_PAGE / _LEAST
-    for columns in _split(texts, table.keys, most):
-        align = "".join("r" if table.columns[k].is_number else "l" for k in columns)
+    and adjustbox; a longtable needs longtable and pdflscape.
+
+    `texts`: the headings, then the rows; `numbers`: for each column whether it holds numbers, which stand to
+    the right; `caption` becomes a comment; `keys`: as many columns at the left stand in every part."""
+    lines = [f"% {' '.join(caption.split())}"]
+    long = len(texts) - 1 > _LONG
+    write = _long if long else _short
+    most = _fitting(_TURNED_PAGE, "tiny") if long else _TURNED_PAGE / _LEAST
+    for columns in _split(texts, keys, most):
+        align = "".join("r" if numbers[k] else "l" for k in columns)
         lines += write([[row[k] for k in columns] for row in texts], align)
     return "\n".join(lines) + "\n"
 
@@ -92,14 +91,14 @@ def table_latex(table: Table) -> str:
 def _split(texts: Sequence[Sequence[str]], keys: int, most: float) -> list[list[int]]:
     """The columns of each of the tables of at most `most` points that it is split into, the first `keys` in
     all."""
-    found: list[list[int]] = [list(range(keys))]
+    parts: list[list[int]] = [list(range(keys))]
     for k in range(keys, len(texts[0])):
-        wider = [*found[-1], k]
-        if len(found[-1]) > keys and _width([[row[j] for j in wider] for row in texts]) > most:
-            found.append([*range(keys), k])
+        wider = [*parts[-1], k]
+        if len(parts[-1]) > keys and _width([[row[j] for j in wider] for row in texts]) > most:
+            parts.append([*range(keys), k])
         else:
-            found[-1] = wider
-    return found
+            parts[-1] = wider
+    return parts
 
 
 def _short(texts: Sequence[Sequence[str]], align: str) -> list[str]:

@@ -67,7 +67,9 @@ class Table:
         return {"key": self.key, "columns": columns, "rows": rows}
 
     def latex(self) -> str:
-        return table_latex(self)
+        """See axiograph.report.blocks.latex.table_latex."""
+        texts = [[column.name for column in self.columns], *self.texts()]
+        return table_latex(texts, [column.is_number for column in self.columns], self.caption, self.keys)
 
     def csv(self) -> str:
         """With all digits; an estimate is three columns, what is missing an empty cell."""

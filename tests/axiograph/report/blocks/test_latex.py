@@ -6,7 +6,6 @@ import subprocess
 
 import pytest
 
-from axiograph.report.blocks import latex
 from axiograph.report.blocks.latex import escaped
 from axiograph.report.blocks.table import Column, Table
 
@@ -147,4 +146,4 @@ def test_all_of_it_compiles_and_nothing_stands_out(written, tmp_path):
         )
         assert done.returncode == 0, done.stdout[-2000:]
     assert "Overfull \\hbox" not in done.stdout
-    assert latex.table_latex(table_of([])).count(r"\begin{tabular}") == 1
+    assert table_of([]).latex().count(r"\begin{tabular}") == 1

@@ -1,5 +1,4 @@
-"""The demonstration: the built-in respondent asked, steered, analysed, so that the truth can stand beside
-it."""
+"""The demonstration: the built-in respondent asked, steered and analysed, the planted truth beside it."""
 
 from __future__ import annotations
 
@@ -49,26 +48,27 @@ class DemoSettings:
         """InputError for what cannot lead to a graph and effects."""
         if self.roles is not None and self.roles < MIN_ROLES:
             raise InputError("--roles", f"{MIN_ROLES} or more", f"{self.roles}", "A graph needs more roles.")
-        given = self.strengths
-        if len(set(given)) != len(given) or not all(map(math.isfinite, given)) or not any(given):
+        strengths = self.strengths
+        different = len(set(strengths)) == len(strengths)
+        if not different or not all(map(math.isfinite, strengths)) or not any(strengths):
             raise InputError(
                 "--strengths",
                 "different numbers, not all 0, such as -2,2",
-                ",".join(f"{s:g}" for s in given) or "nothing",
+                ",".join(f"{s:g}" for s in strengths) or "nothing",
                 "The respondent was trained on strengths from -4 to 4.",
             )
 
 
 @dataclass(frozen=True)
 class Demo:
-    """What a demonstration found. `effects_truth`: measured effects beside the planted ones
-    (discovery.calibration.respondent)."""
+    """What a demonstration measured, beside what is planted in the respondent. `effects_truth`: measured
+    effects beside the planted ones (discovery.calibration.respondent.planted_effects)."""
 
     run: RunDir
     study_file: Path
     planted: Planted
     sampled: Sampled
-    found: Discovery
+    discovery: Discovery
     effects: Effects
     effects_truth: pl.DataFrame
 
@@ -121,14 +121,14 @@ def demo(settings: DemoSettings, out: Path, jobs: int) -> Demo:
         study_file = directory.path / "study.yaml"
         study, sampled = _sample(directory, study_file, demo_study(settings, planted))
         score(directory)
-        found = discover_graph(directory, study, jobs)
+        discovery = discover_graph(directory, study, jobs)
         graph, source = run_graph(directory, None)
-        changed = find_effects(directory, study, graph, source)
+        effects = find_effects(directory, study, graph, source)
         compare_roles(directory, graph)
         set_reference(directory, planted.graph, "planted graph")
-        truth = _effects_truth(directory, planted, changed)
+        truth = _effects_truth(directory, planted, effects)
         write_atomic(directory.effects / "planted.parquet", truth.write_parquet)
-    return Demo(directory, study_file, planted, sampled, found, changed, truth)
+    return Demo(directory, study_file, planted, sampled, discovery, effects, truth)
 
 
 def _sample(run: RunDir, study_file: Path, data: dict[str, Any]) -> tuple[Study, Sampled]:
@@ -165,7 +165,7 @@ def _as_yaml(data: dict[str, Any]) -> str:
     return head + yaml.safe_dump(data, sort_keys=False, allow_unicode=True)
 
 
-def _effects_truth(run: RunDir, planted: Planted, found: Effects) -> pl.DataFrame:
+def _effects_truth(run: RunDir, planted: Planted, effects: Effects) -> pl.DataFrame:
     inputs = run.inputs()
     steered = {feature: value for value, feature in planted.features.items()}
     conditions = {
@@ -175,6 +175,6 @@ def _effects_truth(run: RunDir, planted: Planted, found: Effects) -> pl.DataFram
         if operation.feature is not None and operation.strength is not None
     }
     texts = {role.name: role.text for role in inputs.roles}
-    baseline = read_scores(run, "profiles").filter(pl.col("condition") == found.baseline)
+    baseline = read_scores(run, "profiles").filter(pl.col("condition") == effects.baseline)
     values = planted.values([texts[name] for name in baseline["role"]])
-    return planted_effects(planted, found.changes, conditions, baseline, values)
+    return planted_effects(planted, effects.changes, conditions, baseline, values)

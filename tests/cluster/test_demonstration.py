@@ -10,8 +10,8 @@ import polars as pl
 import pytest
 import yaml
 
+from axiograph.cluster.demonstration import DemoSettings, demo
 from axiograph.cluster.stages.calibration import analysis_of, calibration_notes, design_of
-from axiograph.demo import DemoSettings, demo
 from axiograph.discovery.calibration.noise import NOISE_FILE, load_noise
 from axiograph.discovery.calibration.respondent import (
     ASSETS,
@@ -104,7 +104,7 @@ def test_a_first_start_that_is_refused_leaves_no_study(tmp_path, monkeypatch):
     def refuse(study, run):
         raise InputError("study", "something else", "this", "Change it.")
 
-    monkeypatch.setattr("axiograph.demo.prepare", refuse)
+    monkeypatch.setattr("axiograph.cluster.demonstration.prepare", refuse)
     with pytest.raises(InputError, match="something else"):
         demo(DemoSettings(), tmp_path / "run", jobs=1)
     assert not (tmp_path / "run" / "study.yaml").exists()
