@@ -7,7 +7,9 @@ import sys
 
 import typer
 
+from axiograph.cluster.sampling.progress import reporting_to
 from axiograph.commands import builtin, comparing, features, guiding, reporting, running, stages, submitting
+from axiograph.commands.progress import TerminalReporter
 from axiograph.engine.errors import AxiographError
 from axiograph.engine.storage.mirror import publish_open
 
@@ -45,7 +47,8 @@ def main() -> None:
     """Entry point: errors that a person can cause become one paragraph and an exit code."""
     try:
         try:
-            app()
+            with reporting_to(TerminalReporter()):
+                app()
         finally:
             publish_open()
     except AxiographError as error:

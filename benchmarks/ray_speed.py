@@ -26,7 +26,7 @@ from axiograph.cluster.ray.executor import RayExecutor, RayOptions
 from axiograph.cluster.sampling.asking import Requests
 from axiograph.cluster.sampling.executors import InProcessExecutor, Kind
 from axiograph.cluster.sampling.loop import library_versions
-from axiograph.cluster.sampling.progress import Meter
+from axiograph.cluster.sampling.meter import Meter
 from axiograph.engine.plan.rows import PLAN_BATCH_ROWS, PLAN_SCHEMA
 from axiograph.engine.runs.store import RESPONSE_SCHEMA
 

@@ -54,8 +54,8 @@ def run(
 ) -> None:
     """Sample (continues where it stopped), score, discover, test effects, report."""
     from axiograph.cluster.sampling.loop import sample
+    from axiograph.cluster.sampling.meter import Meter
     from axiograph.cluster.sampling.preparation import study_notes
-    from axiograph.cluster.sampling.progress import Meter
     from axiograph.cluster.site import site
     from axiograph.engine.runs.run_dir import create_run
     from axiograph.engine.study.loading import load_study
@@ -90,12 +90,13 @@ def status(directory: Directory) -> None:
     from axiograph.cluster.sampling.heartbeat import read_heartbeat
     from axiograph.cluster.sampling.inspection import status as look
     from axiograph.engine.runs.run_dir import open_run
+    from axiograph.texts.progress import heartbeat_lines
     from axiograph.texts.run import status_text
 
     run = open_run(directory)
     print(status_text(look(run)))
     if (beat := read_heartbeat(run)) is not None:
-        print("\n" + "\n".join(beat.lines()))
+        print("\n" + "\n".join(heartbeat_lines(beat)))
 
 
 def show(
@@ -107,13 +108,12 @@ def show(
     limit: Annotated[int, typer.Option(min=1, help="How many to list.")] = 10,
 ) -> None:
     """One response: exact prompt, tokens, steering, raw answer. Without ID: a list of responses."""
-    from axiograph.cluster.sampling.inspection import find_responses
-    from axiograph.cluster.sampling.inspection import show as look
+    from axiograph.cluster.sampling.inspection import find_response, find_responses
     from axiograph.engine.runs.run_dir import open_run
-    from axiograph.texts.run import responses_text
+    from axiograph.texts.run import response_text, responses_text
 
     run = open_run(directory)
     if identifier is not None:
-        print(look(run, identifier))
+        print(response_text(find_response(run, identifier)))
     else:
         print(responses_text(find_responses(run, state, condition, role, limit)))

@@ -34,6 +34,7 @@ def submit(
 ) -> None:
     """Run a study as a job on a Ray cluster: packs study and code, submits, follows."""
     from axiograph.cluster.ray import submission
+    from axiograph.texts.job import job_text
 
     if sum(given is not None for given in (study, attach, stop)) != 1:
         raise InputError(
@@ -46,7 +47,7 @@ def submit(
     if study is not None:
         submitted = submission.submit(study, address, out, _variables(env or []))
         job = submitted.job
-        print(submitted.text(), flush=True)
+        print(job_text(submitted), flush=True)
     if job is not None and (follow or attach is not None):
         _follow(job, address)
 

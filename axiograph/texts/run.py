@@ -5,7 +5,7 @@ from __future__ import annotations
 import polars as pl
 
 from axiograph.cluster.sampling.estimate import TOKEN_SAMPLE, Estimate
-from axiograph.cluster.sampling.inspection import Status
+from axiograph.cluster.sampling.inspection import ResponseDetail, Status
 from axiograph.cluster.sampling.loop import Sampled
 from axiograph.cluster.sampling.progress import duration
 from axiograph.cluster.stages.score import Scored
@@ -145,3 +145,30 @@ def responses_text(found: pl.DataFrame) -> str:
         for row in found.iter_rows(named=True)
     ]
     return table(["id", "state", "condition", "item", "role", "raw answer"], rows)
+
+
+def response_text(response: ResponseDetail) -> str:
+    """One response in full: exact prompt, tokens with the span in brackets, steering, raw answer."""
+    row, item = response.row, response.item
+    span = set(response.span)
+    tokens = [token.replace("\n", "⏎") for token in response.tokens]
+    marked = [f"[{token}]" if i in span else token for i, token in enumerate(tokens)]
+    answer = ""
+    if not response.is_scored:
+        answer = f"\nanswer ({row['new_tokens']} tokens, {row['finish']})\n{row['text']}\n"
+    odds = "" if row["log_odds"] is None else f"\nlog-odds   {row['log_odds']:.4f} (mass {row['mass']:.4f})"
+    steering = "none"
+    if row["proof_error"] is not None:
+        steering = f"{row['steered_tokens']} prompt tokens, largest error {row['proof_error']:.2g}"
+    return (
+        f"id         {row['request_id'].hex()}\n"
+        f"role       {shown(row['role'])}\ncondition  {row['condition']}\n"
+        f"item       {row['item_id']} ({item.value}, agreement {item.agreement:+d}), repeat {row['repeat']}\n"
+        f"state      {row['state']} ({row['reason']}), mode {row['mode']}"
+        f"{', read after a generated thought' if row['fallback'] else ''}{odds}\n"
+        f"steering   {steering}\n"
+        f"worker     {row['backend']}, {row['device']}, {row['dtype']}, {row['versions']}\n"
+        f"\nprompt\n{response.text}\n"
+        f"\ntokens ({len(response.ids)}; the span in brackets)\n{' '.join(map(str, response.ids))}\n"
+        f"{'|'.join(marked)}\n{answer}"
+    )

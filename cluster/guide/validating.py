@@ -12,8 +12,8 @@ from axiograph.cluster.guide.judges import Copies
 from axiograph.cluster.guide.proposing import Guided
 from axiograph.cluster.guide.trials import Trial, trial_key, write_study
 from axiograph.cluster.sampling.loop import Sampled, sample
-from axiograph.cluster.sampling.progress import Meter
-from axiograph.cluster.site import Here, Site
+from axiograph.cluster.sampling.meter import Meter
+from axiograph.cluster.sampling.site import LocalSite, Site
 from axiograph.cluster.stages.score import read_scores, score
 from axiograph.discovery.guide.levers import LeverKind
 from axiograph.discovery.guide.validation import Judged, draw_judged, judge, judged_roles, nothing_judged
@@ -40,7 +40,7 @@ def validate(found: Guided, asking: Asking | None = None) -> tuple[Sampled, Judg
 
     By default in this process. Raises InputError where nothing can be judged, RunError when it is stopped
     from the keyboard."""
-    asking = asking or Asking(Here())
+    asking = asking or Asking(LocalSite())
     traits = found.proposed_traits(found.ranks())
     roles = found.ranks(LeverKind.ROLE) if found.judges.new_items else []
     if not (found.trials or traits or roles):

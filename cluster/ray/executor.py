@@ -33,7 +33,7 @@ from axiograph.cluster.ray.wave import WAVE_ROWS, Chunk, Feed, Wave, waves
 from axiograph.cluster.ray.worker import RayWorker, WorkerJob, unpacked
 from axiograph.cluster.sampling.asking import Requests
 from axiograph.cluster.sampling.executors import Kind
-from axiograph.cluster.sampling.progress import Meter
+from axiograph.cluster.sampling.meter import Meter
 from axiograph.engine.errors import RunError
 from axiograph.engine.runs.store import RESPONSE_SCHEMA
 from axiograph.engine.vllm.requests import failed

@@ -123,22 +123,6 @@ class Submitted:
     bundle: Bundle
     size: int
 
-    def text(self) -> str:
-        """For the person who submitted it: what travelled, and how to come back."""
-        at = f"--address {self.address}"
-        left = [f"Not packed, must lie at the same path on the cluster: {path}" for path in self.bundle.left]
-        return "\n".join(
-            [
-                f"Job {self.job} runs on {self.address}; {self.bundle.files} files of the study and the code "
-                f"were packed ({self.size / 1e6:.1f} MB).",
-                *left,
-                f"The run goes to {self.out}, as the cluster sees it.",
-                f"  axiograph submit {at} --attach {self.job}   follow it again",
-                f"  axiograph submit {at} --stop {self.job}     stop it; submitted again, it continues",
-                f"  axiograph status {self.out}",
-            ]
-        )
-
 
 def submit(
     study_file: Path,

@@ -13,14 +13,7 @@ from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
-from axiograph.cluster.sampling.progress import (
-    Meter,
-    Reading,
-    WorkerShare,
-    duration,
-    reading_text,
-    worker_lines,
-)
+from axiograph.cluster.sampling.meter import Meter, Reading, WorkerShare
 from axiograph.engine.errors import RunError
 from axiograph.engine.runs.run_dir import RunDir
 from axiograph.engine.storage.files import write_json
@@ -52,17 +45,6 @@ class Heartbeat:
     def is_old(self) -> bool:
         """Whether it promised another one that did not come."""
         return self.state == "sampling" and self.age_s > OLD_S
-
-    def lines(self) -> list[str]:
-        """For a person who looks at the run from elsewhere."""
-        where = f"process {self.pid} on {self.host}"
-        ago = f"last heartbeat {duration(self.age_s)} ago"
-        if self.is_old:
-            told = "probably dead: the run command continues where it stopped"
-            return [f"sampling by {where}: {ago}, {told}"]
-        if self.state != "sampling":
-            return [f"sampling by {where}: {self.state} {duration(self.age_s)} ago"]
-        return [f"sampling by {where}: {reading_text(self.reading)}; {ago}", *worker_lines(self.reading)]
 
 
 @contextmanager
@@ -102,9 +84,9 @@ def _write(run: RunDir, beat: Heartbeat) -> None:
 def read_heartbeat(run: RunDir) -> Heartbeat | None:
     """The last heartbeat; None where none was written, or not by this version."""
     try:
-        found: dict[str, Any] = json.loads((run.path / FILE).read_text(encoding="utf-8"))
-        reading = found.pop("reading")
+        beat: dict[str, Any] = json.loads((run.path / FILE).read_text(encoding="utf-8"))
+        reading = beat.pop("reading")
         workers = tuple(WorkerShare(**worker) for worker in reading.pop("workers"))
-        return Heartbeat(**found, reading=Reading(**reading, workers=workers))
+        return Heartbeat(**beat, reading=Reading(**reading, workers=workers))
     except (OSError, ValueError, KeyError, TypeError):
         return None

@@ -14,7 +14,7 @@ from axiograph.engine.plan.rows import Plan, PlanIdentity
 from axiograph.engine.prompting.prompts import Prompt, PromptBuilder
 from axiograph.engine.runs.pending import pending
 from axiograph.engine.runs.run_dir import RunDir
-from axiograph.engine.study.roles import shown
+from axiograph.engine.study.questionnaire import Item
 from axiograph.engine.workers.models import load_tokenizer, resolve_model
 
 
@@ -71,39 +71,42 @@ def _labelled(run: RunDir) -> pl.LazyFrame:
     return stored.join(first, on="request_id", how="inner", maintain_order="left")
 
 
-def show(run: RunDir, identifier: str) -> str:
-    """One response in full. The prompt is built again from the run's own inputs, and proven to be the one
-    that was asked: its id, which covers every text and setting, must come out equal."""
+@dataclass(frozen=True)
+class ResponseDetail:
+    """One response in full. `row`: as it is stored; `text`, `ids`, `span`: what the model read, with the
+    positions of the span; `tokens`: the ids decoded one by one."""
+
+    row: dict[str, Any]
+    item: Item
+    text: str
+    ids: tuple[int, ...]
+    span: tuple[int, ...]
+    tokens: tuple[str, ...]
+
+    @property
+    def is_scored(self) -> bool:
+        """Whether its log-odds are the answer: then the prompt ends with the answer cue and nothing was
+        generated."""
+        return self.row["mode"] == "logprob" and not self.row["fallback"]
+
+
+def find_response(run: RunDir, identifier: str) -> ResponseDetail:
+    """The response with this id (hex, or the beginning of it). The prompt is built again from the run's own
+    inputs, and proven to be the one that was asked: its id, which covers every text and setting, must come
+    out equal.
+
+    InputError where not exactly one response fits, RunError where the prompt is another one."""
     row = _find(run, identifier)
     inputs = run.inputs()
     builder = PromptBuilder(inputs.template, load_tokenizer(resolve_model(inputs.study.model)))
     prompt = _prompt(run, inputs, builder, row)
-    scored = row["mode"] == "logprob" and not row["fallback"]
-    text, ids, span = prompt.text, prompt.ids, prompt.span
-    if scored:  # behind an empty thought: the cue was part of what the model read
-        text, ids = text + inputs.study.prompt.answer_cue, prompt.cued
-    tokens = [builder.tokenizer.decode([i]).replace("\n", "⏎") for i in ids]
-    marked = [f"[{token}]" if i in set(span) else token for i, token in enumerate(tokens)]
     item = next(item for item in inputs.items if item.item_id == row["item_id"])
-    answer = "" if scored else f"\nanswer ({row['new_tokens']} tokens, {row['finish']})\n{row['text']}\n"
-    odds = "" if row["log_odds"] is None else f"\nlog-odds   {row['log_odds']:.4f} (mass {row['mass']:.4f})"
-    steering = (
-        "none"
-        if row["proof_error"] is None
-        else (f"{row['steered_tokens']} prompt tokens, largest error {row['proof_error']:.2g}")
-    )
-    return (
-        f"id         {row['request_id'].hex()}\n"
-        f"role       {shown(row['role'])}\ncondition  {row['condition']}\n"
-        f"item       {row['item_id']} ({item.value}, agreement {item.agreement:+d}), repeat {row['repeat']}\n"
-        f"state      {row['state']} ({row['reason']}), mode {row['mode']}"
-        f"{', read after a generated thought' if row['fallback'] else ''}{odds}\n"
-        f"steering   {steering}\n"
-        f"worker     {row['backend']}, {row['device']}, {row['dtype']}, {row['versions']}\n"
-        f"\nprompt\n{text}\n"
-        f"\ntokens ({len(ids)}; the span in brackets)\n{' '.join(map(str, ids))}\n"
-        f"{'|'.join(marked)}\n{answer}"
-    )
+    text, ids = prompt.text, prompt.ids
+    if row["mode"] == "logprob" and not row["fallback"]:
+        # Behind an empty thought: the cue was part of what the model read.
+        text, ids = text + inputs.study.prompt.answer_cue, prompt.cued
+    tokens = tuple(builder.tokenizer.decode([i]) for i in ids)
+    return ResponseDetail(row, item, text, tuple(ids), tuple(prompt.span), tokens)
 
 
 def _find(run: RunDir, identifier: str) -> dict[str, Any]:

@@ -16,8 +16,9 @@ import pyarrow.parquet as pq
 from axiograph.cluster.sampling.asking import Requests
 from axiograph.cluster.sampling.executors import Executor
 from axiograph.cluster.sampling.heartbeat import beating
+from axiograph.cluster.sampling.meter import Meter
 from axiograph.cluster.sampling.preparation import Prepared
-from axiograph.cluster.sampling.progress import Meter, metered
+from axiograph.cluster.sampling.progress import metered
 from axiograph.engine.errors import InputError, RunError
 from axiograph.engine.plan.inputs import save_inputs, study_as_json
 from axiograph.engine.plan.rows import PLAN_SCHEMA, Plan, base_digest

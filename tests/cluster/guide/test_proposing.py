@@ -18,7 +18,7 @@ from axiograph.cluster.guide.validating import Asking, validate
 from axiograph.cluster.sampling.executors import InProcessExecutor
 from axiograph.cluster.sampling.loop import sample
 from axiograph.cluster.sampling.preparation import prepare
-from axiograph.cluster.site import Here
+from axiograph.cluster.sampling.site import LocalSite
 from axiograph.cluster.stages.discover import discover_graph
 from axiograph.cluster.stages.score import read_scores, score
 from axiograph.discovery.calibration.respondent import ASSETS, Planted
@@ -165,7 +165,7 @@ def test_the_same_command_asks_nothing_twice(judged):
     assert sampled.answered == 0 and again.predictions.equals(before.predictions)
 
 
-class Watched(Here):
+class Watched(LocalSite):
     """This process, which notes what it was asked for."""
 
     def __init__(self):
@@ -212,7 +212,7 @@ def test_the_options_of_a_cluster_reach_the_validation(axiograph, run, tmp_path,
     @contextmanager
     def site(*options):
         asked.append(options)
-        yield Here()
+        yield LocalSite()
 
     monkeypatch.setattr("axiograph.cluster.site.site", site)
     monkeypatch.setattr(
@@ -226,7 +226,7 @@ def test_the_options_of_a_cluster_reach_the_validation(axiograph, run, tmp_path,
     code, text, err = axiograph(*wish, *options)
     assert code == 0 and "sampled" in text, err
     assert asked[0] == ("local", 2, 30.0)
-    assert isinstance(asked[1][1].site, Here) and asked[1][1].retry_failed
+    assert isinstance(asked[1][1].site, LocalSite) and asked[1][1].retry_failed
     for option in (("--ray", "local"), ("--retry-failed",)):
         code, _, err = axiograph(*wish, *option)
         assert code == 2 and option[0] in err and "--validate" in err

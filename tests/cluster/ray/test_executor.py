@@ -13,7 +13,7 @@ import pytest
 from axiograph.cluster.ray import watch as ray_watch
 from axiograph.cluster.ray.executor import RayOptions
 from axiograph.cluster.sampling.executors import Kind
-from axiograph.cluster.sampling.progress import Meter
+from axiograph.cluster.sampling.meter import Meter
 from axiograph.engine.errors import RunError
 from tests.cluster.ray.ray_cheap import CheapExecutor, CheapRecipe, ask, plan
 

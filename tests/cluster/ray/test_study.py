@@ -105,8 +105,8 @@ def sample_on_ray(study, address, seed):
     from axiograph.cluster.ray.connection import joined, near_workers, nodes
     from axiograph.cluster.ray.executor import RayExecutor, RayOptions
     from axiograph.cluster.sampling.loop import sample
+    from axiograph.cluster.sampling.meter import Meter
     from axiograph.cluster.sampling.preparation import prepare
-    from axiograph.cluster.sampling.progress import Meter
 
     ray_executor.STORE_S = 0.1  # so few answers are stored at once otherwise, and faults would miss them
     loaded = load_study(study)

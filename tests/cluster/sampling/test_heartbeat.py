@@ -6,12 +6,15 @@ import time
 import pyarrow as pa
 import pytest
 
-from axiograph.cluster.sampling import heartbeat, progress
-from axiograph.cluster.sampling import progress as meter
+from axiograph.cluster.sampling import heartbeat, meter
 from axiograph.cluster.sampling.heartbeat import FILE, beating, read_heartbeat
-from axiograph.cluster.sampling.progress import Meter, Reading, WorkerShare
+from axiograph.cluster.sampling.meter import Meter, Reading, WorkerShare
+from axiograph.cluster.sampling.progress import metered, progress, reporting_to
+from axiograph.commands import progress as terminal
+from axiograph.commands.progress import TerminalReporter
 from axiograph.engine.runs.run_dir import RunDir
 from axiograph.engine.runs.store import RESPONSE_SCHEMA
+from axiograph.texts.progress import heartbeat_lines, reading_text, worker_lines
 
 
 def answers(count, failed=0):
@@ -81,15 +84,15 @@ def test_an_old_heartbeat_of_a_run_that_was_sampling_is_told_apart(tmp_path, mon
     run = RunDir(tmp_path)
     with beating(run, Meter(), "RayExecutor"):
         beat = read_heartbeat(run)
-        assert not beat.is_old and "0 of 0 answers" in beat.lines()[0]
+        assert not beat.is_old and "0 of 0 answers" in heartbeat_lines(beat)[0]
         now = time.time() + 61
         monkeypatch.setattr(heartbeat.time, "time", lambda: now)
         assert beat.is_old and beat.age_s == pytest.approx(61, abs=5)
-        assert "probably dead" in beat.lines()[0]
+        assert "probably dead" in heartbeat_lines(beat)[0]
         monkeypatch.undo()
     beat = read_heartbeat(run)
     monkeypatch.setattr(heartbeat.time, "time", lambda: time.monotonic() + 1e12)
-    assert "done" in beat.lines()[0]
+    assert "done" in heartbeat_lines(beat)[0]
     assert not beat.is_old  # it has ended and promised no other
 
 
@@ -100,26 +103,42 @@ def test_a_damaged_heartbeat_counts_as_none(tmp_path):
 
 def test_a_line_has_everything_and_nothing_that_is_not_known():
     reading = Reading(10_000, 0, 0, 0.0, 0.0, None)
-    assert progress.reading_text(reading) == ("0 of 10,000 answers, 0.0/s, 0 tokens/s, unknown time left")
+    assert reading_text(reading) == ("0 of 10,000 answers, 0.0/s, 0 tokens/s, unknown time left")
     shares = tuple(WorkerShare(f"n/{i}", 0.5 + i / 100, 7) for i in range(20))
     reading = Reading(10_000, 9_000, 3, 12.5, 2000.4, 80.0, shares)
-    assert progress.reading_text(reading) == (
+    assert reading_text(reading) == (
         "9,000 of 10,000 answers, 12.5/s, 2,000 tokens/s, 80 s left, 3 failed, 20 workers 60 % busy"
     )
-    lines = progress.worker_lines(reading)
+    lines = worker_lines(reading)
     assert lines[0] == "  n/0   50 % busy  7 answers" and lines[-1] == "  … and 4 busier workers"
 
 
 def test_elsewhere_than_on_a_terminal_there_is_a_line_a_minute_even_without_answers(monkeypatch, capsys):
-    monkeypatch.setattr(progress, "PLAIN_EVERY_S", 0.05)
+    monkeypatch.setattr(terminal, "PLAIN_EVERY_S", 0.05)
     counted = Meter()
     counted.start(5)
-    with progress.metered(counted):
+    with reporting_to(TerminalReporter()), metered(counted):
         time.sleep(0.5)
     lines = capsys.readouterr().err.splitlines()
     assert len(lines) >= 2 and set(lines) == {
         "sampling: 0 of 5 answers, 0.0/s, 0 tokens/s, unknown time left"
     }
+
+
+def test_counted_work_is_told_at_its_end_too(capsys):
+    with reporting_to(TerminalReporter()), progress("discovery", 4, "replicates") as advance:
+        advance(4)
+    assert capsys.readouterr().err.startswith("discovery: 4 of 4 replicates, ")
+
+
+def test_a_library_that_was_handed_no_reporter_is_silent(capsys):
+    with metered(Meter()), progress("discovery", 4, "replicates") as advance:
+        advance(4)
+    with reporting_to(TerminalReporter()):
+        pass
+    with metered(Meter()):
+        pass
+    assert capsys.readouterr() == ("", "")
 
 
 def test_the_board_on_a_terminal_shows_bar_figures_and_workers():
@@ -130,6 +149,6 @@ def test_the_board_on_a_terminal_shows_bar_figures_and_workers():
     counted.add(answers(2))
     counted.worker("node/1", 2, 1.0)
     console = Console(width=100, record=True, file=io.StringIO())
-    console.print(progress._Board(counted))
+    console.print(terminal._Board(counted))
     text = console.export_text()
     assert "2 of 4 answers" in text and "node/1  100 % busy" in text

@@ -6,9 +6,9 @@ from types import SimpleNamespace
 from axiograph.cluster.sampling.asking import Requests
 from axiograph.cluster.sampling.executors import InTurn, Kind
 from axiograph.cluster.sampling.loop import install_plan
+from axiograph.cluster.sampling.meter import Meter
 from axiograph.cluster.sampling.preparation import here, prepare
-from axiograph.cluster.sampling.progress import Meter
-from axiograph.cluster.site import Here
+from axiograph.cluster.sampling.site import LocalSite
 from axiograph.engine.runs.run_dir import create_run
 from axiograph.engine.study.loading import load_study
 from axiograph.steering.backend import HF, Choice, choose_backend
@@ -64,9 +64,9 @@ def test_a_run_here_gives_unsteered_roles_a_backend_of_their_own(study_assets, t
     model = studies.study(study_assets)["model"] | {"backend": "auto"}
     study = load_study(studies.write(tmp_path, study_assets, model=model))
     run = create_run(tmp_path / "run")
-    prepared = Here().prepare(study, run)
+    prepared = LocalSite().prepare(study, run)
     assert [kind.recipe.backend for kind in prepared.kinds()] == ["vllm", "hf"]
-    executor = Here().executor(prepared, Meter())
+    executor = LocalSite().executor(prepared, Meter())
     assert isinstance(executor, InTurn)
     none = Kind("plain", SimpleNamespace(make=None), frozenset())
     assert not list(InTurn([none]).run(Requests(prepared.asking, install_plan(prepared, run), 50)))

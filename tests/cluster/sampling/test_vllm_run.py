@@ -12,9 +12,9 @@ import yaml
 from axiograph import engine
 from axiograph.cluster.sampling.executors import InProcessExecutor
 from axiograph.cluster.sampling.loop import sample
+from axiograph.cluster.sampling.meter import Meter
 from axiograph.cluster.sampling.preparation import prepare
-from axiograph.cluster.sampling.progress import Meter
-from axiograph.cluster.site import Here
+from axiograph.cluster.sampling.site import LocalSite
 from axiograph.engine.errors import InputError, RunError
 from axiograph.engine.runs.pending import pending
 from axiograph.engine.runs.run_dir import create_run
@@ -83,7 +83,7 @@ def test_vllm_first_and_the_hook_worker_behind_it_in_one_process(tmp_path):
     """Roles that are never steered go to vLLM where only the steering stands against it."""
     clamped = {"kind": "clamp_feature", "unit": "raw"}
     loaded = study(tmp_path, "auto", roles=8, operation=clamped, steer_roles="test")
-    run, site = create_run(loaded.out), Here()
+    run, site = create_run(loaded.out), LocalSite()
     prepared = site.prepare(loaded, run)
     sample(prepared, run, site.executor(prepared, Meter()))
     assert not pending(run).left
