@@ -1,4 +1,4 @@
-"""The data dictionary against real runs: no file, column or key without an entry, no entry that no run has."""
+"""The data dictionary against real runs: no file, column or key without an entry, no entry of nothing."""
 
 import importlib.util
 import json
@@ -75,12 +75,7 @@ class Check:
                 continue
             wanted = dict(entries)[entry]
             allowed = [] if wanted is None else wanted.split(" or ")
-            if (
-                kind is not None
-                and allowed
-                and kind not in allowed
-                and not (kind, wanted) == ("int", "number")
-            ):
+            if kind is not None and allowed and kind not in allowed and (kind, wanted) != ("int", "number"):
                 self.faults.append(f"{name}: {column!r} is {kind}, the dictionary says {wanted}")
             self.seen.add((table["files"][0], entry))
 
