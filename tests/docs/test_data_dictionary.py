@@ -10,7 +10,7 @@ import polars as pl
 import pyarrow as pa
 import pytest
 
-from axiograph.demo import DemoSettings, demo
+from axiograph.cluster.demonstration import DemoSettings, demo
 from axiograph.discovery.effects.doses import DOSE_SCHEMA
 from axiograph.engine.plan.rows import PLAN_SCHEMA
 from axiograph.engine.runs.run_dir import open_run
