@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shutil
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -21,16 +20,31 @@ def head(cpus: float, gpus: int) -> Iterator[Any]:
     os.environ["RAY_worker_niceness"] = "0"  # noqa: SIM112 - so Ray spells it
     from ray.cluster_utils import Cluster
 
-    # Sockets lie below it, whose paths may not be long.
-    folder = tempfile.mkdtemp(prefix="ax", dir="/tmp")
-    try:
-        cluster = _tried(lambda: Cluster(initialize_head=True, head_node_args=_node(cpus, gpus, folder)))
+    with _temporary_folder():
+        cluster = _tried(lambda: Cluster(initialize_head=True, head_node_args=_node(cpus, gpus)))
         try:
             yield cluster
         finally:
             cluster.shutdown()
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
+
+
+@contextmanager
+def _temporary_folder() -> Iterator[None]:
+    """A folder of this process for everything that Ray keeps while it runs.
+
+    By the variable and not by the node's own `temp_dir`: Cluster writes its address into the default folder
+    whatever the node was given, which is missing where Ray never ran, and one for all processes elsewhere."""
+    before = os.environ.get("RAY_TMPDIR")
+    # Sockets lie below it, whose paths may not be long.
+    with tempfile.TemporaryDirectory(prefix="ax", dir="/tmp", ignore_cleanup_errors=True) as folder:
+        os.environ["RAY_TMPDIR"] = folder
+        try:
+            yield
+        finally:
+            if before is None:
+                del os.environ["RAY_TMPDIR"]
+            else:
+                os.environ["RAY_TMPDIR"] = before
 
 
 @contextmanager
@@ -51,13 +65,12 @@ def add(cluster: Any, cpus: float, gpus: int) -> Any:
     return _tried(lambda: cluster.add_node(num_cpus=cpus, num_gpus=gpus, object_store_memory=STORE_BYTES))
 
 
-def _node(cpus: float, gpus: int, folder: str) -> dict[str, Any]:
+def _node(cpus: float, gpus: int) -> dict[str, Any]:
     return {
         "num_cpus": cpus,
         "num_gpus": gpus,
         "object_store_memory": STORE_BYTES,
         "include_dashboard": False,
-        "temp_dir": folder,
     }
 
 
