@@ -31,7 +31,9 @@ SPAN = " your values"
 def _template() -> jinja2.Template:
     environment = jinja2.Environment()
     environment.filters["span"] = lambda text: text
-    return environment.from_string((ROOT / "engine" / "templates" / "default.j2").read_text(encoding="utf-8"))
+    return environment.from_string(
+        (ROOT / "engine" / "prompting" / "templates" / "default.j2").read_text(encoding="utf-8")
+    )
 
 
 def prompt(role: str, question: str) -> str:

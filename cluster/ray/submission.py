@@ -17,6 +17,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from importlib import resources
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
@@ -24,7 +25,6 @@ from urllib.parse import urlsplit
 import yaml
 from pydantic import BaseModel
 
-import axiograph
 from axiograph.engine.errors import InputError, RunError
 from axiograph.engine.plan.inputs import load_inputs
 from axiograph.engine.study.loading import load_study
@@ -65,7 +65,7 @@ def pack(study_file: Path, folder: Path, out: str | None = None) -> Bundle:
     (folder / STUDY).write_text(yaml.safe_dump(data, sort_keys=False, allow_unicode=True), encoding="utf-8")
     # In a clone of the repository, folders of the package are links to those beside it: what they lead to is
     # packed.
-    source = Path(axiograph.__path__[0])
+    source = Path(str(resources.files("axiograph")))
     shutil.copytree(source, folder / source.name, ignore=shutil.ignore_patterns("__pycache__", ".*"))
     return bundle
 

@@ -30,7 +30,6 @@ from enum import StrEnum
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import ndtr
 
 from axiograph.discovery.effects.changes import Movement
 from axiograph.discovery.effects.contrast import moved
@@ -202,6 +201,8 @@ def net_size(mean: FloatArray, error: FloatArray) -> FloatArray:
     It is |m| where m is many errors from 0 and below 0 where m is less than 0.88 errors; on average it is
     never more than the true |difference|, since halves that disagree about the direction count against each
     other. |m| itself averages 0.8 e where nothing moves, and resampled once more so."""
+    from scipy.special import ndtr
+
     size = np.abs(mean)
     ratio = np.divide(size, error, out=np.full(size.shape, np.inf), where=error > 0)
     density = np.exp(-0.5 * ratio**2) / np.sqrt(2 * np.pi)

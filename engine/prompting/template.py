@@ -91,7 +91,10 @@ def _messages(text: str, where: str) -> tuple[tuple[str, str], ...]:
     rows = data if isinstance(data, list) else []
     if not rows or not all(_is_message(row) for row in rows):
         raise InputError(
-            where, "a list of {role, content} messages", "something else", "See engine/templates/chat.yaml."
+            where,
+            "a list of {role, content} messages",
+            "something else",
+            "See engine/prompting/templates/chat.yaml.",
         )
     return tuple((row["role"], row["content"]) for row in rows)
 

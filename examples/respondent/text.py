@@ -12,7 +12,7 @@ from tokenizers import Tokenizer, decoders, models, pre_tokenizers, processors, 
 from words import CONTENT_WORDS, FUNCTION_WORDS, OPENERS, PERSONA_FIELDS
 from world import FIELDS, make_items
 
-TEMPLATE = Path(__file__).resolve().parents[2] / "engine" / "templates" / "default.j2"
+TEMPLATE = Path(__file__).resolve().parents[2] / "engine" / "prompting" / "templates" / "default.j2"
 SPECIALS = ("<pad>", "<s>", "</s>")
 PAD, BOS, EOS = 0, 1, 2
 VOCABULARY = 1400

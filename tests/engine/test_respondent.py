@@ -59,7 +59,7 @@ def sae():
 def render(role: str, question: str) -> str:
     environment = Environment()
     environment.filters["span"] = lambda text: text
-    source = (ENGINE / "templates" / "default.j2").read_text(encoding="utf-8")
+    source = (ENGINE / "prompting" / "templates" / "default.j2").read_text(encoding="utf-8")
     return environment.from_string(source).render(role=role, hint="", question=question)
 
 
