@@ -116,7 +116,7 @@ def resume(
     items: int = 1000,
 ) -> None:
     """From a prepared study to the first request that is handed to a worker, over a store made by `make`."""
-    from axiograph.engine.runs.ids import IdSet
+    from axiograph.engine.runs.id_set import IdSet
     from axiograph.engine.runs.pending import left_to_ask
 
     directory = open_run(run)

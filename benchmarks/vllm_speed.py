@@ -39,9 +39,9 @@ from axiograph.cluster.sampling.loop import library_versions
 from axiograph.engine.prompting.prompts import Prompt
 from axiograph.engine.study.schema import HookPointSpec, SamplingSpec, ScoringSpec
 from axiograph.engine.vllm import engine as vllm_engine
-from axiograph.engine.vllm.engine import engine_arguments
+from axiograph.engine.vllm.arguments import engine_arguments
+from axiograph.engine.vllm.environment import quiet
 from axiograph.engine.vllm.extension import all_finite
-from axiograph.engine.vllm.quiet import quiet
 from axiograph.engine.workers.models import ModelSource
 from axiograph.engine.workers.worker import REQUEST_SCHEMA, Request, WorkerConfig
 from axiograph.steering.directions.operations import Operation

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from axiograph.engine.errors import InputError
 from axiograph.engine.study.engine_args import answer_args
 from axiograph.engine.study.schema import ModelSpec
-from axiograph.engine.vllm.engine import check_engine_args
+from axiograph.engine.vllm.arguments import check_engine_args
 from axiograph.engine.vllm.support import architectures, obstacle
 from axiograph.engine.workers.models import ModelSource
 from axiograph.steering.directions.operations import Operation

@@ -36,7 +36,7 @@ from axiograph.cluster.sampling.executors import Kind
 from axiograph.cluster.sampling.meter import Meter
 from axiograph.engine.errors import RunError
 from axiograph.engine.runs.store import RESPONSE_SCHEMA
-from axiograph.engine.vllm.requests import failed
+from axiograph.engine.vllm.jobs import failed
 
 log = logging.getLogger("axiograph.sampling")
 STALL_S = 600.0

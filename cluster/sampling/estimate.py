@@ -21,7 +21,7 @@ from axiograph.cluster.sampling.executors import Kind, answers, closed_behind
 from axiograph.cluster.sampling.loop import rows_per_table
 from axiograph.cluster.sampling.preparation import Prepared
 from axiograph.engine.plan.rows import PLAN_SCHEMA
-from axiograph.engine.runs.ids import IdSet, halves
+from axiograph.engine.runs.id_set import IdSet, halves
 from axiograph.engine.runs.pending import Firsts
 from axiograph.engine.runs.run_dir import RunDir
 from axiograph.engine.workers.worker import REQUEST_SCHEMA, Worker

@@ -2,23 +2,20 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from axiograph.engine.answers.parsing import log_odds, logsumexp
 from axiograph.engine.hf.generation import Prompts, admitted
 from axiograph.engine.hf.layout import PromptLayout, Stretch
 from axiograph.engine.hf.model import PackedHooks, PackedModel, Prefixes, Tokens, token_ids
+from axiograph.engine.workers.log_odds import LogOdds, Spelling
 from axiograph.engine.workers.machine import MemoryEndedError, memory_watched
-from axiograph.engine.workers.spellings import NEGLIGIBLE, scored
 
 if TYPE_CHECKING:
     from axiograph.engine.workers.worker import WorkerConfig
 
-Spelling = tuple[int, ...]
 # Makes the hooks of the prompts that these of the rows are put to the model with.
 HooksOf = Callable[[Sequence[int], list[list[int]]], PackedHooks]
 
@@ -28,7 +25,7 @@ class PackedScorer:
     spelling."""
 
     def __init__(self, passes: PackedModel, config: WorkerConfig) -> None:
-        self._passes, self._config = passes, config
+        self._passes, self._rule = passes, LogOdds(config)
 
     def __call__(
         self, prompts: list[list[int]], hooks_of: HooksOf
@@ -36,37 +33,31 @@ class PackedScorer:
         """One result per prompt, and the hooks of the first pass over them.
 
         Spellings of several tokens that count (as in LogprobScorer) are read in a second pass, all at once.
+        MemoryEndedError where there is no memory for these prompts together.
         """
         import torch
 
-        spellings = sorted({*self._config.yes_ids, *self._config.no_ids})
-        every = list(range(len(prompts)))
+        rule, every = self._rule, list(range(len(prompts)))
         hooks = hooks_of(every, prompts)
-        firsts: list[Spelling] = sorted({ids[:1] for ids in spellings})
+        firsts: list[Spelling] = [(token,) for token in rule.first_tokens]
         with torch.inference_mode():
-            found = self._read(prompts, hooks, [firsts] * len(prompts))
-            known = [dict(zip(firsts, own, strict=True)) for own in found]
+            first = self._read(prompts, hooks, [firsts] * len(prompts))
+            logps = [dict(zip(firsts, row, strict=True)) for row in first]
+            by_token = [dict(zip(rule.first_tokens, row, strict=True)) for row in first]
             pairs = [
-                (row, ids)
-                for row in every
-                for side in (self._config.yes_ids, self._config.no_ids)
-                for ids in _worth_reading(side, known[row])
+                (row, ids) for row in every for side in rule.sides for ids in rule.longer(side, by_token[row])
             ]
-            longer = [[*prompts[row], *ids[:-1]] for row, ids in pairs]
             if pairs:
-                again = hooks_of([row for row, _ in pairs], longer)
-                for (row, ids), (logp,) in zip(
-                    pairs, self._read(longer, again, [[ids] for _, ids in pairs]), strict=True
-                ):
-                    known[row][ids] = logp
-        return [self._result(own) for own in known], hooks
+                longer = [[*prompts[row], *ids[:-1]] for row, ids in pairs]
+                hooks_of_longer = hooks_of([row for row, _ in pairs], longer)
+                read = self._read(longer, hooks_of_longer, [[ids] for _, ids in pairs])
+                for (row, ids), (logp,) in zip(pairs, read, strict=True):
+                    logps[row][ids] = logp
+        return [self._columns(logp) for logp in logps], hooks
 
-    def _result(self, known: dict[Spelling, float]) -> dict[str, Any]:
-        yes, no = (
-            [known[ids] for ids in side if ids in known]
-            for side in (self._config.yes_ids, self._config.no_ids)
-        )
-        return scored(*log_odds(yes, no), self._config.scoring.mass_threshold)
+    def _columns(self, logps: dict[Spelling, float]) -> dict[str, Any]:
+        yes, no = ([logps[ids] for ids in side if ids in logps] for side in self._rule.sides)
+        return self._rule.columns(yes, no)
 
     def _read(
         self, prompts: list[list[int]], hooks: PackedHooks, wanted: Sequence[Sequence[Spelling]]
@@ -146,15 +137,6 @@ def _chained(chosen: list[int], logp: Any, wanted: Sequence[Sequence[Spelling]])
     places, positions, tokens = (list(column) for column in zip(*picks, strict=True))
     values = iter(logp[places, positions, tokens].tolist())
     return {row: [sum(next(values) for _ in ids) for ids in wanted[row]] for row in chosen}
-
-
-def _worth_reading(side: Sequence[Spelling], known: dict[Spelling, float]) -> list[Spelling]:
-    """The spellings of several tokens that could change the log-odds by more than NEGLIGIBLE."""
-    longer = [ids for ids in side if len(ids) > 1]
-    if not longer:
-        return []
-    single = logsumexp([known[ids] for ids in side if len(ids) == 1])
-    return [ids for ids in longer if known[ids[:1]] > single + math.log(NEGLIGIBLE)]
 
 
 def _passes(prompts: Prompts, groups: Sequence[int], most: int) -> list[list[int]]:

@@ -1,9 +1,8 @@
 """The plain sampler on transformers: unsteered requests, in `generate` or `logprob` mode.
 
-`steering.hf.worker` builds on it: the same loop with hooks in the stream, so that the baseline of a
-steered run comes from the same worker as what it is compared with (DESIGN 3).
-
-Packed answers: what HfWorker answers, by packed passes, for the models that these can do.
+It answers by packed passes, and batch by batch with the models that these cannot do. `steering.hf.worker`
+builds on it: the same loop with hooks in the stream, so that the baseline of a steered run comes from the
+same worker as what it is compared with (DESIGN 3).
 """
 
 from __future__ import annotations
@@ -29,6 +28,7 @@ from axiograph.engine.workers.generation import (
     in_batches,
     with_smaller_batches,
 )
+from axiograph.engine.workers.log_odds import score_together
 from axiograph.engine.workers.machine import MemoryEndedError, device_name, versions
 from axiograph.engine.workers.models import load_model, load_tokenizer
 from axiograph.engine.workers.spellings import LogprobScorer
@@ -37,7 +37,6 @@ from axiograph.engine.workers.worker import (
     WorkerConfig,
     answer_room,
     asked_columns,
-    behind_thought,
     refuse_steered,
     requests_of,
     responses_table,
@@ -128,7 +127,7 @@ class HfWorker:
             raise self._no_memory(error) from error
         seconds = (time.perf_counter() - started) / max(1, len(rows))
         return [
-            self._response(row, seconds, self.proof(answer.hooks, answer.place) | answer.columns)
+            self._response(row, seconds, self.proof(answer.hooks, answer.number) | answer.columns)
             for row, answer in zip(rows, answers, strict=True)
         ]
 
@@ -158,8 +157,8 @@ class HfWorker:
         """RunError for a condition that this worker cannot put into effect."""
         refuse_steered(rows, self.config.steered, "Use the hook worker.")
 
-    def proof(self, hooks: StreamHooks | PackedHooks, place: int) -> dict[str, Any]:
-        """What is recorded about the steering of one row."""
+    def proof(self, hooks: StreamHooks | PackedHooks, number: int) -> dict[str, Any]:
+        """What is recorded about the steering of row `number` of the batch that `hooks` are made for."""
         return {"steered_tokens": 0, "proof_error": None}
 
     def _answer(self, rows: list[Request]) -> list[dict[str, Any]]:
@@ -169,8 +168,8 @@ class HfWorker:
         results = answer(rows, hooks)
         seconds = (time.perf_counter() - started) / len(rows)
         return [
-            self._response(row, seconds, self.proof(hooks, place) | result)
-            for place, (row, result) in enumerate(zip(rows, results, strict=True))
+            self._response(row, seconds, self.proof(hooks, number) | result)
+            for number, (row, result) in enumerate(zip(rows, results, strict=True))
         ]
 
     def _response(self, row: Request, seconds: float, answer: dict[str, Any]) -> dict[str, Any]:
@@ -181,47 +180,32 @@ class HfWorker:
         return [written(output) for output in outputs]
 
     def _score(self, rows: list[Request], hooks: StreamHooks) -> list[dict[str, Any]]:
-        """Log-odds behind an empty thought; rows with too little mass, behind a generated one (DESIGN 6)."""
-        results = self._scorer([row.cued_ids for row in rows], hooks, self.hooks, rows)
-        weak = [i for i, result in enumerate(results) if result["state"] == "unparsed"]
-        if weak:
-            again = [rows[i] for i in weak]
-            for i, result in zip(weak, self._fallback(again), strict=True):
-                if result is not None:
-                    results[i] = result
-        return results
+        """Log-odds; `hooks` serve what is read first, of all rows."""
+        first: list[StreamHooks] = [hooks]
 
-    def _fallback(self, rows: list[Request]) -> list[dict[str, Any] | None]:
-        """Scores behind the thought that the model writes; None where it never comes to an answer."""
-        outputs = self._generator(
-            [row.prompt_ids for row in rows], [row.request_id for row in rows], self.hooks(rows)
-        )
-        thoughts = [self._scorer.up_to_marker(output.ids, self._generator.stop.text) for output in outputs]
-        places = [i for i, thought in enumerate(thoughts) if thought is not None]
-        results: list[dict[str, Any] | None] = [None] * len(rows)
-        if not places:
-            return results
-        chosen = [rows[i] for i in places]
-        prompts = [[*rows[i].prompt_ids, *(thoughts[i] or ())] for i in places]
-        scored = self._scorer(prompts, self.hooks(chosen), self.hooks, chosen)
-        for i, result in zip(places, scored, strict=True):
-            if result["state"] != "unparsed":
-                results[i] = behind_thought(result, outputs[i])
-        return results
+        def read(numbers: Sequence[int], prompts: Sequence[Sequence[int]]) -> list[dict[str, Any]]:
+            chosen = [rows[number] for number in numbers]
+            return self._scorer(prompts, first.pop() if first else self.hooks(chosen), self.hooks, chosen)
+
+        def write(numbers: Sequence[int], prompts: Sequence[Sequence[int]]) -> list[Generated]:
+            chosen = [rows[number] for number in numbers]
+            return self._generator(prompts, [row.request_id for row in chosen], self.hooks(chosen))
+
+        return score_together(rows, self._generator.stop.text, read, write)
 
 
 # Makes the hooks of these requests, put to the model as these prompts.
-MakeHooks = Callable[[Sequence["Request"], Sequence[Sequence[int]]], PackedHooks]
+MakeHooks = Callable[[Sequence[Request], Sequence[Sequence[int]]], PackedHooks]
 SCORED_AT_ONCE = 512
 
 
 @dataclass(frozen=True)
 class Answered:
-    """Columns of a response, and its place among the rows of the `hooks` under which it came about."""
+    """Columns of a response, and its number among the rows of the `hooks` under which it came about."""
 
     columns: dict[str, Any]
     hooks: PackedHooks
-    place: int
+    number: int
 
 
 class PackedAnswers:
@@ -247,13 +231,11 @@ class PackedAnswers:
 
         MemoryEndedError where there is no memory for a single one.
         """
-        from axiograph.engine.workers.worker import written
-
         if not rows:
             return []
         if self._config.scoring.mode == "generate":
             outputs, hooks = self._generate(rows, limit)
-            return [Answered(written(output), hooks, place) for place, output in enumerate(outputs)]
+            return [Answered(written(output), hooks, number) for number, output in enumerate(outputs)]
         return self._log_odds(rows, limit)
 
     def _generate(self, rows: Sequence[Request], limit: int | None) -> tuple[list[Generated], PackedHooks]:
@@ -262,30 +244,27 @@ class PackedAnswers:
         return self.generator(prompts, [row.request_id for row in rows], hooks, limit), hooks
 
     def _log_odds(self, rows: Sequence[Request], limit: int | None) -> list[Answered]:
-        """Behind an empty thought; rows with too little mass, behind a generated one (DESIGN 6)."""
-        from axiograph.engine.workers.worker import behind_thought
+        """The hooks of an answer are those of what is read first, of all rows."""
+        first: list[Answered] = []
 
-        answers = self._score(rows, [row.cued_ids for row in rows])
-        weak = [i for i, answer in enumerate(answers) if answer.columns["state"] == "unparsed"]
-        if not weak:
-            return answers
-        outputs, _ = self._generate([rows[i] for i in weak], limit)
-        stop = self.generator.simple.stop
-        thoughts = [LogprobScorer.up_to_marker(output.ids, stop.text) for output in outputs]
-        led = [(i, o, t) for i, o, t in zip(weak, outputs, thoughts, strict=True) if t is not None]
-        behind = self._score([rows[i] for i, _, _ in led], [[*rows[i].prompt_ids, *t] for i, _, t in led])
-        for (i, output, _), answer in zip(led, behind, strict=True):
-            if answer.columns["state"] != "unparsed":
-                answers[i] = replace(answers[i], columns=behind_thought(answer.columns, output))
-        return answers
+        def read(numbers: Sequence[int], prompts: Sequence[Sequence[int]]) -> list[dict[str, Any]]:
+            answers = self._score([rows[number] for number in numbers], prompts)
+            first.extend(answers if not first else ())
+            return [answer.columns for answer in answers]
+
+        def write(numbers: Sequence[int], _: Sequence[Sequence[int]]) -> list[Generated]:
+            return self._generate([rows[number] for number in numbers], limit)[0]
+
+        columns = score_together(rows, self.generator.simple.stop.text, read, write)
+        return [replace(answer, columns=row) for answer, row in zip(first, columns, strict=True)]
 
     def _score(self, rows: Sequence[Request], prompts: Sequence[Sequence[int]]) -> list[Answered]:
         """Log-odds behind each of `prompts`, with the hooks of the first pass over it."""
-        found: list[Answered] = []
-        while len(found) < len(rows):
-            part = slice(len(found), len(found) + self._scored_at_once)
+        answers: list[Answered] = []
+        while len(answers) < len(rows):
+            part = slice(len(answers), len(answers) + self._scored_at_once)
             try:
-                found += self._score_part(rows[part], [list(ids) for ids in prompts[part]])
+                answers += self._score_part(rows[part], [list(ids) for ids in prompts[part]])
             except MemoryEndedError as error:
                 if len(rows[part]) == 1:
                     raise
@@ -293,11 +272,11 @@ class PackedAnswers:
                 note = f"{len(rows[part])} prompts at once: {error}; went on with {self._scored_at_once}"
                 self.generator.halvings.append(note)
                 log.warning("memory ran out: %s", note)
-        return found
+        return answers
 
     def _score_part(self, rows: Sequence[Request], prompts: list[list[int]]) -> list[Answered]:
-        def hooks_of(chosen: Sequence[int], own: list[list[int]]) -> PackedHooks:
-            return self._make_hooks([rows[i] for i in chosen], own)
+        def hooks_of(chosen: Sequence[int], chosen_prompts: list[list[int]]) -> PackedHooks:
+            return self._make_hooks([rows[i] for i in chosen], chosen_prompts)
 
         results, hooks = self._scorer(prompts, hooks_of)
-        return [Answered(result, hooks, place) for place, result in enumerate(results)]
+        return [Answered(result, hooks, number) for number, result in enumerate(results)]

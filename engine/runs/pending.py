@@ -13,7 +13,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from axiograph.engine.plan.rows import PLAN_BATCH_ROWS, PLAN_SCHEMA
-from axiograph.engine.runs.ids import IdSet
+from axiograph.engine.runs.id_set import IdSet
 from axiograph.engine.runs.run_dir import RunDir
 
 

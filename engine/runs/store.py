@@ -17,7 +17,7 @@ from polars.io.plugins import register_io_source
 
 from axiograph.engine.errors import RunError
 from axiograph.engine.identity import DIGEST_SIZE
-from axiograph.engine.runs.ids import IdSet, sorted_ids
+from axiograph.engine.runs.id_set import IdSet, sorted_ids
 from axiograph.engine.runs.parts import (
     Part,
     damaged,

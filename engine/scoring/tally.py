@@ -28,7 +28,7 @@ import pyarrow.parquet as pq
 
 from axiograph.engine.answers.parsing import STATES
 from axiograph.engine.plan.rows import PLAN_BATCH_ROWS, PLAN_SCHEMA
-from axiograph.engine.runs.ids import halves
+from axiograph.engine.runs.id_set import halves
 from axiograph.engine.runs.store import RESPONSE_SCHEMA, ResponseStore, columns_of
 from axiograph.engine.scoring.scores import item_scores, total
 from axiograph.engine.study.conditions import BASELINE

@@ -2,32 +2,21 @@
 
 On a GPU the engine core is a process of its own, whose exit frees the GPU's memory; on a CPU it runs in this
 one (five seconds to start instead of twenty). Written for vLLM 0.32, whose classes below LLM it uses.
-
-Engine arguments: what a study passes on to vLLM, which of them change answers, and axiograph's own.
-
-Nothing here imports vLLM, except `check_engine_args`, which a study with `backend: vllm` calls before a
-GPU is touched.
 """
 
 from __future__ import annotations
 
-import dataclasses
-import difflib
 import gc
-import os
 import sys
 import threading
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import InvalidStateError
 from contextlib import contextmanager, suppress
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from axiograph.engine.errors import BrokenEngineError, InputError, RunError
-from axiograph.engine.study.engine_args import parallel_size
-from axiograph.engine.vllm.quiet import memory_unbound, multiprocessing, quiet, quiet_children
-
-if TYPE_CHECKING:
-    from axiograph.engine.workers.models import ModelSource
+from axiograph.engine.errors import BrokenEngineError, RunError
+from axiograph.engine.vllm.arguments import configured, shortened
+from axiograph.engine.vllm.environment import memory_unbound, multiprocessing, quiet, quiet_children
 
 
 class VllmEngine:
@@ -69,7 +58,7 @@ class VllmEngine:
 
         with _readable(refusals=True):
             name = str(self._engine.add_request(key, tokens_input(list(ids), cache_salt=salt), params))
-        # vLLM's own place for stop strings: they end a request without a round trip through its outputs.
+        # Where vLLM looks for stop strings: they end a request without a round trip through its outputs.
         self._engine.output_processor.request_states[name].detokenizer = detokenizer
         return name
 
@@ -106,27 +95,6 @@ class VllmEngine:
             _forget_groups()
             VllmEngine._inside = False
         gc.collect()
-
-
-def configured(arguments: Mapping[str, Any], device: str, process: bool | None = None) -> Any:
-    """vLLM's configuration; InputError when it refuses the arguments or the model."""
-    process = device != "cpu" if process is None else process
-    with quiet(), multiprocessing(process):
-        from vllm.engine.arg_utils import EngineArgs
-        from vllm.usage.usage_lib import UsageContext
-
-        try:
-            given = dict(arguments)
-            if device == "cpu" and not process and parallel_size(given) == 1:
-                given.setdefault("distributed_executor_backend", "uni")
-            return EngineArgs(**given).create_engine_config(UsageContext.LLM_CLASS)
-        except (ValueError, TypeError, NotImplementedError, AssertionError, OSError) as error:
-            raise InputError(
-                "study, field model.engine_args",
-                "arguments and a model that vLLM takes",
-                shortened(error),
-                "Change the argument that is named, or use backend: hf.",
-            ) from error
 
 
 def make_llvmlite_scannable() -> None:
@@ -176,8 +144,8 @@ def _started(config: Any, process: bool) -> Any:
 
 def _cache_argument(config: Any) -> str:
     """The argument that sets the size of the cache of this configuration."""
-    given = config.cache_config.kv_cache_memory_bytes is not None
-    return "kv_cache_memory_bytes" if given else "gpu_memory_utilization"
+    in_bytes = config.cache_config.kv_cache_memory_bytes is not None
+    return "kv_cache_memory_bytes" if in_bytes else "gpu_memory_utilization"
 
 
 def _watch_core(client: Any, closed: threading.Event) -> None:
@@ -226,10 +194,6 @@ def _readable(refusals: bool = False) -> Iterator[None]:
         ) from error
 
 
-def shortened(error: BaseException) -> str:
-    return " ".join(str(error).split())[:400] or type(error).__name__
-
-
 def _forget_groups() -> None:
     """Undo what an engine inside this process leaves behind, so that another one can follow."""
     import torch
@@ -239,101 +203,3 @@ def _forget_groups() -> None:
         cleanup_dist_env_and_memory()
     # The CPU worker replaces it by a function that only warns.
     torch.set_num_threads = torch._C.set_num_threads
-
-
-CPU_BLOCK_SIZE = 32  # the CPU build's own 128 leaves most of a shared prompt out of the prefix cache
-CPU_BLOCK_STEP = 32  # what the CPU build's attention kernels divide a block into
-CPU_CACHE_BYTES = 2 << 30  # reserved, not touched until used
-
-
-def engine_arguments(
-    source: ModelSource, device: str, engine_args: Mapping[str, Any], **own: Any
-) -> dict[str, Any]:
-    """vLLM's arguments: axiograph's defaults, over them the study's, over them what must not vary (`own`)."""
-    made: dict[str, Any] = {
-        "enable_prefix_caching": True,
-        "enable_chunked_prefill": True,
-        "use_tqdm_on_load": False,
-    }
-    if device == "cpu":
-        # Compiling takes longer than most CPU studies.
-        made |= {"enforce_eager": True, "block_size": CPU_BLOCK_SIZE}
-        if "gpu_memory_utilization" not in engine_args and not os.environ.get("VLLM_CPU_KVCACHE_SPACE"):
-            made["kv_cache_memory_bytes"] = CPU_CACHE_BYTES
-    made |= engine_args
-    return made | {
-        "model": str(source.folder),
-        "tokenizer": str(source.folder),
-        "skip_tokenizer_init": True,
-        "dtype": source.dtype,
-        "trust_remote_code": source.trust_remote_code,
-        "seed": 0,
-        "generation_config": "vllm",
-        "disable_log_stats": True,
-        **own,
-    }
-
-
-def check_engine_args(source: ModelSource, device: str, engine_args: Mapping[str, Any]) -> int:
-    """The longest sequence that the engine takes; InputError for arguments that vLLM refuses.
-
-    vLLM's whole configuration is built (which reads config.json), but no engine.
-    """
-    from axiograph.engine.vllm.quiet import quiet
-
-    with quiet():
-        from vllm.engine.arg_utils import EngineArgs
-    known = [field.name for field in dataclasses.fields(EngineArgs)]
-    for name in engine_args:
-        if name not in known:
-            close = difflib.get_close_matches(name, known, n=3)
-            raise InputError(
-                f"study, field model.engine_args.{name}",
-                "an engine argument of vLLM",
-                "an unknown one",
-                f"Did you mean {' or '.join(close)}?" if close else "Remove it.",
-            )
-    parallel_size(engine_args)
-    config = configured(engine_arguments(source, device, engine_args), device)
-    for name, expected in _refusals(config, device):
-        raise InputError(
-            f"study, field model.engine_args.{name}",
-            expected,
-            repr(engine_args.get(name)),
-            "Change or remove it.",
-        )
-    return int(config.model_config.max_model_len)
-
-
-def _refusals(config: Any, device: str) -> Iterator[tuple[str, str]]:
-    """(argument, what was expected) for what vLLM's configuration takes and its engine does not."""
-    from vllm.model_executor.model_loader import _LOAD_FORMAT_TO_MODEL_LOADER as loaders
-
-    model, cache = config.model_config, config.cache_config
-    layers = model.get_total_num_hidden_layers()
-    if config.parallel_config.pipeline_parallel_size > layers:
-        yield "pipeline_parallel_size", f"at most {layers}, the model's number of layers"
-    if cache.kv_cache_memory_bytes is not None and cache.kv_cache_memory_bytes <= 0:
-        yield "kv_cache_memory_bytes", "a positive number of bytes"
-    if config.load_config.load_format not in loaders:
-        yield "load_format", f"one of {', '.join(sorted(set(loaders) - {'dummy'}))}"
-    if device == "cpu" and cache.block_size % CPU_BLOCK_STEP:
-        yield "block_size", f"a multiple of {CPU_BLOCK_STEP}"
-    long = _short_rotary_length(model.hf_text_config)
-    if long is not None and model.max_model_len > long:
-        # Beyond it vLLM turns every prompt by other factors, the short ones too; transformers does not.
-        yield (
-            "max_model_len",
-            f"at most {long}, up to where this model's rotary embedding is that of short texts",
-        )
-
-
-def _short_rotary_length(config: Any) -> int | None:
-    """Up to which length a model with two sets of rotary factors (longrope) takes the first; else None."""
-    settings = getattr(config, "rope_parameters", None) or {}
-    every = [settings, *(own for own in settings.values() if isinstance(own, dict))]
-    for own in every:
-        if own.get("rope_type") == "longrope":
-            length = getattr(config, "original_max_position_embeddings", None)
-            return int(own.get("original_max_position_embeddings") or length or 0) or None
-    return None

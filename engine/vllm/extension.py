@@ -70,10 +70,10 @@ def safe_state(model: Any) -> float | None:
     with torch.no_grad():
         lowest, highest = (float(end) for end in torch.aminmax(weight))
     bias = getattr(head, "bias", None)
-    known = math.isfinite(lowest + highest) and (bias is None or bool(bias.isfinite().all()))
+    finite = math.isfinite(lowest + highest) and (bias is None or bool(bias.isfinite().all()))
     reach = max(-lowest, highest, 1.0) * weight.shape[1] * HEADROOM
     below = torch.finfo(weight.dtype).max / reach
-    return below if known and below > LARGE else None
+    return below if finite and below > LARGE else None
 
 
 def all_finite(runner: Any) -> bool:

@@ -6,7 +6,7 @@ import json
 from importlib import metadata
 from typing import Any
 
-from axiograph.engine.vllm.quiet import quiet
+from axiograph.engine.vllm.environment import quiet
 from axiograph.engine.workers.models import ModelSource, load_config
 
 VERSION = "0.32.0"
@@ -23,22 +23,22 @@ def obstacle(source: ModelSource, device: str) -> str | None:
     config = load_config(source)
     with quiet():
         from vllm import ModelRegistry
-    known = set(ModelRegistry.get_supported_archs())
+    supported = set(ModelRegistry.get_supported_archs())
     names = architectures(source)
-    if not set(names) & known:
+    if not set(names) & supported:
         return f"it does not know the architecture {', '.join(names) or 'of this model'}"
     return _cpu_obstacle(config) if device == "cpu" else None
 
 
 def _not_installed(device: str) -> str | None:
-    found = {name: _version(name) for name in BUILDS.values()}
+    installed = {name: _version(name) for name in BUILDS.values()}
     wanted = BUILDS[device]
     # Version numbers of builds carry a suffix: 0.32.0+cpu.
-    if (version := found[wanted]) is not None:
+    if (version := installed[wanted]) is not None:
         return None if version.split("+")[0] == VERSION else f"{wanted} {VERSION} is needed, not {version}"
-    if found["vllm"] is not None and "cpu" in found["vllm"] and device == "cpu":
+    if installed["vllm"] is not None and "cpu" in installed["vllm"] and device == "cpu":
         return None
-    other = next((name for name, version in found.items() if version is not None), None)
+    other = next((name for name, version in installed.items() if version is not None), None)
     if other is not None:
         return f"{other} is installed, and a run on '{device}' needs {wanted}"
     # The CPU build asks for packages that stop transformers from importing beside a CPU torch (README).

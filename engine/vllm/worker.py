@@ -17,19 +17,11 @@ from typing import Any
 import pyarrow as pa
 
 from axiograph.engine.errors import BrokenEngineError, RunError
-from axiograph.engine.vllm.engine import VllmEngine, engine_arguments, shortened
-from axiograph.engine.vllm.requests import (
-    AnswerStop,
-    Ask,
-    Courses,
-    Job,
-    Said,
-    Walk,
-    failed,
-    finish_of,
-    generation_settings,
-    not_finite,
-)
+from axiograph.engine.vllm.arguments import engine_arguments, shortened
+from axiograph.engine.vllm.engine import VllmEngine
+from axiograph.engine.vllm.exchange import EngineCall, EngineReply, Exchanges
+from axiograph.engine.vllm.jobs import Job, OpenRow, failed
+from axiograph.engine.vllm.stopping import AnswerStop, finish_of, generation_settings, not_finite
 from axiograph.engine.workers.generation import Generated, StopCheck, eos_ids
 from axiograph.engine.workers.machine import device_name, limit_threads_for, parameters_in, versions
 from axiograph.engine.workers.models import load_tokenizer
@@ -64,14 +56,15 @@ class VllmWorker:
         self.tokenizer = load_tokenizer(config.source)
         self._stop = StopCheck(self.tokenizer)
         self._eos = sorted(eos_ids(generation_settings(config.source), self.tokenizer))
-        self._courses = Courses(config, self._stop)
-        self._walks: dict[str, tuple[Walk, int, str, int]] = {}
+        self._exchanges = Exchanges(config, self._stop)
+        self._open_rows: dict[str, tuple[OpenRow, int, str, int]] = {}
         self._lock = threading.Lock()
         self._last_done = self._last_proof = 0.0
-        self._asked = 0
+        self._calls = 0
         self._shared: tuple[Any, Any] = None, None
-        own = {"worker_extension_cls": self.extension, "max_logprobs": 20, **self.own_arguments(engine_args)}
-        arguments = engine_arguments(config.source, config.device, engine_args, **own)
+        fixed = {"worker_extension_cls": self.extension, "max_logprobs": 20}
+        fixed |= self.own_arguments(engine_args)
+        arguments = engine_arguments(config.source, config.device, engine_args, **fixed)
         limit_threads_for(parameters_in(config.source.folder), config.device)
         self.engine = VllmEngine(arguments, config.device, process)
         self._about = {
@@ -152,12 +145,11 @@ class VllmWorker:
         job = Job(rows, time.perf_counter())
         self.check(rows)
         # Neighbours share the longest prefixes, whatever the order of the table.
-        for place in sorted(range(len(rows)), key=lambda i: (rows[i].condition, rows[i].prompt_ids)):
-            if reason := self._unfit(rows[place]):
-                job.finish(place, self._response(rows[place], failed(reason)))
+        for number in sorted(range(len(rows)), key=lambda i: (rows[i].condition, rows[i].prompt_ids)):
+            if reason := self._unfit(rows[number]):
+                job.finish(number, self._response(rows[number], failed(reason)))
             else:
-                walk = Walk(job, place, self._courses(rows[place]))
-                self._go_on(walk, None)
+                self._go_on(OpenRow(job, number, self._exchanges(rows[number])), None)
         return job
 
     def check(self, rows: Sequence[Request]) -> None:
@@ -177,61 +169,62 @@ class VllmWorker:
                 return f"no token of the model's vocabulary: {wrong}"
         return None
 
-    def _go_on(self, walk: Walk, said: list[Said] | None) -> None:
-        """Send a row what came back, and the engine what the row asks next."""
-        row = walk.job.rows[walk.place]
+    def _go_on(self, open_row: OpenRow, replies: list[EngineReply] | None) -> None:
+        """Send a row what came back (None: it begins), and the engine what the row asks next."""
+        job, number, exchange = open_row.job, open_row.number, open_row.exchange
+        row = job.rows[number]
         try:
-            asks = next(walk.course) if said is None else walk.course.send(said)
+            calls = next(exchange) if replies is None else exchange.send(replies)
         except StopIteration as end:
-            walk.job.finish(walk.place, self._response(row, end.value, walk.computed))
+            job.finish(number, self._response(row, end.value, open_row.computed))
             return
-        walk.said, walk.waiting = [None] * len(asks), len(asks)
+        open_row.replies, open_row.waiting = [None] * len(calls), len(calls)
         try:
-            for number, ask in enumerate(asks):
-                self._send(walk, number, row, ask)
+            for position, call in enumerate(calls):
+                self._send(open_row, position, row, call)
         except ValueError as error:
             # vLLM refuses this one request: its row says so, and the others go on.
-            walk.course.close()
-            walk.job.finish(walk.place, self._response(row, failed(shortened(error))))
+            exchange.close()
+            job.finish(number, self._response(row, failed(shortened(error))))
 
-    def _send(self, walk: Walk, number: int, row: Request, ask: Ask) -> None:
-        stop = AnswerStop(None if ask.scored else self._stop, self._eos)
-        self._asked += 1
-        key = str(self._asked)
+    def _send(self, open_row: OpenRow, position: int, row: Request, call: EngineCall) -> None:
+        stop = AnswerStop(None if call.scored else self._stop, self._eos)
+        self._calls += 1
+        key = str(self._calls)
         salt, extra = self.label(row)
-        name = self.engine.add(key, ask.ids, self._parameters(row, ask, extra), salt, stop)
-        walk.computed[name] = 0
-        self._walks[key] = (walk, number, name, len(ask.ids))
+        name = self.engine.add(key, call.ids, self._parameters(row, call, extra), salt, stop)
+        open_row.computed[name] = 0
+        self._open_rows[key] = (open_row, position, name, len(call.ids))
 
     def label(self, row: Request) -> tuple[str | None, dict[str, Any] | None]:
         """What goes with a request: the salt of its prefixes, and arguments for the extension."""
         return None, None
 
-    def _parameters(self, row: Request, ask: Ask, extra: dict[str, Any] | None) -> Any:
+    def _parameters(self, row: Request, call: EngineCall, extra: dict[str, Any] | None) -> Any:
         """As `sampling`; greedy requests that want the same share one object, which is quicker to make."""
         if self.config.sampling.temperature is not None:
-            return self.sampling(row, ask, extra)
-        wanted = (ask.limit, ask.scored, str(extra))
+            return self.sampling(row, call, extra)
+        wanted = (call.limit, call.scored, str(extra))
         if wanted != self._shared[0]:
-            self._shared = wanted, self.sampling(row, ask, extra)
+            self._shared = wanted, self.sampling(row, call, extra)
         return self._shared[1]
 
-    def sampling(self, row: Request, ask: Ask, extra: dict[str, Any] | None) -> Any:
+    def sampling(self, row: Request, call: EngineCall, extra: dict[str, Any] | None) -> Any:
         """vLLM's SamplingParams: greedy or seeded by the request's id, raw log-probabilities."""
         from vllm.sampling_params import RequestOutputKind, SamplingParams
 
         spec = self.config.sampling
         # A study has a temperature where it samples, and only there.
-        temperature = 0.0 if ask.scored or spec.temperature is None else spec.temperature
+        temperature = 0.0 if call.scored or spec.temperature is None else spec.temperature
         drawn = temperature > 0
         return SamplingParams(
             temperature=temperature,
             top_p=spec.top_p if drawn else 1.0,
             seed=int.from_bytes(row.request_id, "little") % (1 << SEED_BITS) if drawn else None,
-            max_tokens=ask.limit,
-            stop_token_ids=None if ask.scored else self._eos,
+            max_tokens=call.limit,
+            stop_token_ids=None if call.scored else self._eos,
             ignore_eos=True,
-            logprob_token_ids=list(ask.scored) or None,
+            logprob_token_ids=list(call.scored) or None,
             output_kind=RequestOutputKind.FINAL_ONLY,
             detokenize=False,
             skip_clone=True,
@@ -239,16 +232,16 @@ class VllmWorker:
         )
 
     def _advance(self) -> None:
-        """One step of the engine; rows whose asks are all answered go on."""
+        """One step of the engine; rows whose calls are all answered go on."""
         for output in self.engine.step():
-            walk, number, name, sent = self._walks.pop(output.request_id)
-            said = walk.said[number] = self._said(output.outputs[0])
+            open_row, position, name, sent = self._open_rows.pop(output.request_id)
+            reply = open_row.replies[position] = self._reply(output.outputs[0])
             # The last token that was written is not read any more, unless the end of sequence followed it.
-            behind = len(said.written.ids) - (said.written.finish != "eos")
-            walk.computed[name] = sent + max(0, behind)
-            walk.waiting -= 1
-            if walk.waiting == 0 and walk.place not in walk.job.results:
-                self._go_on(walk, [said for said in walk.said if said is not None])
+            behind = len(reply.written.ids) - (reply.written.finish != "eos")
+            open_row.computed[name] = sent + max(0, behind)
+            open_row.waiting -= 1
+            if open_row.waiting == 0 and open_row.number not in open_row.job.results:
+                self._go_on(open_row, [reply for reply in open_row.replies if reply is not None])
 
     def _prove_sometimes(self, jobs: Iterable[Job]) -> None:
         """What finished a while ago is proven while the engine lives."""
@@ -260,26 +253,25 @@ class VllmWorker:
     def _prove(self, job: Job) -> None:
         """Check what finished since the last time; a fault stays with the job. BrokenEngineError from a dead
         engine, which leaves everything as it is."""
-        places = list(job.unproven)
-        if not places or job.fault:
+        numbers = list(job.unproven)
+        if not numbers or job.fault:
             return
         try:
-            self.check_done([job.rows[place] for place in places], [job.results[place] for place in places])
+            self.check_done([job.rows[n] for n in numbers], [job.results[n] for n in numbers])
         except BrokenEngineError:
             raise
         except RunError as error:
             job.fault = error
         else:
-            job.proven.update(places)
+            job.proven.update(numbers)
             job.unproven.clear()
 
-    def _said(self, output: Any) -> Said:
+    def _reply(self, output: Any) -> EngineReply:
         ids = tuple(output.token_ids)
         if output.logprobs:
-            return Said(
-                Generated((), "", "scored"), {t: float(lp.logprob) for t, lp in output.logprobs[0].items()}
-            )
-        return Said(Generated(ids, self._stop.text(ids), finish_of(output)))
+            logp = {token: float(entry.logprob) for token, entry in output.logprobs[0].items()}
+            return EngineReply(Generated((), "", "scored"), logp)
+        return EngineReply(Generated(ids, self._stop.text(ids), finish_of(output)))
 
     def _response(
         self, row: Request, result: dict[str, Any], computed: Mapping[str, int] | None = None

@@ -1,21 +1,14 @@
-"""logprob mode: the probability of yes and of no, summed over their spellings (DESIGN 6)."""
+"""Spellings of yes and no: their token ids, and their log-probabilities read batch by batch."""
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from axiograph.engine.answers.parsing import (
-    NO_SPELLINGS,
-    YES_SPELLINGS,
-    log_odds,
-    logprob_state,
-    logsumexp,
-    marker_end,
-)
+from axiograph.engine.answers.parsing import NO_SPELLINGS, YES_SPELLINGS
 from axiograph.engine.workers.generation import StreamHooks, pad_batch
+from axiograph.engine.workers.log_odds import LogOdds, Spelling
 
 if TYPE_CHECKING:
     import torch
@@ -23,13 +16,11 @@ if TYPE_CHECKING:
     from axiograph.engine.prompting.prompts import PromptBuilder
     from axiograph.engine.workers.worker import Request, WorkerConfig
 
-# Relative to what is known of a side: far below what float32 tells apart in a log-odds.
-NEGLIGIBLE = 1e-8
 HooksFor = Callable[[Sequence["Request"]], StreamHooks]
 
 
-def spelling_ids(builder: PromptBuilder) -> tuple[tuple[tuple[int, ...], ...], tuple[tuple[int, ...], ...]]:
-    """Token ids of the yes and the no spellings, without repetition.
+def spelling_ids(builder: PromptBuilder) -> tuple[tuple[Spelling, ...], tuple[Spelling, ...]]:
+    """Token ids of the yes and the no spellings, sorted, without repetition.
 
     A spelling that begins with another of the same or the other side (as token sequences) is left out:
     its probability is part of that one's.
@@ -38,35 +29,21 @@ def spelling_ids(builder: PromptBuilder) -> tuple[tuple[tuple[int, ...], ...], t
     no = {tuple(builder.continuation(text)) for text in NO_SPELLINGS}
     every = yes | no
 
-    def own(side: set[tuple[int, ...]]) -> tuple[tuple[int, ...], ...]:
-        kept = (ids for ids in side if not any(o != ids and ids[: len(o)] == o for o in every))
-        return tuple(sorted(kept))
+    def without_longer(side: set[Spelling]) -> tuple[Spelling, ...]:
+        shortest = (ids for ids in side if not any(o != ids and ids[: len(o)] == o for o in every))
+        return tuple(sorted(shortest))
 
-    return own(yes), own(no)
-
-
-def scored(odds: float | None, mass: float, mass_threshold: float) -> dict[str, Any]:
-    """The columns of a response that was read from log-probabilities."""
-    state = logprob_state(odds, mass, mass_threshold)
-    return {
-        "state": state,
-        "reason": "low-mass" if state == "unparsed" else "log-odds",
-        "text": "",
-        "answer_ids": [],
-        "finish": "scored",
-        "log_odds": odds,
-        "mass": mass,
-        "new_tokens": 0,
-        "fallback": False,
-    }
+    return without_longer(yes), without_longer(no)
 
 
 @dataclass(frozen=True)
-class _Reader:
-    """One batch: `first` [rows, vocabulary] are the log-probabilities behind its prompts."""
+class _Batch:
+    """One batch: `logp` [rows, vocabulary] are the log-probabilities of the first token behind its prompts;
+    `first` has those of the spellings' first tokens, row by row."""
 
-    prompts: list[list[int]]
-    first: torch.Tensor
+    prompts: Sequence[Sequence[int]]
+    logp: torch.Tensor
+    first: list[dict[int, float]]
     hooks_for: HooksFor
     rows: Sequence[Request]
 
@@ -75,11 +52,12 @@ class LogprobScorer:
     """Reads log P(spelling | prompt) for every spelling and makes log-odds and mass of them."""
 
     def __init__(self, model: Any, pad: int, config: WorkerConfig) -> None:
-        self._model, self._pad, self._config = model, pad, config
+        """`pad`: the id that fills batches up."""
+        self._model, self._pad, self._rule = model, pad, LogOdds(config)
 
     def __call__(
         self,
-        prompts: list[list[int]],
+        prompts: Sequence[Sequence[int]],
         hooks: StreamHooks,
         hooks_for: HooksFor,
         rows: Sequence[Request],
@@ -88,43 +66,34 @@ class LogprobScorer:
         each, with hooks of their own from `hooks_for`."""
         import torch
 
+        tokens = self._rule.first_tokens
         with torch.inference_mode():
-            first = self._last_logp(prompts, hooks, 1)[:, 0]
-            reader = _Reader(prompts, first, hooks_for, rows)
-            yes = self._side(self._config.yes_ids, reader)
-            no = self._side(self._config.no_ids, reader)
-        pairs = zip(yes, no, strict=True)
-        return [self._result(*log_odds(own_yes, own_no)) for own_yes, own_no in pairs]
+            logp = self._last_logp(prompts, hooks, 1)[:, 0]
+            first = [dict(zip(tokens, row, strict=True)) for row in logp[:, tokens].tolist()]
+            batch = _Batch(prompts, logp, first, hooks_for, rows)
+            yes, no = (self._side(side, batch) for side in self._rule.sides)
+        return [self._rule.columns(*sides) for sides in zip(yes, no, strict=True)]
 
-    def _side(self, spellings: Sequence[tuple[int, ...]], reader: _Reader) -> list[list[float]]:
-        """Per prompt the log-probabilities of one side's spellings.
-
-        Spellings of several tokens need a pass each. A row is spared it where the spelling's first token
-        has less than NEGLIGIBLE of what the side's one-token spellings have: it could not change the
-        log-odds by more than that.
-        """
-        single = [ids[0] for ids in spellings if len(ids) == 1]
-        found = [[float(row[token]) for token in single] for row in reader.first]
-        known = [logsumexp(row) for row in found]
-        for ids in (ids for ids in spellings if len(ids) > 1):
-            begin = reader.first[:, ids[0]].tolist()
-            chosen = [i for i, logp in enumerate(begin) if logp > known[i] + math.log(NEGLIGIBLE)]
+    def _side(self, side: Sequence[Spelling], batch: _Batch) -> list[list[float]]:
+        """Per prompt the log-probabilities of one side's spellings; a row is spared the passes for those that
+        could not change its result."""
+        logps = [[first[ids[0]] for ids in side if len(ids) == 1] for first in batch.first]
+        worth = [self._rule.longer(side, first) for first in batch.first]
+        for ids in (ids for ids in side if len(ids) > 1):
+            chosen = [row for row, longer in enumerate(worth) if ids in longer]
             if chosen:
-                for i, logp in zip(chosen, self._spelling(ids, chosen, reader), strict=True):
-                    found[i].append(logp)
-        return found
+                for row, logp in zip(chosen, self._spelling(ids, chosen, batch), strict=True):
+                    logps[row].append(logp)
+        return logps
 
-    def _result(self, odds: float | None, mass: float) -> dict[str, Any]:
-        return scored(odds, mass, self._config.scoring.mass_threshold)
-
-    def _spelling(self, ids: tuple[int, ...], chosen: list[int], reader: _Reader) -> list[float]:
+    def _spelling(self, ids: Spelling, chosen: list[int], batch: _Batch) -> list[float]:
         """log P(ids | prompt) by the chain rule, for the chosen prompts."""
-        extended = [[*reader.prompts[i], *ids[:-1]] for i in chosen]
-        hooks = reader.hooks_for([reader.rows[i] for i in chosen])
+        extended = [[*batch.prompts[row], *ids[:-1]] for row in chosen]
+        hooks = batch.hooks_for([batch.rows[row] for row in chosen])
         logp = self._last_logp(extended, hooks, len(ids))
         return list(sum(logp[:, k, token] for k, token in enumerate(ids)).tolist())  # type: ignore[union-attr]
 
-    def _last_logp(self, prompts: list[list[int]], hooks: StreamHooks, count: int) -> torch.Tensor:
+    def _last_logp(self, prompts: Sequence[Sequence[int]], hooks: StreamHooks, count: int) -> torch.Tensor:
         """Log-probabilities [rows, count, vocabulary] at the last `count` positions."""
         batch = pad_batch(prompts, self._pad, str(self._model.device))
         with hooks.prefill(batch):
@@ -136,11 +105,3 @@ class LogprobScorer:
                 logits_to_keep=count,
             )
         return output.logits.float().log_softmax(-1)
-
-    @staticmethod
-    def up_to_marker(ids: Sequence[int], text: Callable[[Sequence[int]], str]) -> tuple[int, ...] | None:
-        """The generated ids up to and including the first `Answer:`, or None where there is none."""
-        for end in range(1, len(ids) + 1):
-            if marker_end(text(ids[:end])) is not None:
-                return tuple(ids[:end])
-        return None

@@ -137,15 +137,3 @@ def written(output: Generated) -> dict[str, Any]:
         "new_tokens": len(output.ids),
         "fallback": False,
     }
-
-
-def behind_thought(result: dict[str, Any], thought: Generated) -> dict[str, Any]:
-    """`result`, which was read behind the answer marker of a generated thought."""
-    ids = list(thought.ids)
-    return result | {
-        "fallback": True,
-        "reason": "fallback",
-        "text": thought.text,
-        "answer_ids": ids,
-        "new_tokens": len(ids),
-    }

@@ -8,7 +8,8 @@ from typing import Any
 
 from axiograph.engine.errors import InputError, RunError
 from axiograph.engine.identity import digest
-from axiograph.engine.vllm.requests import AnswerStop, Ask, not_finite
+from axiograph.engine.vllm.exchange import EngineCall
+from axiograph.engine.vllm.stopping import AnswerStop, not_finite
 from axiograph.engine.vllm.worker import VllmWorker
 from axiograph.engine.workers.worker import Request, WorkerConfig, refuse_unknown
 from axiograph.steering.directions.operations import Operation, steering_digests
@@ -128,7 +129,7 @@ class SteeredVllmWorker(VllmWorker):
         ids, span = list(canary.ids), list(canary.span)
         row = Request(b"", "canary", condition, "canary", 0, ids, span, canary.span_text, [])
         _, extra = self.label(row)
-        params = self.sampling(row, Ask(ids, CANARY_TOKENS), extra)
+        params = self.sampling(row, EngineCall(ids, CANARY_TOKENS), extra)
         params.logprobs, params.stop_token_ids = CANARY_LOGPROBS, []
         params.temperature, params.seed = 0.0, None
         # A salt of its own: every canary passes through the model whole, so that equal means equal.

@@ -11,7 +11,7 @@ from axiograph.cluster.sampling.preparation import prepare
 from axiograph.engine.runs.run_dir import create_run
 from axiograph.engine.runs.store import RESPONSE_SCHEMA
 from axiograph.engine.study.loading import load_study
-from axiograph.engine.vllm.requests import failed
+from axiograph.engine.vllm.jobs import failed
 from axiograph.texts.run import sampled_text
 from tests import studies
 

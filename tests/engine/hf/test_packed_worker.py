@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 import torch
 
-import axiograph.engine.hf.worker
+import axiograph.engine.workers.log_odds
 from axiograph.engine.errors import RunError
 from axiograph.engine.hf.model import PackedModel
 from axiograph.engine.hf.worker import HfWorker
@@ -70,11 +70,7 @@ def test_log_odds_are_those_of_the_simple_scorer(tiny_model, shape, monkeypatch)
 def test_thoughts_are_written_where_there_is_too_little_mass(tiny_model, monkeypatch):
     """The threshold is the median mass, so that half of the rows need a thought."""
     worker, prompts = worker_of(tiny_model("qwen3"), **logprob())
-    monkeypatch.setattr(
-        axiograph.engine.hf.worker.LogprobScorer,
-        "up_to_marker",
-        staticmethod(lambda ids, text: tuple(ids[:3])),
-    )
+    monkeypatch.setattr(axiograph.engine.workers.log_odds, "up_to_marker", lambda ids, text: tuple(ids[:3]))
     cue = asking.builder(worker.tokenizer).continuation("\nAnswer:")
     requests = [asking.request(i, p, cue=cue) for i, p in enumerate(prompts)]
     masses = sorted(row["mass"] for row in worker(asking.table(requests)).to_pylist())

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from axiograph.engine.plan.rows import PLAN_SCHEMA
 from axiograph.engine.runs import pending as pending_module
-from axiograph.engine.runs.ids import IdSet, sorted_ids
+from axiograph.engine.runs.id_set import IdSet, sorted_ids
 from axiograph.engine.runs.pending import left_to_ask
 
 # Texts that two items of a cell share, also far from each other; 0 to 9 in every cell.

@@ -14,7 +14,7 @@ import pyarrow as pa
 import pytest
 
 from axiograph.engine.errors import InputError, RunError
-from axiograph.engine.runs.ids import IdSet
+from axiograph.engine.runs.id_set import IdSet
 from axiograph.engine.runs.run_dir import create_run, open_run, run_at
 from axiograph.engine.runs.store import ResponseStore
 from axiograph.engine.storage import lock as lock_module

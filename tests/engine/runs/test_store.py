@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 from axiograph.engine.errors import RunError
 from axiograph.engine.runs import parts as parts_module
 from axiograph.engine.runs import store as store_module
-from axiograph.engine.runs.ids import IdSet
+from axiograph.engine.runs.id_set import IdSet
 from axiograph.engine.runs.store import RESPONSE_SCHEMA, ResponseStore
 
 
@@ -360,7 +360,7 @@ LIMITED = """
 import resource, signal, sys
 from pathlib import Path
 from axiograph.engine.errors import RunError
-from axiograph.engine.runs.ids import IdSet
+from axiograph.engine.runs.id_set import IdSet
 from axiograph.engine.runs.store import ResponseStore
 from tests.engine.runs.test_store import noise, responses
 store = ResponseStore(Path(sys.argv[1]))

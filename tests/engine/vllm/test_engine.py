@@ -16,8 +16,9 @@ from axiograph.engine.errors import InputError, RunError
 from axiograph.engine.hf.worker import HfWorker
 from axiograph.engine.study.engine_args import RESERVED, TRANSPORT
 from axiograph.engine.study.schema import SamplingSpec
-from axiograph.engine.vllm.engine import check_engine_args, make_llvmlite_scannable
-from axiograph.engine.vllm.requests import Job
+from axiograph.engine.vllm.arguments import check_engine_args
+from axiograph.engine.vllm.engine import make_llvmlite_scannable
+from axiograph.engine.vllm.jobs import Job
 from axiograph.engine.vllm.worker import VllmWorker
 from axiograph.engine.workers.models import load_tokenizer
 from tests import asking, tiny, vllm_models

@@ -10,7 +10,7 @@ from axiograph.engine.errors import InputError
 from axiograph.engine.study.engine_args import RESERVED, TRANSPORT, answer_args, parallel_size
 from axiograph.engine.study.loading import parse_study
 from axiograph.engine.study.schema import ModelSpec
-from axiograph.engine.vllm.engine import CPU_BLOCK_SIZE, engine_arguments
+from axiograph.engine.vllm.arguments import CPU_BLOCK_SIZE, engine_arguments
 from axiograph.engine.workers.models import ModelSource
 
 SOURCE = ModelSource("m", Path("/models/m"), None, "bfloat16", False)

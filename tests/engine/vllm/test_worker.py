@@ -17,7 +17,8 @@ from axiograph.engine.errors import BrokenEngineError, InputError, RunError
 from axiograph.engine.hf.worker import HfWorker
 from axiograph.engine.runs.store import RESPONSE_SCHEMA
 from axiograph.engine.study.schema import SamplingSpec, ScoringSpec
-from axiograph.engine.vllm.requests import Courses, Job
+from axiograph.engine.vllm.exchange import Exchanges
+from axiograph.engine.vllm.jobs import Job
 from axiograph.engine.vllm.worker import VllmWorker, vllm_versions
 from axiograph.engine.workers.models import load_tokenizer
 from axiograph.engine.workers.spellings import spelling_ids
@@ -53,7 +54,7 @@ def configured(both, monkeypatch):
         worker, _, _ = both
         config = dataclasses.replace(worker.config, **changes)
         monkeypatch.setattr(worker, "config", config)
-        monkeypatch.setattr(worker, "_courses", Courses(config, worker._stop))
+        monkeypatch.setattr(worker, "_exchanges", Exchanges(config, worker._stop))
         monkeypatch.setattr(worker, "_about", worker._about | {"mode": config.scoring.mode})
         return worker, HfWorker(config)
 
@@ -253,7 +254,7 @@ def settle(worker):
     """Nothing of a broken run is left in the engine."""
     while worker.engine.unfinished:
         worker.engine.step()
-    worker._walks.clear()
+    worker._open_rows.clear()
     worker.engine.forget_prefixes()
 
 

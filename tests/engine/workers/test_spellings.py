@@ -12,6 +12,7 @@ from axiograph.engine.answers.parsing import NO_SPELLINGS, YES_SPELLINGS
 from axiograph.engine.errors import RunError
 from axiograph.engine.study.schema import ScoringSpec
 from axiograph.engine.workers.generation import NoHooks, StopCheck
+from axiograph.engine.workers.log_odds import up_to_marker
 from axiograph.engine.workers.models import load_model, load_tokenizer
 from axiograph.engine.workers.spellings import LogprobScorer, spelling_ids
 from tests import asking, tiny
@@ -97,7 +98,7 @@ def test_log_odds_and_mass_by_hand(tiny_model, shape):
     for prompt, result in zip(
         prompts, score(prompts, NoHooks(), lambda rows: NoHooks(), prompts), strict=True
     ):
-        yes, no = (by_hand(model, prompt, side) for side in (score._config.yes_ids, score._config.no_ids))
+        yes, no = (by_hand(model, prompt, side) for side in score._rule.sides)
         assert result["log_odds"] == pytest.approx(math.log(yes / no), abs=1e-4)
         assert result["mass"] == pytest.approx(yes + no, rel=1e-4)
         assert result["state"] == ("yes" if yes > no else "no")
@@ -157,6 +158,6 @@ def test_thoughts_end_at_the_first_marker(kind, text, until):
     tokenizer = tiny.tokenizer(kind)
     ids = tokenizer(text, add_special_tokens=False)["input_ids"]
     stop = StopCheck(tokenizer)
-    found = LogprobScorer.up_to_marker(ids, stop.text)
+    found = up_to_marker(ids, stop.text)
     assert (None if found is None else stop.text(found)) == until
     assert found is None or tuple(ids[: len(found)]) == found

@@ -67,8 +67,8 @@ def test_items_and_roles_of_one_condition_share_their_prefix(llama, monkeypatch)
     def watched():
         outputs = step()
         for output in outputs:
-            walk, *_ = steered._walks[output.request_id]
-            cached[walk.job.rows[walk.place].item_id] = output.num_cached_tokens
+            open_row, *_ = steered._open_rows[output.request_id]
+            cached[open_row.job.rows[open_row.place].item_id] = output.num_cached_tokens
         return outputs
 
     monkeypatch.setattr(steered.engine, "step", watched)
@@ -193,7 +193,7 @@ def test_logprob_mode_equals_the_hook_worker(llama, monkeypatch):
     config = dataclasses.replace(steered.config, **changes)
     requests = mixed(acts, prompts, 1, spelled.continuation("\nAnswer:"))
     monkeypatch.setattr(steered, "config", config)
-    monkeypatch.setattr(steered, "_courses", type(steered._courses)(config, steered._stop))
+    monkeypatch.setattr(steered, "_exchanges", type(steered._exchanges)(config, steered._stop))
     hooked = HookWorker(config, vllm_models.operations(acts), frozenset({"baseline", *acts}))
     found, wanted = answers(steered, requests), answers(hooked, requests)
     for one, other in zip(found, wanted, strict=True):

@@ -1,6 +1,6 @@
-"""Quiet: vLLM as a guest in this process, which prints errors only and takes no more than it needs.
+"""What vLLM finds in this process: log levels, environment variables, and where its memory may lie.
 
-Where its lines come from: its own loggers (which Python shows from level WARNING until vLLM configures them,
+It prints errors only, and takes no more than it needs. Where its lines come from: its own loggers (which Python shows from level WARNING until vLLM configures them,
 and that is after its import), Python's warnings, and torch's C++ code, which asks nobody.
 """
 
@@ -66,11 +66,11 @@ def quiet_children() -> AbstractContextManager[None]:
     """As `quiet`, for processes that an engine starts: what their Python and their torch warn of."""
     if not _errors_only():
         return nullcontext()
-    own = os.environ.get("PYTHONWARNINGS")
+    filters = os.environ.get("PYTHONWARNINGS")
     ignored = "ignore::FutureWarning"
     return _environment(
         # Later filters come first: what the user has set goes on.
-        PYTHONWARNINGS=f"{ignored},{own}" if own else ignored,
+        PYTHONWARNINGS=f"{ignored},{filters}" if filters else ignored,
         TORCH_CPP_LOG_LEVEL=os.environ.get("TORCH_CPP_LOG_LEVEL", "ERROR"),
     )
 

@@ -12,7 +12,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from axiograph.engine.vllm.quiet import memory_unbound, multiprocessing, quiet, quiet_children
+from axiograph.engine.vllm.environment import memory_unbound, multiprocessing, quiet, quiet_children
 
 LEVEL, BINDING = "VLLM_LOGGING_LEVEL", "VLLM_CPU_OMP_THREADS_BIND"
 
@@ -93,10 +93,10 @@ def test_memory_is_bound_only_for_who_binds_threads_or_names_nodes(monkeypatch):
 
 
 START = """
-import engine
 from pathlib import Path
+from axiograph import engine
 from axiograph.engine.workers.models import ModelSource
-from axiograph.engine.vllm.engine import engine_arguments
+from axiograph.engine.vllm.arguments import engine_arguments
 from axiograph.engine.vllm.engine import VllmEngine
 
 folder = Path(engine.__file__).parent / "assets" / "respondent" / "model"

@@ -1,0 +1,98 @@
+"""Exchanges: what one request asks of the engine, step by step, until its response is known.
+
+An exchange is a generator: it yields lists of EngineCall, is sent an EngineReply to each, and returns the
+columns of its response that depend on the answer. The exchanges of rows are independent, so that no row waits
+for the others' second question.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from axiograph.engine.workers.generation import Generated, StopCheck
+from axiograph.engine.workers.log_odds import LogOdds, Read, Spelling, scoring_steps
+from axiograph.engine.workers.worker import Request, WorkerConfig, written
+
+
+@dataclass(frozen=True)
+class EngineCall:
+    """`ids` as the model receives them; at most `limit` new tokens, or, with `scored`, the log-probabilities
+    of these tokens as the next one."""
+
+    ids: Sequence[int]
+    limit: int
+    scored: tuple[int, ...] = ()
+
+
+@dataclass(frozen=True)
+class EngineReply:
+    """What came back: new tokens, or log-probabilities by token (natural logarithm)."""
+
+    written: Generated
+    logp: dict[int, float] = field(default_factory=dict)
+
+
+Exchange = Generator[list[EngineCall], list[EngineReply], dict[str, Any]]
+
+
+class Exchanges:
+    """Makes the exchange of a row in the scoring mode of `config`."""
+
+    def __init__(self, config: WorkerConfig, stop: StopCheck) -> None:
+        self._config, self._stop, self._rule = config, stop, LogOdds(config)
+        self._spellings = (*config.yes_ids, *config.no_ids)
+
+    def __call__(self, row: Request) -> Exchange:
+        return self._generate(row) if self._config.scoring.mode == "generate" else self._score(row)
+
+    def _generate(self, row: Request) -> Exchange:
+        (reply,) = yield [self._writing(row.prompt_ids)]
+        return written(reply.written)
+
+    def _writing(self, prompt: Sequence[int]) -> EngineCall:
+        return EngineCall(prompt, self._config.sampling.max_tokens)
+
+    def _score(self, row: Request) -> Exchange:
+        """The steps of engine.workers.log_odds, each put to the engine."""
+        steps = scoring_steps(row, self._stop.text)
+        result: Any = None
+        while True:
+            try:
+                step = steps.send(result)
+            except StopIteration as end:
+                columns: dict[str, Any] = end.value
+                return columns
+            if isinstance(step, Read):
+                result = yield from self._log_odds(step.prompt)
+            else:
+                (reply,) = yield [self._writing(step.prompt)]
+                result = reply.written
+
+    def _log_odds(self, prompt: Sequence[int]) -> Exchange:
+        """The log-probabilities of all spellings behind `prompt`, by the chain rule."""
+        (reply,) = yield [EngineCall(prompt, 1, tuple(self._rule.first_tokens))]
+        sides = [self._worth_asking(side, reply.logp) for side in self._rule.sides]
+        beginnings = sorted({ids[:k] for side in sides for ids in side for k in range(1, len(ids))})
+        calls = [EngineCall([*prompt, *begin], 1, self._next_tokens(begin)) for begin in beginnings]
+        logps: dict[Spelling, dict[int, float]] = {(): reply.logp}
+        if calls:
+            replies = yield calls
+            logps |= {begin: reply.logp for begin, reply in zip(beginnings, replies, strict=True)}
+        yes, no = ([_chain(ids, logps) for ids in side] for side in sides)
+        return self._rule.columns(yes, no)
+
+    def _worth_asking(self, side: Sequence[Spelling], logp: Mapping[int, float]) -> list[Spelling]:
+        """`side` without the longer spellings that could not change the log-odds."""
+        longer = self._rule.longer(side, logp)
+        return [ids for ids in side if len(ids) == 1 or ids in longer]
+
+    def _next_tokens(self, begin: Spelling) -> tuple[int, ...]:
+        n = len(begin)
+        return tuple(sorted({ids[n] for ids in self._spellings if len(ids) > n and ids[:n] == begin}))
+
+
+def _chain(ids: Spelling, logps: Mapping[Spelling, Mapping[int, float]]) -> float:
+    """log P(ids) by the chain rule; `logps`: behind every beginning, those of the next tokens."""
+    return sum(logps[ids[:k]][token] for k, token in enumerate(ids))
