@@ -37,7 +37,8 @@ from torch import nn
 from axiograph import engine
 from axiograph.cluster.sampling.loop import library_versions
 from axiograph.engine.prompting.prompts import Prompt
-from axiograph.engine.study.schema import HookPointSpec, SamplingSpec, ScoringSpec
+from axiograph.engine.study.schema import SamplingSpec, ScoringSpec
+from axiograph.engine.study.steering import HookPointSpec
 from axiograph.engine.vllm import engine as vllm_engine
 from axiograph.engine.vllm.arguments import engine_arguments
 from axiograph.engine.vllm.environment import quiet

@@ -12,7 +12,8 @@ import pyarrow as pa
 
 from axiograph.engine.prompting.prompts import Prompt, PromptBuilder, PromptFields
 from axiograph.engine.prompting.template import Template
-from axiograph.engine.study.schema import HookPointSpec, SamplingSpec, ScoringSpec
+from axiograph.engine.study.schema import SamplingSpec, ScoringSpec
+from axiograph.engine.study.steering import HookPointSpec
 from axiograph.engine.workers.models import ModelSource
 from axiograph.engine.workers.worker import REQUEST_SCHEMA, Request, WorkerConfig
 

@@ -21,8 +21,9 @@ from axiograph.engine.plan.inputs import Inputs, load_inputs
 from axiograph.engine.plan.rows import Plan, PlanIdentity
 from axiograph.engine.prompting.prompts import Prompt, PromptBuilder, PromptFields
 from axiograph.engine.runs.run_dir import RunDir
-from axiograph.engine.study.schema import HookPointSpec, Study
+from axiograph.engine.study.schema import Study
 from axiograph.engine.study.split import TRAIN
+from axiograph.engine.study.steering import HookPointSpec
 from axiograph.engine.workers.machine import device_name
 from axiograph.engine.workers.models import (
     ModelSource,

@@ -19,7 +19,8 @@ from axiograph.engine.errors import InputError
 from axiograph.engine.runs.run_dir import RunDir
 from axiograph.engine.scoring import scores
 from axiograph.engine.study.conditions import BASELINE, Condition, Control, OperationPoint
-from axiograph.engine.study.schema import DiscoverySpec, OperationSpec, Study
+from axiograph.engine.study.schema import DiscoverySpec, Study
+from axiograph.engine.study.steering import OperationSpec
 
 
 def indicator_table(conditions: Sequence[Condition]) -> pl.DataFrame:

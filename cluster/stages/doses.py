@@ -15,7 +15,8 @@ from axiograph.engine.errors import RunError
 from axiograph.engine.runs.run_dir import RunDir
 from axiograph.engine.storage.files import write_atomic
 from axiograph.engine.study.conditions import BASELINE, Condition, Control, OperationPoint
-from axiograph.engine.study.schema import OperationSpec, Study
+from axiograph.engine.study.schema import Study
+from axiograph.engine.study.steering import OperationSpec
 from axiograph.steering.directions.saes import source_name
 
 

@@ -36,8 +36,9 @@ from axiograph.engine.study.conditions import BASELINE
 from axiograph.engine.study.loading import load_study
 from axiograph.engine.study.questionnaire import Item, shared_texts
 from axiograph.engine.study.roles import NO_ROLE, Role
-from axiograph.engine.study.schema import OperationSpec, Study
+from axiograph.engine.study.schema import Study
 from axiograph.engine.study.split import TRAIN, rank
+from axiograph.engine.study.steering import OperationSpec
 
 MOST = 64
 

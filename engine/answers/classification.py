@@ -164,8 +164,8 @@ def judge(segment: str) -> tuple[str, str]:
         return ("yes" if word in OTHER_YES else "no"), ("answer-line" if word in "yn" else "other-language")
     opening = OPENING.match(line)
     body = line[opening.end() :] if opening else line
-    found = _yes_or_no(body, "?" in unicodedata.normalize("NFKC", segment))
-    return found or _phrase(line, body) or _other(line)
+    asks = "?" in unicodedata.normalize("NFKC", segment)
+    return _yes_or_no(body, asks) or _phrase(line, body) or _other(line)
 
 
 def _yes_or_no(body: str, asks: bool) -> tuple[str, str] | None:

@@ -59,8 +59,7 @@ class Heads:
     @property
     def in_blocks(self) -> bool:
         """Whether engine.kernels.attention reads for these heads."""
-        given = (self.q, self.k, self.v)
-        lie_close = all(t.stride(-1) == 1 and t.dtype == self.q.dtype for t in given)
+        lie_close = all(t.stride(-1) == 1 and t.dtype == self.q.dtype for t in (self.q, self.k, self.v))
         return self.is_plain_float32 and lie_close and self.q.shape[-1] % 16 == 0
 
     def fold(self, q: torch.Tensor) -> torch.Tensor:
@@ -147,7 +146,7 @@ def packed_attention(
     **kwargs: Any,
 ) -> tuple[torch.Tensor, None]:
     """The attention function that transformers calls in every layer: [1, heads, tokens, size] each."""
-    unknown = sorted(name for name, given in kwargs.items() if name not in _KNOWN and given is not None)
+    unknown = sorted(name for name, value in kwargs.items() if name not in _KNOWN and value is not None)
     if unknown or attention_mask is not None:
         raise UnsupportedModelError(f"attention with {', '.join(unknown) or 'a mask'}")
     heads = Heads(

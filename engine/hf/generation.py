@@ -40,13 +40,13 @@ class Prompts:
     group_of: list[int]
 
     @classmethod
-    def of(cls, prompts: Sequence[Sequence[int]], hooks: PackedHooks, own: int = 1) -> Prompts:
-        """`own`: how many tokens at its end every row must have to itself."""
+    def of(cls, prompts: Sequence[Sequence[int]], hooks: PackedHooks, unshared: int = 1) -> Prompts:
+        """`unshared`: how many tokens at its end every row must have to itself."""
         marks = [hooks.marks(row) for row in range(len(prompts))]
         lengths = [len(ids) for ids in prompts]
-        assert lengths == [len(own_marks) for own_marks in marks]
+        assert lengths == [len(row_marks) for row_marks in marks]
         keys = np.split(token_keys(flat(prompts), np.concatenate(marks)), np.cumsum(lengths[:-1]))
-        groups = shared_prefixes(keys, own)
+        groups = shared_prefixes(keys, unshared)
         group_of = [0] * len(keys)
         for number, group in enumerate(groups):
             for row in group.rows:
@@ -62,15 +62,15 @@ class Prompts:
         """How many tokens of `row` are its shared prefix."""
         return self.groups[self.group_of[row]].length
 
-    def own(self, row: int) -> int:
+    def unshared(self, row: int) -> int:
         """How many tokens of `row` stand behind its shared prefix."""
         return len(self.keys[row]) - self.length(row)
 
     def needs(self, room: int) -> Needs:
         """`room`: tokens that a row may write."""
         longest = max(group.length for group in self.groups)
-        own = max(self.own(row) for row in range(len(self.keys)))
-        return Needs(len(self.groups), longest, own + room)
+        rest = max(self.unshared(row) for row in range(len(self.keys)))
+        return Needs(len(self.groups), longest, rest + room)
 
 
 class PackedGenerator:
@@ -137,15 +137,15 @@ def admitted(
     behind: dict[tuple[int, int], list[int]] = {}
     for row, slot in zip(rows, slots, strict=True):
         behind.setdefault((slot, prompts.length(row)), []).append(row)
-    for (slot, length), own in behind.items():
+    for (slot, length), together in behind.items():
         if length == 0:
-            hooks.admit(own, np.zeros(0, dtype=np.int64), Evidence.none(0))
+            hooks.admit(together, np.zeros(0, dtype=np.int64), Evidence.none(0))
         else:
-            hooks.admit(own, cache.ids(slot, length), cache.evidence(slot, length))
+            hooks.admit(together, cache.ids(slot, length), cache.evidence(slot, length))
 
 
 class _Run:
-    """One call: who waits, who is under way in which place, who is done."""
+    """One call: who waits, who is under way in which slot of the row cache, who is done."""
 
     def __init__(
         self, generator: PackedGenerator, prompts: Prompts, choose: Choose, hooks: PackedHooks
@@ -164,7 +164,7 @@ class _Run:
         self._waiting = deque(row for row in self._prompts.order if row not in self._done)
         self._rows: list[int] = []
         self._slots: list[int] = []
-        self._own: list[int] = []
+        self._held: list[int] = []
         self._reading: Reading | None = None
 
     def answers(self) -> list[Generated]:
@@ -184,7 +184,7 @@ class _Run:
         chosen: list[int] = []
         tokens = 0
         while self._waiting and len(chosen) < free:
-            tokens += self._prompts.own(self._waiting[0])
+            tokens += self._prompts.unshared(self._waiting[0])
             if chosen and tokens > self._passes.pass_tokens:
                 break
             chosen.append(self._waiting.popleft())
@@ -200,7 +200,7 @@ class _Run:
             self._prefixes.share(slot)
             self._rows.append(row)
             self._slots.append(slot)
-            self._own.append(self._prompts.own(row))
+            self._held.append(self._prompts.unshared(row))
             self._written[row] = []
         for slot in slots.values():
             self._prefixes.release(slot)
@@ -211,14 +211,14 @@ class _Run:
         self._choose_next(logits, list(range(first, len(self._rows))))
 
     def _prompt_pass(self, rows: list[int], slots: list[int], first: int) -> torch.Tensor:
-        """Logits behind the prompts of `rows`, which take the places from `first` on."""
+        """Logits behind the prompts of `rows`, which take the slots from `first` on."""
         lengths = [self._prompts.length(row) for row in rows]
         admitted(self._passes.prefixes, self._hooks, self._prompts, rows, slots)
-        sizes = [self._prompts.own(row) for row in rows]
+        sizes = [self._prompts.unshared(row) for row in rows]
         stretches = [Stretch(*s) for s in zip(sizes, slots, lengths, strict=True)]
-        places = np.concatenate([np.arange(size) for size in sizes])
+        columns = np.concatenate([np.arange(size) for size in sizes])
         into = np.repeat(np.arange(first, first + len(rows)), sizes)
-        layout = PromptLayout(stretches, self._passes.prefixes, self._passes.rows, into, places)
+        layout = PromptLayout(stretches, self._passes.prefixes, self._passes.rows, into, columns)
         keys = [self._prompts.keys[row][n:] for row, n in zip(rows, lengths, strict=True)]
         ids = token_ids(np.concatenate(keys))
         with self._hooks.around(Tokens(np.repeat(rows, sizes), layout.positions, ids)):
@@ -226,51 +226,51 @@ class _Run:
 
     def _step(self) -> None:
         """One more token of every row under way."""
-        own = np.array(self._own)
+        held = np.array(self._held)
         lengths = np.array([self._prompts.length(row) for row in self._rows])
-        positions = lengths + own
+        positions = lengths + held
         # Windows move with the positions; without any, the same reading serves until rows change.
         if self._reading is None:
             self._reading = Reading(self._passes.prefixes, np.array(self._slots), lengths, positions)
         else:
             self._reading.move(positions)
         ids = np.array([self._written[row][-1] for row in self._rows])
-        layout = StepLayout(self._reading, self._passes.rows, own)
+        layout = StepLayout(self._reading, self._passes.rows, held)
         with self._hooks.around(Tokens(np.array(self._rows), positions, ids, written=True)):
             logits = self._passes.run(layout, ids, positions, None)
-        self._own = (own + 1).tolist()
+        self._held = (held + 1).tolist()
         self._choose_next(logits, list(range(len(self._rows))))
 
-    def _choose_next(self, logits: torch.Tensor, places: list[int]) -> None:
-        """A token for each of `places`; those whose answer ends with it leave."""
-        rows = [self._rows[place] for place in places]
+    def _choose_next(self, logits: torch.Tensor, indices: list[int]) -> None:
+        """A token for the row in each of `indices`; those whose answer ends with it leave."""
+        rows = [self._rows[index] for index in indices]
         steps = [len(self._written[row]) for row in rows]
         tokens = self._choose(logits, rows, steps)
         gone: list[int] = []
-        for place, row, token, step in zip(places, rows, tokens, steps, strict=True):
+        for index, row, token, step in zip(indices, rows, tokens, steps, strict=True):
             written = self._written[row]
             finish = self._simple.finish(written, token, step)
             if finish is not None:
                 self._done[row] = Generated(tuple(written), self._simple.stop.text(written), finish)
-                gone.append(place)
+                gone.append(index)
         if gone:
             self._leave(gone)
 
     def _leave(self, gone: list[int]) -> None:
         """Take rows out; the last ones move into the gaps, so that rows lie side by side."""
         self._reading = None
-        for place in gone:
-            self._prefixes.release(self._slots[place])
-            del self._written[self._rows[place]]
+        for index in gone:
+            self._prefixes.release(self._slots[index])
+            del self._written[self._rows[index]]
         left = len(self._rows) - len(gone)
-        gaps = [place for place in gone if place < left]
+        gaps = [index for index in gone if index < left]
         movers = sorted(set(range(left, len(self._rows))) - set(gone))
         if gaps:
-            self._passes.rows.move(movers, gaps, max(self._own[place] for place in movers))
+            self._passes.rows.move(movers, gaps, max(self._held[index] for index in movers))
         for gap, mover in zip(gaps, movers, strict=True):
-            self._rows[gap], self._slots[gap], self._own[gap] = (
+            self._rows[gap], self._slots[gap], self._held[gap] = (
                 self._rows[mover],
                 self._slots[mover],
-                self._own[mover],
+                self._held[mover],
             )
-        del self._rows[left:], self._slots[left:], self._own[left:]
+        del self._rows[left:], self._slots[left:], self._held[left:]

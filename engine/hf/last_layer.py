@@ -95,33 +95,33 @@ def _short(forward: Callable[..., Any], layout: PromptLayout, keep: np.ndarray) 
             else:
                 raise RuntimeError("a layer that does not attend")
             chosen, n = torch.from_numpy(keep), len(layout.positions)
-            found = forward(*_chosen(args, n, chosen), **_chosen(kwargs, n, chosen))
-        if isinstance(found, tuple):
-            return (_spread(found[0], n, chosen), *found[1:])
-        return _spread(found, n, chosen)
+            output = forward(*_chosen(args, n, chosen), **_chosen(kwargs, n, chosen))
+        if isinstance(output, tuple):
+            return (_spread(output[0], n, chosen), *output[1:])
+        return _spread(output, n, chosen)
 
     return short
 
 
-def _chosen(given: Any, n: int, chosen: torch.Tensor) -> Any:
-    """`given`, with the `chosen` ones of the `n` tokens wherever a tensor [1, n, …], or one of whole numbers
-    [n], says something about each. (As many numbers with a fraction may be one for each dimension.)"""
+def _chosen(argument: Any, n: int, chosen: torch.Tensor) -> Any:
+    """`argument`, with the `chosen` ones of the `n` tokens wherever a tensor [1, n, …], or one of whole
+    numbers [n], says something about each. (As many numbers with a fraction may be one for each dimension.)"""
     import torch
 
-    if isinstance(given, tuple):
-        return tuple(_chosen(part, n, chosen) for part in given)
-    if isinstance(given, dict):
-        return {name: _chosen(part, n, chosen) for name, part in given.items()}
-    if not isinstance(given, torch.Tensor):
-        return given
-    if given.shape[:2] == (1, n):
-        return given[:, chosen.to(given.device)]
-    is_index = given.shape == (n,) and not given.is_floating_point()
-    return given[chosen.to(given.device)] if is_index else given
+    if isinstance(argument, tuple):
+        return tuple(_chosen(part, n, chosen) for part in argument)
+    if isinstance(argument, dict):
+        return {name: _chosen(part, n, chosen) for name, part in argument.items()}
+    if not isinstance(argument, torch.Tensor):
+        return argument
+    if argument.shape[:2] == (1, n):
+        return argument[:, chosen.to(argument.device)]
+    is_index = argument.shape == (n,) and not argument.is_floating_point()
+    return argument[chosen.to(argument.device)] if is_index else argument
 
 
 def _spread(stream: torch.Tensor, n: int, chosen: torch.Tensor) -> torch.Tensor:
-    """`stream` [1, chosen, d_model] at its places among `n` tokens: some models check how many there are."""
+    """`stream` [1, chosen, d_model] among zeros for all `n` tokens: some models check how many there are."""
     whole = stream.new_zeros(1, n, stream.shape[2])
     whole[:, chosen.to(stream.device)] = stream
     return whole

@@ -33,13 +33,14 @@ class Stretch:
 
 
 def _joined(
-    own: tuple[torch.Tensor, torch.Tensor], prefix: tuple[torch.Tensor, torch.Tensor] | None
+    row: tuple[torch.Tensor, torch.Tensor], prefix: tuple[torch.Tensor, torch.Tensor] | None
 ) -> torch.Tensor:
-    """Attention over two sets of keys from the attention over each, weighted by their shares of the sum."""
+    """Attention over the keys of a row and of its prefix, from the attention over each, weighted by their
+    shares of the sum."""
     if prefix is None:
-        return own[0]
-    share = (prefix[1] - own[1]).float().sigmoid().unsqueeze(-1)
-    return own[0].float().lerp(prefix[0].float(), share).to(own[0].dtype)
+        return row[0]
+    share = (prefix[1] - row[1]).float().sigmoid().unsqueeze(-1)
+    return row[0].float().lerp(prefix[0].float(), share).to(row[0].dtype)
 
 
 def _as_slot(heads: Heads) -> tuple[torch.Tensor, torch.Tensor]:
@@ -49,7 +50,7 @@ def _as_slot(heads: Heads) -> tuple[torch.Tensor, torch.Tensor]:
 
 class PromptLayout:
     """A pass over stretches of prompts. Keys and values are written into `into` where that is given:
-    token i to `places[i]` of slot `slots[i]`."""
+    token i to column `columns[i]` of slot `slots[i]`."""
 
     def __init__(
         self,
@@ -57,7 +58,7 @@ class PromptLayout:
         prefixes: PrefixCache,
         into: LayerCache | None,
         slots: np.ndarray,
-        places: np.ndarray,
+        columns: np.ndarray,
     ) -> None:
         sizes = np.array([s.tokens for s in stretches])
         starts = np.cumsum(sizes) - sizes
@@ -70,31 +71,31 @@ class PromptLayout:
             lengths,
         )
         self._reading = self._reading_of(slice(None))
-        self._into, self._slots, self._places = into, slots, places
+        self._into, self._slots, self._columns = into, slots, columns
         self._sizes, self._starts = sizes, starts
         self._reads: dict[int | None, Reads] = {}
         self._index: dict[torch.device, tuple[torch.Tensor, ...]] = {}
 
     def _reading_of(self, tokens: slice | np.ndarray) -> Reading:
-        own = (self._prefix_slots[tokens], self._lengths[tokens], self.positions[tokens])
-        return Reading(self._prefixes, *own)
+        slots, lengths = self._prefix_slots[tokens], self._lengths[tokens]
+        return Reading(self._prefixes, slots, lengths, self.positions[tokens])
 
     def attend(self, heads: Heads) -> torch.Tensor:
         self.store(heads)
-        own = self._in_blocks(heads) if heads.in_blocks else self._padded(heads)
-        return _joined(own, self._reading(heads))
+        row = self._in_blocks(heads) if heads.in_blocks else self._padded(heads)
+        return _joined(row, self._reading(heads))
 
     def store(self, heads: Heads) -> None:
         """Write keys and values of all tokens to where the layout keeps them, if it does."""
         if self._into is not None:
-            _, _, slots, places = self._on(heads.q.device)
-            self._into.write(heads.layer, slots, places, heads.k, heads.v)
+            _, _, slots, columns = self._on(heads.q.device)
+            self._into.write(heads.layer, slots, columns, heads.k, heads.v)
 
     def attend_from(self, keep: np.ndarray, heads: Heads) -> torch.Tensor:
         """What the tokens `keep` alone read, whose queries are those of `heads`; its keys and values are
         those of all tokens."""
-        own = self._kept_in_blocks(keep, heads) if heads.in_blocks else self._kept_padded(keep, heads)
-        return _joined(own, self._reading_of(keep)(heads))
+        row = self._kept_in_blocks(keep, heads) if heads.in_blocks else self._kept_padded(keep, heads)
+        return _joined(row, self._reading_of(keep)(heads))
 
     def _kept_in_blocks(self, keep: np.ndarray, heads: Heads) -> tuple[torch.Tensor, torch.Tensor]:
         """What the tokens `keep` read of their own stretches."""
@@ -182,36 +183,36 @@ class PromptLayout:
             columns = np.arange(width)
             pad = self._starts[:, None] + np.minimum(columns, self._sizes[:, None] - 1)
             back = np.flatnonzero(columns < self._sizes[:, None])
-            arrays = (pad.ravel(), back, self._slots, self._places)
+            arrays = (pad.ravel(), back, self._slots, self._columns)
             self._index[device] = tuple(torch.from_numpy(array).to(device) for array in arrays)
         return self._index[device]
 
 
 class StepLayout:
-    """One new token for each of the first n slots of `rows`, which hold `own` [n] tokens each so far."""
+    """One new token for each of the first n slots of `rows`, which hold `lengths` [n] tokens each so far."""
 
-    def __init__(self, reading: Reading, rows: LayerCache, own: np.ndarray) -> None:
-        self._reading, self._rows, self._own = reading, rows, own
+    def __init__(self, reading: Reading, rows: LayerCache, lengths: np.ndarray) -> None:
+        self._reading, self._rows, self._lengths = reading, rows, lengths
         self._index: dict[torch.device, tuple[torch.Tensor, torch.Tensor]] = {}
         self._hidden: dict[tuple[int | None, torch.device], torch.Tensor] = {}
 
     def attend(self, heads: Heads) -> torch.Tensor:
-        own = self._by_step(heads) if heads.is_plain_float32 else self._by_torch(heads)
-        return _joined(own, self._reading(heads))
+        row = self._by_step(heads) if heads.is_plain_float32 else self._by_torch(heads)
+        return _joined(row, self._reading(heads))
 
     def _by_step(self, heads: Heads) -> tuple[torch.Tensor, torch.Tensor]:
         from axiograph.engine.kernels.steps import read_own
 
         held = self._rows.layer(heads.layer, heads.k, heads.v)
-        first = np.zeros_like(self._own)
+        first = np.zeros_like(self._lengths)
         if heads.window is not None:
-            first = np.maximum(first, self._own + 1 - heads.window)
-        return read_own(heads.q, (heads.k, heads.v), held, self._own, first, heads.scale)
+            first = np.maximum(first, self._lengths + 1 - heads.window)
+        return read_own(heads.q, (heads.k, heads.v), held, self._lengths, first, heads.scale)
 
     def _by_torch(self, heads: Heads) -> tuple[torch.Tensor, torch.Tensor]:
-        slots, places = self._on(heads.q.device)
-        self._rows.write(heads.layer, slots, places, heads.k, heads.v)
-        n, width = len(self._own), int(self._own.max()) + 1
+        slots, columns = self._on(heads.q.device)
+        self._rows.write(heads.layer, slots, columns, heads.k, heads.v)
+        n, width = len(self._lengths), int(self._lengths.max()) + 1
         k = self._rows.keys[heads.layer][:n, :, :width]
         v = self._rows.values[heads.layer][:n, :, :width]
         q = heads.fold(heads.q.unsqueeze(1))
@@ -221,8 +222,8 @@ class StepLayout:
         import torch
 
         if device not in self._index:
-            slots = torch.arange(len(self._own), device=device)
-            self._index[device] = slots, torch.from_numpy(self._own).to(device)
+            slots = torch.arange(len(self._lengths), device=device)
+            self._index[device] = slots, torch.from_numpy(self._lengths).to(device)
         return self._index[device]
 
     def _hiding(self, heads: Heads) -> torch.Tensor:
@@ -231,10 +232,10 @@ class StepLayout:
 
         key = (heads.window, heads.q.device)
         if key not in self._hidden:
-            places, own = np.arange(int(self._own.max()) + 1), self._own[:, None]
-            seen = places <= own
+            columns, lengths = np.arange(int(self._lengths.max()) + 1), self._lengths[:, None]
+            seen = columns <= lengths
             if heads.window is not None:
-                seen &= places > own - heads.window
+                seen &= columns > lengths - heads.window
             hidden = torch.from_numpy(np.where(seen, 0.0, HIDDEN).astype(np.float32))
             self._hidden[key] = hidden[:, None, None].to(heads.q.device, heads.q.dtype)
         return self._hidden[key]

@@ -124,13 +124,13 @@ class PackedModel:
         if rows > self.rows.slots or row_width > self.rows.width or row_width * 4 < self.rows.width:
             self.rows = LayerCache(rows, row_width)
         old = self.prefixes
-        kept = max(slots, old.slots), max(width, old.width)
-        if kept == (old.slots, old.width):
+        larger = max(slots, old.slots), max(width, old.width)
+        if larger == (old.slots, old.width):
             return
         # Both the old and the new cache are there while the one is copied into the other.
-        both = self._token_bytes * (kept[0] * kept[1] + old.slots * old.width)
+        both = self._token_bytes * (larger[0] * larger[1] + old.slots * old.width)
         if both <= budget(self.devices).bytes:
-            self.prefixes = old.larger(*kept)
+            self.prefixes = old.larger(*larger)
         else:
             self.prefixes = PrefixCache(slots, width)
 
@@ -172,8 +172,8 @@ def _token_bytes(model: Any) -> int:
     config = model.config.get_text_config()
     heads = config.num_attention_heads
     size = getattr(config, "head_dim", None) or config.hidden_size // heads
-    kept = getattr(config, "num_key_value_heads", None) or heads
-    return int(2 * config.num_hidden_layers * kept * size * model.dtype.itemsize)
+    key_heads = getattr(config, "num_key_value_heads", None) or heads
+    return int(2 * config.num_hidden_layers * key_heads * size * model.dtype.itemsize)
 
 
 class Prefixes:
@@ -189,8 +189,8 @@ class Prefixes:
         self._packed, self._groups, self._keys, self._hooks = packed, groups, keys, hooks
 
     def _prefix(self, group: int) -> np.ndarray:
-        own = self._groups[group]
-        return self._keys[own.rows[0]][: own.length]
+        rows, length = self._groups[group].rows, self._groups[group].length
+        return self._keys[rows[0]][:length]
 
     def ready(self, groups: Sequence[int]) -> dict[int, int]:
         """Slots of as many of `groups` (in order) as there is room for, one use each: `release` them.
@@ -228,7 +228,7 @@ class Prefixes:
         """`groups` in the order of computing: who can begin with a good part of another comes after it."""
         prefixes = [self._prefix(group) for group in groups]
         shared = shared_lengths(prefixes)
-        known = np.array([self._packed.prefixes.longest(prefix)[1] for prefix in prefixes])
+        stored = np.array([self._packed.prefixes.longest(prefix)[1] for prefix in prefixes])
         waves: list[list[int]] = []
         left = list(range(len(groups)))
         while left:
@@ -236,9 +236,9 @@ class Prefixes:
             later: list[int] = []
             for i in left:
                 gain = shared[i, wave].max(initial=0)
-                (later if gain >= known[i] + WORTH_WAITING else wave).append(i)
+                (later if gain >= stored[i] + WORTH_WAITING else wave).append(i)
             waves.append([groups[i] for i in wave])
-            known = np.maximum(known, shared[:, wave].max(1))
+            stored = np.maximum(stored, shared[:, wave].max(1))
             left = later
         return waves
 
@@ -270,11 +270,11 @@ class Prefixes:
         stretches = [Stretch(end - start, slots[group], start) for group, start, end in parts]
         sizes = [stretch.tokens for stretch in stretches]
         positions = np.concatenate([np.arange(start, end) for _, start, end in parts])
-        own = np.repeat([slots[group] for group, _, _ in parts], sizes)
+        into = np.repeat([slots[group] for group, _, _ in parts], sizes)
         keys = [self._prefix(group)[start:end] for group, start, end in parts]
         ids = token_ids(np.concatenate(keys))
         rows = np.repeat([self._groups[group].rows[0] for group, _, _ in parts], sizes)
-        layout = PromptLayout(stretches, cache, cache, own, positions)
+        layout = PromptLayout(stretches, cache, cache, into, positions)
         with self._hooks.around(Tokens(rows, positions, ids, stored=True)):
             self._packed.run(layout, ids, positions, np.zeros(1, dtype=np.int64))
         evidence = self._hooks.evidence(len(ids))

@@ -43,8 +43,8 @@ class _Watching:
 
     def __call__(self, logits: torch.Tensor, rows: Sequence[int], step: int | Sequence[int]) -> list[int]:
         steps = [step] * len(rows) if isinstance(step, int) else step
-        for own, row, at in zip(logits, rows, steps, strict=True):
-            self.seen[row, at] = own.cpu()
+        for behind, row, at in zip(logits, rows, steps, strict=True):
+            self.seen[row, at] = behind.cpu()
         return [self.prompts[row][at % len(self.prompts[row])] for row, at in zip(rows, steps, strict=True)]
 
 
@@ -64,13 +64,13 @@ def why_not_packed(
     passes.last_layer.shortened = _may_be_shortened(passes, prompts[0])
     trial = Generator(simple.model, simple.tokenizer, _Steps())  # type: ignore[arg-type]
     trial.eos, trial.stop = frozenset(), _Endless()  # type: ignore[assignment]
-    wanted, found = _Watching(prompts), _Watching(prompts)
+    wanted, packed = _Watching(prompts), _Watching(prompts)
     with torch.inference_mode():
         trial._generate(prompts, wanted, simple_hooks)  # type: ignore[arg-type]
     try:
         # One row fewer at once than there are, so that rows come and go.
         run = PackedGenerator(trial, passes)
-        run(prompts, [], packed_hooks, max(1, len(prompts) - 1), found)
+        run(prompts, [], packed_hooks, max(1, len(prompts) - 1), packed)
     except UnsupportedModelError as error:
         return str(error)
     except (RunError, MemoryEndedError):
@@ -78,7 +78,7 @@ def why_not_packed(
     except Exception as error:
         # Whatever a model's own code raises when it is called in a way that it does not know.
         return " ".join(f"{type(error).__name__}: {error}".split())[:200]
-    differ = max(_difference(wanted.seen[key], found.seen[key]) for key in wanted.seen)
+    differ = max(_difference(wanted.seen[key], packed.seen[key]) for key in wanted.seen)
     allowed = _allowed(simple.model)
     if differ <= allowed:
         return None
@@ -94,13 +94,13 @@ def _may_be_shortened(passes: PackedModel, ids: Sequence[int]) -> bool:
         return False
     nowhere = np.zeros(0, dtype=np.int64)
     keep = np.array([n // 2, n - 1])
-    found = []
+    logits = []
     worth, last.worth = last.worth, 0
     try:
         with torch.inference_mode(), passes.entered(), memory_watched():
             for last.shortened in (False, True):
                 layout = PromptLayout([Stretch(n, -1, 0)], PrefixCache(1, 1), None, nowhere, nowhere)
-                found.append(passes.run(layout, np.array(ids), layout.positions, keep).cpu())
+                logits.append(passes.run(layout, np.array(ids), layout.positions, keep).cpu())
     except MemoryEndedError:
         raise
     except Exception:
@@ -108,7 +108,7 @@ def _may_be_shortened(passes: PackedModel, ids: Sequence[int]) -> bool:
         return False
     finally:
         last.worth = worth
-    return _difference(*found) <= _allowed(passes.model)
+    return _difference(*logits) <= _allowed(passes.model)
 
 
 class _Endless:
@@ -125,8 +125,9 @@ def _allowed(model: Any) -> float:
     return TOLERANCE[str(model.dtype).removeprefix("torch.")]
 
 
-def _difference(wanted: torch.Tensor, found: torch.Tensor) -> float:
+def _difference(wanted: torch.Tensor, logits: torch.Tensor) -> float:
+    """The root mean square of the difference, as a share of the spread of `wanted`."""
     spread = float((wanted - wanted.mean()).square().mean().sqrt())
-    difference = float((wanted - found).square().mean().sqrt())
+    difference = float((wanted - logits).square().mean().sqrt())
     # NaN on both sides is for the run itself to find.
     return difference / spread if spread > 0 else difference

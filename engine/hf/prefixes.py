@@ -1,6 +1,6 @@
-"""The prefix cache: keys and values of prompt beginnings, each computed once and read by many rows.
+"""Stored prefixes: keys and values of prompt beginnings, each computed once and read by many rows.
 
-Reading of prefixes: what the tokens of a packed pass see of the stored prefixes that they stand behind.
+PrefixCache holds them; Reading is how the tokens of a packed pass read those that they stand behind.
 """
 
 from __future__ import annotations
@@ -51,14 +51,14 @@ class LayerCache:
         self,
         layer: int,
         slots: torch.Tensor,
-        places: torch.Tensor,
+        columns: torch.Tensor,
         keys: torch.Tensor,
         values: torch.Tensor,
     ) -> None:
-        """Token i [key-value heads, head size] goes to `places[i]` of `slots[i]`."""
+        """Token i [key-value heads, head size] goes to column `columns[i]` of slot `slots[i]`."""
         held_keys, held_values = self.layer(layer, keys, values)
-        held_keys[slots, :, places] = keys
-        held_values[slots, :, places] = values
+        held_keys[slots, :, columns] = keys
+        held_values[slots, :, columns] = values
 
     def layer(
         self, layer: int, keys: torch.Tensor, values: torch.Tensor
@@ -100,19 +100,19 @@ class PrefixCache(LayerCache):
     def larger(self, slots: int, width: int) -> PrefixCache:
         """A cache of that size, no smaller than this one, that holds what this one does; this one is emptied,
         layer by layer."""
-        made = PrefixCache(slots, width)
-        for old, new in ((self.keys, made.keys), (self.values, made.values)):
+        larger = PrefixCache(slots, width)
+        for old, new in ((self.keys, larger.keys), (self.values, larger.values)):
             for layer in list(old):
                 tensor = old.pop(layer)
                 new[layer] = tensor.new_zeros(slots, tensor.shape[1], width, tensor.shape[3])
                 new[layer][: self.slots, :, : self.width] = tensor
         for name in ("_lengths", "_users", "_used"):
-            getattr(made, name)[: self.slots] = getattr(self, name)
-        made._tokens[: self.slots, : self.width] = self._tokens
-        for before, after in zip(self._evidence, made._evidence, strict=False):
+            getattr(larger, name)[: self.slots] = getattr(self, name)
+        larger._tokens[: self.slots, : self.width] = self._tokens
+        for before, after in zip(self._evidence, larger._evidence, strict=False):
             after.claims[: self.width], after.errors[: self.width] = before.claims, before.errors
-        made._clock = self._clock
-        return made
+        larger._clock = self._clock
+        return larger
 
     def longest(self, keys: np.ndarray) -> tuple[int, int]:
         """(slot, n): the stored prefix that shares most leading keys with `keys`, and how many."""
@@ -194,7 +194,7 @@ class Reading:
     def move(self, positions: np.ndarray) -> None:
         """The same tokens of later `positions`: sliding windows have moved on."""
         self._positions = positions
-        self._reads = {window: found for window, found in self._reads.items() if window is None}
+        self._reads = {window: reads for window, reads in self._reads.items() if window is None}
         if self._runs is not None:
             self._runs.move(positions)
 
@@ -241,14 +241,14 @@ class Reading:
 class _Run:
     """Prefixes in consecutive slots lo … hi − 1 that are read in one call, by `width` queries each.
 
-    places: where these queries lie among all that read prefixes; lengths [hi − lo]: what they see of each;
+    queries: where these lie among all that read prefixes; lengths [hi − lo]: what they see of each;
     tokens [hi − lo, width]: which tokens of the pass the queries are.
     """
 
     lo: int
     hi: int
     width: int
-    places: slice
+    queries: slice
     lengths: np.ndarray
     tokens: np.ndarray
 
@@ -273,15 +273,15 @@ class _Runs:
 
     def move(self, positions: np.ndarray) -> None:
         self._positions = positions
-        self._hidden = {key: found for key, found in self._hidden.items() if key[0] is None}
+        self._hidden = {key: hidden for key, hidden in self._hidden.items() if key[0] is None}
 
     def _add(self, kinds: np.ndarray, members: Sequence[np.ndarray]) -> None:
         width = max(len(m) for m in members)
         start = len(self._taken)
-        for i, own in enumerate(members):
+        for i, queries in enumerate(members):
             # Rows of fewer queries repeat their last one; nobody takes what it reads.
-            self._taken += [*own.tolist(), *[int(own[-1])] * (width - len(own))]
-            self._back[own] = start + i * width + np.arange(len(own))
+            self._taken += [*queries.tolist(), *[int(queries[-1])] * (width - len(queries))]
+            self._back[queries] = start + i * width + np.arange(len(queries))
         taken = np.array(self._taken[start:]).reshape(len(members), width)
         self._runs.append(
             _Run(
@@ -304,9 +304,9 @@ class _Runs:
         outs, sums = [], []
         for run, hidden in zip(self._runs, self._hiding(heads), strict=True):
             n = int(run.lengths.max())
-            own = q[run.places].unflatten(0, (run.hi - run.lo, run.width))
+            queries = q[run.queries].unflatten(0, (run.hi - run.lo, run.width))
             k, v = keys[run.lo : run.hi, :, :n], values[run.lo : run.hi, :, :n]
-            out, lse = heads.unfold(*heads.read(heads.fold(own), k, v, hidden, False), run.width)
+            out, lse = heads.unfold(*heads.read(heads.fold(queries), k, v, hidden, False), run.width)
             outs.append(out)
             sums.append(lse)
         out, lse = torch.cat(outs)[back], torch.cat(sums)[back]
@@ -331,21 +331,21 @@ class _Runs:
 
 def _together(kinds: np.ndarray, counts: Sequence[int]) -> list[tuple[int, int]]:
     """Which (slot, length) kinds are read in one call: where padding costs less than a call of its own."""
-    found: list[tuple[int, int]] = []
+    calls: list[tuple[int, int]] = []
     cost = 0
     for i, ((slot, length), count) in enumerate(zip(kinds.tolist(), counts, strict=True)):
         alone = length * count
-        if found:
-            lo = found[-1][0]
+        if calls:
+            lo = calls[-1][0]
             width, longest = max(counts[lo : i + 1]), int(kinds[lo : i + 1, 1].max())
             joint = (i + 1 - lo) * width * longest
             if slot == kinds[i - 1, 0] + 1 and joint <= cost + alone + CALL:
-                found[-1] = (lo, i + 1)
+                calls[-1] = (lo, i + 1)
                 cost = joint
                 continue
-        found.append((i, i + 1))
+        calls.append((i, i + 1))
         cost = alone
-    return found
+    return calls
 
 
 def _run_hidden(run: _Run, positions: np.ndarray, heads: Heads) -> torch.Tensor | None:
@@ -358,11 +358,11 @@ def _run_hidden(run: _Run, positions: np.ndarray, heads: Heads) -> torch.Tensor 
     sliding = heads.window is not None and int(positions.max()) >= heads.window
     if not uneven and not sliding:
         return None
-    places = np.arange(n)
-    seen = np.broadcast_to((places < run.lengths[:, None])[:, None], (len(run.lengths), 1, n))
+    columns = np.arange(n)
+    seen = np.broadcast_to((columns < run.lengths[:, None])[:, None], (len(run.lengths), 1, n))
     if sliding:
         assert heads.window is not None
-        seen = seen & (places > positions[..., None] - heads.window)
+        seen = seen & (columns > positions[..., None] - heads.window)
         seen = np.tile(seen, (1, heads.groups, 1))
     hidden = torch.from_numpy(np.where(seen, 0.0, HIDDEN).astype(np.float32)).unsqueeze(1)
     return hidden.to(heads.q.device)

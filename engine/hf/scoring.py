@@ -63,9 +63,9 @@ class PackedScorer:
         self, prompts: list[list[int]], hooks: PackedHooks, wanted: Sequence[Sequence[Spelling]]
     ) -> list[list[float]]:
         """For every prompt the log-probability of each wanted spelling, all but whose last token end it."""
-        own = max(len(ids) for row in wanted for ids in row)
-        together = Prompts.of(prompts, hooks, own)
-        found: dict[int, list[float]] = {}
+        longest = max(len(ids) for row in wanted for ids in row)
+        together = Prompts.of(prompts, hooks, longest)
+        logps: dict[int, list[float]] = {}
         with self._passes.entered(), memory_watched():
             try:
                 needs = together.needs(0)
@@ -74,11 +74,11 @@ class PackedScorer:
                 prefixes = Prefixes(self._passes, together.groups, together.keys, hooks)
                 for start in range(0, len(together.groups), slots):
                     groups = list(range(start, min(start + slots, len(together.groups))))
-                    found.update(self._score_groups(groups, together, prefixes, hooks, wanted))
+                    logps.update(self._score_groups(groups, together, prefixes, hooks, wanted))
             except BaseException:
                 self._passes.forget()
                 raise
-        return [found[row] for row in range(len(prompts))]
+        return [logps[row] for row in range(len(prompts))]
 
     def _score_groups(
         self,
@@ -92,12 +92,12 @@ class PackedScorer:
         slots = prefixes.ready(groups)
         if len(slots) < len(groups):
             raise MemoryEndedError("no room for the prefixes of one pass")
-        found: dict[int, list[float]] = {}
+        logps: dict[int, list[float]] = {}
         for part in _passes(prompts, groups, self._passes.pass_tokens):
-            found.update(self._score(part, prompts, slots, hooks, wanted))
+            logps.update(self._score(part, prompts, slots, hooks, wanted))
         for slot in slots.values():
             prefixes.release(slot)
-        return found
+        return logps
 
     def _score(
         self,
@@ -111,7 +111,7 @@ class PackedScorer:
         lengths = [prompts.length(row) for row in chosen]
         own_slots = [slots[prompts.group_of[row]] for row in chosen]
         admitted(self._passes.prefixes, hooks, prompts, chosen, own_slots)
-        sizes = [prompts.own(row) for row in chosen]
+        sizes = [prompts.unshared(row) for row in chosen]
         stretches = [Stretch(*s) for s in zip(sizes, own_slots, lengths, strict=True)]
         nowhere = np.zeros(0, dtype=np.int64)
         layout = PromptLayout(stretches, self._passes.prefixes, None, nowhere, nowhere)
@@ -129,13 +129,13 @@ def _chained(chosen: list[int], logp: Any, wanted: Sequence[Sequence[Spelling]])
     """log P of the wanted spellings by the chain rule; `logp` [rows, depth, vocabulary] ends behind each."""
     depth = logp.shape[1]
     picks = [
-        (place, depth - len(ids) + k, token)
-        for place, row in enumerate(chosen)
+        (number, depth - len(ids) + k, token)
+        for number, row in enumerate(chosen)
         for ids in wanted[row]
         for k, token in enumerate(ids)
     ]
-    places, positions, tokens = (list(column) for column in zip(*picks, strict=True))
-    values = iter(logp[places, positions, tokens].tolist())
+    numbers, positions, tokens = (list(column) for column in zip(*picks, strict=True))
+    values = iter(logp[numbers, positions, tokens].tolist())
     return {row: [sum(next(values) for _ in ids) for ids in wanted[row]] for row in chosen}
 
 
@@ -143,15 +143,15 @@ def _passes(prompts: Prompts, groups: Sequence[int], most: int) -> list[list[int
     """The rows of `groups` in their order, in parts of `most` tokens that are not shared or fewer (a single
     row may have more), each about as large as the others."""
     rows = [row for group in groups for row in prompts.groups[group].rows]
-    total = sum(prompts.own(row) for row in rows)
+    total = sum(prompts.unshared(row) for row in rows)
     enough = total / -(-total // most)
     parts: list[list[int]] = []
     tokens = most
     for row in rows:
-        own = prompts.own(row)
-        if tokens >= enough or tokens + own > most:
+        rest = prompts.unshared(row)
+        if tokens >= enough or tokens + rest > most:
             parts.append([])
             tokens = 0
         parts[-1].append(row)
-        tokens += own
+        tokens += rest
     return parts

@@ -61,22 +61,22 @@ def shared_length(one: np.ndarray, other: np.ndarray) -> int:
 
 def shared_lengths(keys: Sequence[np.ndarray]) -> np.ndarray:
     """How many leading keys every two sequences share, [n, n]."""
-    width = max((len(own) for own in keys), default=0)
+    width = max((len(row_keys) for row_keys in keys), default=0)
     table = np.zeros((len(keys), width + 1), dtype=np.uint64)
-    for row, own in enumerate(keys):
-        table[row, : len(own)] = own
+    for row, row_keys in enumerate(keys):
+        table[row, : len(row_keys)] = row_keys
         # Unequal to everything, also to the ends of the others.
-        table[row, len(own) :] = np.uint64(2**64 - 1 - row)
-    found = np.zeros((len(keys), len(keys)), dtype=np.int64)
+        table[row, len(row_keys) :] = np.uint64(2**64 - 1 - row)
+    shared = np.zeros((len(keys), len(keys)), dtype=np.int64)
     for row in range(len(keys)):
-        found[row] = (table != table[row]).argmax(1)
-        found[row, row] = len(keys[row])
-    return found
+        shared[row] = (table != table[row]).argmax(1)
+        shared[row, row] = len(keys[row])
+    return shared
 
 
-def shared_prefixes(keys: Sequence[np.ndarray], own: int = 1) -> list[Group]:
-    """Groups of prompts, like ones beside each other, of the least total cost; no row shares its last `own`
-    keys.
+def shared_prefixes(keys: Sequence[np.ndarray], unshared: int = 1) -> list[Group]:
+    """Groups of prompts, like ones beside each other, of the least total cost; no row shares its last
+    `unshared` keys.
 
     Rows of one group share one stored prefix. Splitting a group lets its parts share longer prefixes (fewer
     tokens are computed), of which more then have to be held.
@@ -92,13 +92,13 @@ def shared_prefixes(keys: Sequence[np.ndarray], own: int = 1) -> list[Group]:
     stack = [0]
     while stack:
         node = nodes[stack.pop()]
-        places = list(range(node.lo, node.hi)) if node.together else node.direct
-        if places:
-            length = max(0, min(node.depth, int(lengths[places].min()) - own))
-            groups.append(Group(tuple(order[place] for place in places), length))
+        members = list(range(node.lo, node.hi)) if node.together else node.direct
+        if members:
+            length = max(0, min(node.depth, int(lengths[members].min()) - unshared))
+            groups.append(Group(tuple(order[member] for member in members), length))
         if not node.together:
             stack += reversed(node.children)
-    return _outliers_apart(groups, [len(sequence) for sequence in keys], own)
+    return _outliers_apart(groups, [len(sequence) for sequence in keys], unshared)
 
 
 def _tree(shared: list[int], lengths: np.ndarray) -> list[_Node]:
@@ -133,14 +133,14 @@ def _choose(node: _Node, nodes: list[_Node], lengths: np.ndarray) -> None:
     node.cost = min(together, apart) if children else together
 
 
-def _outliers_apart(groups: list[Group], lengths: list[int], kept: int) -> list[Group]:
-    """`groups`, with rows of uncommonly long rests given a prefix of all but their last `kept` tokens."""
-    own = [lengths[row] - group.length for group in groups for row in group.rows]
-    longest = 2 * int(np.median(own)) + OUTLIER
-    found: list[Group] = []
+def _outliers_apart(groups: list[Group], lengths: list[int], unshared: int) -> list[Group]:
+    """`groups`, with rows of uncommonly long rests given a prefix of all but their last `unshared` tokens."""
+    rests = [lengths[row] - group.length for group in groups for row in group.rows]
+    longest = 2 * int(np.median(rests)) + OUTLIER
+    apart: list[Group] = []
     for group in groups:
         rows = tuple(row for row in group.rows if lengths[row] - group.length <= longest)
         if rows:
-            found.append(Group(rows, group.length))
-        found += [Group((row,), lengths[row] - kept) for row in group.rows if row not in rows]
-    return found
+            apart.append(Group(rows, group.length))
+        apart += [Group((row,), lengths[row] - unshared) for row in group.rows if row not in rows]
+    return apart

@@ -79,12 +79,14 @@ def read(
     if len(reads.tokens) < tokens:
         for result, nothing in ((out, 0.0), (tops, HIDDEN), (totals, 1.0)):
             result.fill_(nothing)
-    given: list[Any] = [part for t in (q, keys, values) for part in (memory_of(t), np.array(t.stride()[:-1]))]
+    arrays: list[Any] = [
+        part for t in (q, keys, values) for part in (memory_of(t), np.array(t.stride()[:-1]))
+    ]
     results = [memory_of(t) for t in (out, tops, totals)]
 
     def part(i: int, threads: int) -> None:
         whose: list[Any] = [*_share(reads, i, threads), reads.tokens, reads.lo, reads.hi]
-        _attend(*given, *whose, groups, keys.shape[1], np.float32(scale), *results, size)  # type: ignore[call-arg]
+        _attend(*arrays, *whose, groups, keys.shape[1], np.float32(scale), *results, size)  # type: ignore[call-arg]
 
     in_threads(part, tokens * heads // _FEW_PER_THREAD)
     return out, tops.add_(totals.log_())
@@ -140,19 +142,19 @@ def _attend(
             value = slot[r] * value_strides[0] + head * value_strides[1] + first[r] * value_strides[2]
             if together > 1:
                 _turn(keys, key, key_strides[2], n[r], turned, width, size)
-            query, own, last_own = start[r], head * groups, (head + 1) * groups
+            query, query_head, end_head = start[r], head * groups, (head + 1) * groups
             for block in range(0, queries, together):
                 least, most = n[r], 0
                 for i in range(together):
-                    at[i] = tokens[query] * q_strides[0] + own * q_strides[1]
-                    to[i] = tokens[query] * groups * key_heads + own
+                    at[i] = tokens[query] * q_strides[0] + query_head * q_strides[1]
+                    to[i] = tokens[query] * groups * key_heads + query_head
                     sees[i], ends[i] = lo[query], hi[query]
                     least, most = min(least, lo[query]), max(most, hi[query])
                     # The last block repeats its last query.
                     if block + i < queries - 1:
-                        own += 1
-                        if own == last_own:
-                            query, own = query + 1, own - groups
+                        query_head += 1
+                        if query_head == end_head:
+                            query, query_head = query + 1, query_head - groups
                 if together > 1:
                     _score_four(q, at, turned, width, least, most, scores, size)
                 else:
@@ -200,14 +202,14 @@ def _score_four(
         for d in range(size):
             x = load(turned, d * width + column)
             y = load(turned, d * width + column + LANES)
-            own = spread(q, q0 + d)
-            a0, a1 = multiplied_added(own, x, a0), multiplied_added(own, y, a1)
-            own = spread(q, q1 + d)
-            b0, b1 = multiplied_added(own, x, b0), multiplied_added(own, y, b1)
-            own = spread(q, q2 + d)
-            c0, c1 = multiplied_added(own, x, c0), multiplied_added(own, y, c1)
-            own = spread(q, q3 + d)
-            d0, d1 = multiplied_added(own, x, d0), multiplied_added(own, y, d1)
+            factor = spread(q, q0 + d)
+            a0, a1 = multiplied_added(factor, x, a0), multiplied_added(factor, y, a1)
+            factor = spread(q, q1 + d)
+            b0, b1 = multiplied_added(factor, x, b0), multiplied_added(factor, y, b1)
+            factor = spread(q, q2 + d)
+            c0, c1 = multiplied_added(factor, x, c0), multiplied_added(factor, y, c1)
+            factor = spread(q, q3 + d)
+            d0, d1 = multiplied_added(factor, x, d0), multiplied_added(factor, y, d1)
         store(scores, column, a0)
         store(scores, column + LANES, a1)
         store(scores, width + column, b0)
@@ -225,13 +227,13 @@ def _score_one(
     t = least
     while t + 4 <= most:
         a = b = c = e = zeros()
-        place = key + t * stride
+        index = key + t * stride
         for d in range(0, size, LANES):
             x = load(q, at + d)
-            a = multiplied_added(x, load(keys, place + d), a)
-            b = multiplied_added(x, load(keys, place + stride + d), b)
-            c = multiplied_added(x, load(keys, place + 2 * stride + d), c)
-            e = multiplied_added(x, load(keys, place + 3 * stride + d), e)
+            a = multiplied_added(x, load(keys, index + d), a)
+            b = multiplied_added(x, load(keys, index + stride + d), b)
+            c = multiplied_added(x, load(keys, index + 2 * stride + d), c)
+            e = multiplied_added(x, load(keys, index + 3 * stride + d), e)
         scores[t] = summed(a)
         scores[t + 1] = summed(b)
         scores[t + 2] = summed(c)
@@ -264,9 +266,9 @@ def soften(
     less = repeated(-top)
     sums = zeros()
     for t in range(first, most, LANES):
-        found = exponential(added(load(scores, at + t), less))
-        store(scores, at + t, found)
-        sums = added(sums, found)
+        powers = exponential(added(load(scores, at + t), less))
+        store(scores, at + t, powers)
+        sums = added(sums, powers)
     total = summed(sums)
     return top, total
 
@@ -296,26 +298,26 @@ def _weigh(
         a0 = a1 = b0 = b1 = c0 = c1 = d0 = d1 = zeros()
         for t in range(least, most):
             x, y = load(values, value + t * stride + d), load(values, value + t * stride + d + LANES)
-            own = spread(weights, t)
-            a0, a1 = multiplied_added(own, x, a0), multiplied_added(own, y, a1)
-            own = spread(weights, width + t)
-            b0, b1 = multiplied_added(own, x, b0), multiplied_added(own, y, b1)
-            own = spread(weights, 2 * width + t)
-            c0, c1 = multiplied_added(own, x, c0), multiplied_added(own, y, c1)
-            own = spread(weights, 3 * width + t)
-            d0, d1 = multiplied_added(own, x, d0), multiplied_added(own, y, d1)
-        own = spread(shares, 0)
-        store(out, to[0] * size + d, multiplied(own, a0))
-        store(out, to[0] * size + d + LANES, multiplied(own, a1))
-        own = spread(shares, 1)
-        store(out, to[1] * size + d, multiplied(own, b0))
-        store(out, to[1] * size + d + LANES, multiplied(own, b1))
-        own = spread(shares, 2)
-        store(out, to[2] * size + d, multiplied(own, c0))
-        store(out, to[2] * size + d + LANES, multiplied(own, c1))
-        own = spread(shares, 3)
-        store(out, to[3] * size + d, multiplied(own, d0))
-        store(out, to[3] * size + d + LANES, multiplied(own, d1))
+            factor = spread(weights, t)
+            a0, a1 = multiplied_added(factor, x, a0), multiplied_added(factor, y, a1)
+            factor = spread(weights, width + t)
+            b0, b1 = multiplied_added(factor, x, b0), multiplied_added(factor, y, b1)
+            factor = spread(weights, 2 * width + t)
+            c0, c1 = multiplied_added(factor, x, c0), multiplied_added(factor, y, c1)
+            factor = spread(weights, 3 * width + t)
+            d0, d1 = multiplied_added(factor, x, d0), multiplied_added(factor, y, d1)
+        factor = spread(shares, 0)
+        store(out, to[0] * size + d, multiplied(factor, a0))
+        store(out, to[0] * size + d + LANES, multiplied(factor, a1))
+        factor = spread(shares, 1)
+        store(out, to[1] * size + d, multiplied(factor, b0))
+        store(out, to[1] * size + d + LANES, multiplied(factor, b1))
+        factor = spread(shares, 2)
+        store(out, to[2] * size + d, multiplied(factor, c0))
+        store(out, to[2] * size + d + LANES, multiplied(factor, c1))
+        factor = spread(shares, 3)
+        store(out, to[3] * size + d, multiplied(factor, d0))
+        store(out, to[3] * size + d + LANES, multiplied(factor, d1))
         d += 2 * LANES
     while d < size:
         for i in range(together):
@@ -342,17 +344,17 @@ def _weigh_part(
     a = b = c = e = zeros()
     t = least
     while t + 4 <= most:
-        place = value + t * stride
-        a = multiplied_added(spread(weights, at + t), load(values, place), a)
-        b = multiplied_added(spread(weights, at + t + 1), load(values, place + stride), b)
-        c = multiplied_added(spread(weights, at + t + 2), load(values, place + 2 * stride), c)
-        e = multiplied_added(spread(weights, at + t + 3), load(values, place + 3 * stride), e)
+        index = value + t * stride
+        a = multiplied_added(spread(weights, at + t), load(values, index), a)
+        b = multiplied_added(spread(weights, at + t + 1), load(values, index + stride), b)
+        c = multiplied_added(spread(weights, at + t + 2), load(values, index + 2 * stride), c)
+        e = multiplied_added(spread(weights, at + t + 3), load(values, index + 3 * stride), e)
         t += 4
     while t < most:
         a = multiplied_added(spread(weights, at + t), load(values, value + t * stride), a)
         t += 1
-    own = spread(shares, share)
-    store(out, to, multiplied(own, added(added(a, b), added(c, e))))
+    factor = spread(shares, share)
+    store(out, to, multiplied(factor, added(added(a, b), added(c, e))))
 
 
 # Without counting references to their arguments, which is atomic and costs more than these loops do.

@@ -34,17 +34,17 @@ def compiled(function: Function, cache: Path, **options: Any) -> Function:
         numba.config.CACHE_DIR = default
 
 
-def cache_folder(here: Path, sources: Sequence[str]) -> Path:
-    """A folder of its own for each state of the modules `sources`, paths without `.py` relative to `here`.
+def cache_folder(folder: Path, sources: Sequence[str]) -> Path:
+    """A folder of its own for each state of the modules `sources`, paths without `.py` relative to `folder`.
 
     numba keeps machine code as long as the file of a function is unchanged; a function that was inlined
     from another file would go on being the old one."""
-    text = b"".join((here / f"{name}.py").read_bytes() for name in sources)
+    text = b"".join((folder / f"{name}.py").read_bytes() for name in sources)
     name = f"axiograph-{hashlib.sha256(text).hexdigest()[:16]}"
     if chosen := os.environ.get("NUMBA_CACHE_DIR"):
         return Path(chosen) / name
-    if os.access(here, os.W_OK):
-        return here / "__pycache__" / name
+    if os.access(folder, os.W_OK):
+        return folder / "__pycache__" / name
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / name
 
 
@@ -52,5 +52,5 @@ def memory_of(tensor: torch.Tensor) -> NDArray[Any]:
     """All that lies between the first and the last number of `tensor`, which is on the CPU, without a copy:
     compiled loops go through it by the tensor's strides."""
     span = 1 + sum((n - 1) * stride for n, stride in zip(tensor.shape, tensor.stride(), strict=True))
-    found: NDArray[Any] = tensor.detach().as_strided((span if tensor.numel() else 0,), (1,)).numpy()
-    return found
+    numbers: NDArray[Any] = tensor.detach().as_strided((span if tensor.numel() else 0,), (1,)).numpy()
+    return numbers

@@ -40,6 +40,7 @@ class Products:
         self._laid: dict[Any, _Laid] = {}
 
     def used(self) -> AbstractContextManager[None]:
+        """Within, the layers multiply by oneDNN; weights that have changed are laid out again."""
         for layer in self._layers:
             laid = self._laid.get(layer)
             if laid is None or laid.weight is not layer.weight or laid.version != layer.weight._version:
@@ -53,14 +54,14 @@ def _layers(model: Any) -> list[Any]:
 
     if not torch.backends.mkldnn.is_available():
         return []
-    found = [
+    layers = [
         module
         for module in model.modules()
-        # What others have put in the place of `forward` is left alone.
+        # What others have put instead of `forward` is left alone.
         if type(module) is torch.nn.Linear and "forward" not in module.__dict__ and _fits(module.weight)
     ]
-    size = sum(layer.weight.numel() * layer.weight.itemsize for layer in found)
-    return found if size <= MOST_OF_MEMORY * available() else []
+    size = sum(layer.weight.numel() * layer.weight.itemsize for layer in layers)
+    return layers if size <= MOST_OF_MEMORY * available() else []
 
 
 def _fits(weight: torch.Tensor) -> bool:
@@ -85,7 +86,7 @@ def _forward(layer: Any, packed: torch.Tensor) -> Any:
     def forward(x: torch.Tensor) -> torch.Tensor:
         if x.numel() < FEW_TOKENS * x.shape[-1]:
             return torch.nn.functional.linear(x, layer.weight, layer.bias)
-        found: torch.Tensor = multiply(x, packed, layer.bias, "none", [], "")
-        return found
+        product: torch.Tensor = multiply(x, packed, layer.bias, "none", [], "")
+        return product
 
     return forward

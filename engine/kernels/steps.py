@@ -33,7 +33,7 @@ def read_own(
     q: torch.Tensor,
     new: tuple[torch.Tensor, torch.Tensor],
     held: tuple[torch.Tensor, torch.Tensor],
-    own: Indices,
+    lengths: Indices,
     first: Indices,
     scale: float,
 ) -> tuple[torch.Tensor, torch.Tensor]:
@@ -41,19 +41,19 @@ def read_own(
     exponential scores [n, heads].
 
     `q` [n, heads, size]; `new`: key and value [n, key-value heads, size] of the new tokens, which become
-    token `own[i]` of slot i of `held` [slots, key-value heads, width, size]; row i sees its tokens from
+    token `lengths[i]` of slot i of `held` [slots, key-value heads, width, size]; row i sees its tokens from
     `first[i]` to that one. All float32 on the CPU, `held` contiguous."""
     n, heads, size = q.shape
     out, lse = q.new_empty(q.shape), q.new_empty(n, heads)
     arrays = [t.contiguous().numpy() for t in (q, *new)]
-    kept = [t.numpy() for t in held]
+    stored = [t.numpy() for t in held]
     results = [out.numpy(), lse.numpy()]
 
     def part(i: int, threads: int) -> None:
         lo, hi = n * i // threads, n * (i + 1) // threads
-        rows: list[Any] = [array[lo:hi] for array in (*arrays, *kept, own, first)]
-        found: list[Any] = [array[lo:hi] for array in results]
-        _attend(*rows, np.float32(scale), *found, (0,) * size)  # type: ignore[call-arg]
+        rows: list[Any] = [array[lo:hi] for array in (*arrays, *stored, lengths, first)]
+        outputs: list[Any] = [array[lo:hi] for array in results]
+        _attend(*rows, np.float32(scale), *outputs, (0,) * size)  # type: ignore[call-arg]
 
     in_threads(part, n // FEW_ROWS)
     return out, lse
@@ -65,7 +65,7 @@ def _attend(
     new_values: Floats,
     keys: Floats,
     values: Floats,
-    own: Indices,
+    lengths: Indices,
     first: Indices,
     scale: np.float32,
     out: Floats,
@@ -77,9 +77,9 @@ def _attend(
     scores = np.empty((keys.shape[2] + LANES - 1) // LANES * LANES, np.float32)
     for i in range(len(q)):
         for kv in range(keys.shape[1]):
-            _put(new_keys[i, kv], keys[i, kv, own[i]], size)
-            _put(new_values[i, kv], values[i, kv, own[i]], size)
-            seen, read = keys[i, kv, first[i] : own[i] + 1], values[i, kv, first[i] : own[i] + 1]
+            _put(new_keys[i, kv], keys[i, kv, lengths[i]], size)
+            _put(new_values[i, kv], values[i, kv, lengths[i]], size)
+            seen, read = keys[i, kv, first[i] : lengths[i] + 1], values[i, kv, first[i] : lengths[i] + 1]
             for head in range(kv * groups, (kv + 1) * groups):
                 _score(q[i, head], seen, scores, size)
                 top, total = soften(scores, 0, 0, len(seen), 0, len(seen), scale)

@@ -49,7 +49,7 @@ class _LanesModel(models.PrimitiveModel):
         super().__init__(manager, kind, _VECTOR)
 
 
-def _place(context: Any, builder: Any, kind: Any, array: Any, index: Any) -> Any:
+def _pointer(context: Any, builder: Any, kind: Any, array: Any, index: Any) -> Any:
     return builder.gep(context.make_array(kind)(context, builder, array).data, [index])
 
 
@@ -65,10 +65,10 @@ def load(typing: Any, array: Any, index: Any) -> Any:
         return None
 
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        place = _place(context, builder, signature.args[0], *arguments)
-        found = builder.load(builder.bitcast(place, _VECTOR.as_pointer()))
-        found.align = 4
-        return found
+        pointer = _pointer(context, builder, signature.args[0], *arguments)
+        vector = builder.load(builder.bitcast(pointer, _VECTOR.as_pointer()))
+        vector.align = 4
+        return vector
 
     return _vector(array, types.int64), generate
 
@@ -80,8 +80,8 @@ def store(typing: Any, array: Any, index: Any, value: Any) -> Any:
         return None
 
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        place = _place(context, builder, signature.args[0], *arguments[:2])
-        builder.store(arguments[2], builder.bitcast(place, _VECTOR.as_pointer())).align = 4
+        pointer = _pointer(context, builder, signature.args[0], *arguments[:2])
+        builder.store(arguments[2], builder.bitcast(pointer, _VECTOR.as_pointer())).align = 4
         return context.get_dummy_value()
 
     return types.none(array, types.int64, _vector), generate
@@ -110,7 +110,7 @@ def spread(typing: Any, array: Any, index: Any) -> Any:
         return None
 
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        return _repeated(builder, builder.load(_place(context, builder, signature.args[0], *arguments)))
+        return _repeated(builder, builder.load(_pointer(context, builder, signature.args[0], *arguments)))
 
     return _vector(array, types.int64), generate
 
@@ -233,8 +233,8 @@ def exponential(typing: Any, a: Any) -> Any:
         integers = ir.VectorType(ir.IntType(32), LANES)
         bits = builder.shl(builder.bitcast(shifted, integers), ir.Constant(integers, [23] * LANES))
         power = builder.add(bits, ir.Constant(integers, [127 << 23] * LANES))
-        found = builder.fmul(y, builder.bitcast(power, _VECTOR))
-        return builder.select(builder.fcmp_ordered("<", x, _all(_LEAST)), _all(0.0), found)
+        result = builder.fmul(y, builder.bitcast(power, _VECTOR))
+        return builder.select(builder.fcmp_ordered("<", x, _all(_LEAST)), _all(0.0), result)
 
     return _vector(_vector), generate
 

@@ -1,6 +1,6 @@
 """Inputs: everything a study names that is read from files and needs no model.
 
-A run's own copy of its inputs, so that later stages and `show` do not depend on the original files.
+A run keeps a copy of them, so that later stages and `show` do not depend on the original files.
 """
 
 from __future__ import annotations
@@ -77,12 +77,12 @@ class Inputs:
         split = self.role_split[role.name] if self.study.split.items < 1 else None
         chosen: list[Item] = []
         for value, items in self._by_value.items():
-            own = [item for item in items if split is None or self.item_split[item.item_id] == split]
-            if sampling.share < 1 and own:
-                groups = generations([item.item_id for item in own], self.born.items)
+            asked = [item for item in items if split is None or self.item_split[item.item_id] == split]
+            if sampling.share < 1 and asked:
+                groups = generations([item.item_id for item in asked], self.born.items)
                 drawn = draw(groups, sampling.share, "draw", sampling.seed, role.name, value)
-                own = [item for item in own if item.item_id in drawn]
-            chosen.extend(own)
+                asked = [item for item in asked if item.item_id in drawn]
+            chosen.extend(asked)
         return chosen
 
     def asks(self, role: Role, condition: Condition) -> bool:
@@ -91,6 +91,7 @@ class Inputs:
         return not condition.is_steered or wanted == "all" or self.role_split[role.name] == wanted
 
     def hint_text(self, condition: Condition, item: Item) -> str:
+        """The hint of `condition` as a sentence, when `item` is asked; "" without one."""
         if condition.hint is None:
             return ""
         value = hinted_value(condition.hint, item.value)
@@ -113,6 +114,7 @@ class Inputs:
                 yield from ((f"condition '{condition.name}'", text) for text in hints)
 
     def fields(self, role: Role, condition: Condition, item: Item) -> PromptFields:
+        """What one request puts into the prompt template."""
         return PromptFields(role.text, role.name, self.hint_text(condition, item), item.question, item.value)
 
     def items_frame(self) -> pl.DataFrame:
@@ -240,12 +242,14 @@ def _definitions(path: Path | None, questionnaire: Questionnaire) -> dict[str, s
             f"definitions {path}", "a mapping of value name to text", type(data).__name__, "Mend the file."
         )
     labels = (f"{item.questionnaire}: {item.value}" for item in questionnaire.items)
-    known = list(dict.fromkeys([*questionnaire.values, *labels]))
+    names = list(dict.fromkeys([*questionnaire.values, *labels]))
     for value, text in data.items():
         where = f"definitions {path}, '{value}'"
-        if value not in known:
-            found = close_matches(str(value), known)
-            raise InputError(where, "a value of the questionnaires", found, "Correct the name or remove it.")
+        if value not in names:
+            unknown = close_matches(str(value), names)
+            raise InputError(
+                where, "a value of the questionnaires", unknown, "Correct the name or remove it."
+            )
         if not isinstance(text, str) or not text.strip() or bad_character(text, "\n\t"):
             raise InputError(
                 where, "a text without control and private-use characters", repr(text), "Mend the text."
@@ -254,11 +258,13 @@ def _definitions(path: Path | None, questionnaire: Questionnaire) -> dict[str, s
 
 
 def study_as_json(study: Study) -> dict[str, Any]:
+    """The study as JSON can hold it, under the keys of a study file."""
     data: dict[str, Any] = study.model_dump(mode="json", by_alias=True)
     return data
 
 
 def save_inputs(inputs: Inputs, path: Path) -> None:
+    """Write the run's copy of its inputs (JSON), at once or not at all; RunError when the disk is full."""
     template = asdict(inputs.template) | {"variables": sorted(inputs.template.variables)}
     write_json(
         path,
@@ -301,10 +307,9 @@ def load_inputs_snapshot(path: Path) -> Inputs:
             born=Born(**data["born"]),
         )
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-        found = " ".join(str(error).split())[:200]
         raise RunError(
             str(path),
             "the inputs of a run",
-            f"'{found}'",
+            f"'{' '.join(str(error).split())[:200]}'",
             "Move the file away and give the run command: it is written anew.",
         ) from error

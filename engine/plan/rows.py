@@ -98,14 +98,14 @@ class Plan:
 
     def _item_digest(self, condition: Condition, item: Item) -> bytes:
         """Text and keying; hint and value too, where they stand in the prompt."""
-        own = self._items[item.item_id]
+        plain = self._items[item.item_id]
         value = item.value if "value" in self.inputs.template.variables else ""
         if condition.hint is None and not value:
-            return own
+            return plain
         key = (condition.name, item.item_id)
         if key not in self._hinted:
             hint = self.inputs.hint_text(condition, item)
-            self._hinted[key] = digest(own, hint.encode(), value.encode())
+            self._hinted[key] = digest(plain, hint.encode(), value.encode())
         return self._hinted[key]
 
     def rows(self) -> Iterator[tuple[bytes, Role, Condition, Item, int]]:

@@ -128,7 +128,7 @@ class PromptBuilder:
         if cue is None:
             return prompts
         cued, _ = self._encode([text + cue for text, _ in rendered])
-        return [self._with_cue(prompt, own) for prompt, own in zip(prompts, cued, strict=True)]
+        return [self._with_cue(prompt, longer) for prompt, longer in zip(prompts, cued, strict=True)]
 
     def _encode(self, texts: list[str]) -> tuple[list[list[int]], list[list[tuple[int, int]]]]:
         """Ids and character offsets, without special tokens of the tokenizer's own."""
@@ -184,12 +184,12 @@ class PromptBuilder:
         return Prompt(text, full, tuple(sorted(set(span))), words)
 
     def _check_span(self, wanted: str, ids: list[int]) -> None:
-        found = self.tokenizer.decode(ids, clean_up_tokenization_spaces=False)
-        if not ids or found.strip() != wanted.strip():
+        decoded = self.tokenizer.decode(ids, clean_up_tokenization_spaces=False)
+        if not ids or decoded.strip() != wanted.strip():
             raise InputError(
                 f"prompt template {self.template.name}, span '{wanted.strip()}'",
                 "tokens that decode to exactly the span",
-                f"'{found}'",
+                f"'{decoded}'",
                 "Let the span begin and end between words (a leading space belongs into it).",
             )
 
@@ -200,11 +200,11 @@ class PromptBuilder:
         """
         pattern = re.compile("|".join(map(re.escape, self._control)) or "(?!)")
         for where, text in texts:
-            if found := pattern.search(text):
+            if control := pattern.search(text):
                 raise InputError(
                     where,
                     "plain text",
-                    f"'{found.group()}', a control token of the model's tokenizer",
+                    f"'{control.group()}', a control token of the model's tokenizer",
                     "Remove it or spell it otherwise.",
                 )
 

@@ -40,6 +40,7 @@ class Template:
         return digest_json([self.chat, self.sources])
 
     def parts(self) -> list[tuple[str, jinja2.Template]]:
+        """(role of the message, compiled template) of every message."""
         environment = _environment()
         return [(role, environment.from_string(source)) for role, source in self.sources]
 
@@ -105,24 +106,24 @@ def _is_message(row: Any) -> bool:
 
 
 def _variables(sources: Sequence[tuple[str, str]], where: str) -> frozenset[str]:
-    environment, found = _environment(), set[str]()
+    environment, names = _environment(), set[str]()
     for _, source in sources:
         try:
-            found |= jinja2.meta.find_undeclared_variables(environment.parse(source))
+            names |= jinja2.meta.find_undeclared_variables(environment.parse(source))
             # Unknown filters show when it is compiled.
             environment.from_string(source)
         except jinja2.TemplateError as error:
             raise InputError(where, "valid Jinja2", str(error), "Mend the template.") from error
-    if unknown := found - VARIABLES:
+    if unknown := names - VARIABLES:
         raise InputError(
             where,
             f"only the variables {', '.join(sorted(VARIABLES))}",
             ", ".join(sorted(unknown)),
             "Remove or rename them.",
         )
-    if "question" not in found:
+    if "question" not in names:
         raise InputError(where, "the variable 'question'", "none", "Put {{ question }} where the item goes.")
-    return frozenset(found)
+    return frozenset(names)
 
 
 def _marks_span(source: str) -> bool:

@@ -25,25 +25,25 @@ class IdSet:
     def __len__(self) -> int:
         return len(self._first)
 
-    def places(self, ids: pa.ChunkedArray | pa.Array) -> np.ndarray:
-        """Of every id its place among the sorted ones, −1 where it is not in the set: int64 [ids]."""
+    def positions(self, ids: pa.ChunkedArray | pa.Array) -> np.ndarray:
+        """Of every id its position among the sorted ones, −1 where it is not in the set: int64 [ids]."""
         first, second = halves(ids)
-        found = np.full(len(first), -1, np.int64)
+        positions = np.full(len(first), -1, np.int64)
         if not len(self) or not len(first):
-            return found
+            return positions
         # Sorted queries walk through the set in order instead of missing the cache at every step.
         order = np.argsort(first)
-        place = np.empty(len(first), np.int64)
-        place[order] = np.searchsorted(self._first, first[order])
+        candidate = np.empty(len(first), np.int64)
+        candidate[order] = np.searchsorted(self._first, first[order])
         open_rows = np.arange(len(first))
         while len(open_rows):
-            at = np.minimum(place[open_rows], len(self) - 1)
-            same = (place[open_rows] < len(self)) & (self._first[at] == first[open_rows])
+            at = np.minimum(candidate[open_rows], len(self) - 1)
+            same = (candidate[open_rows] < len(self)) & (self._first[at] == first[open_rows])
             hit = same & (self._second[at] == second[open_rows])
-            found[open_rows[hit]] = at[hit]
+            positions[open_rows[hit]] = at[hit]
             open_rows = open_rows[same & ~hit]
-            place[open_rows] += 1
-        return found
+            candidate[open_rows] += 1
+        return positions
 
     def ids(self) -> pa.FixedSizeBinaryArray:
         """The ids, sorted."""
@@ -52,8 +52,8 @@ class IdSet:
 
     def has(self, ids: pa.ChunkedArray | pa.Array) -> np.ndarray:
         """Of every id whether it is in the set: bool [ids]."""
-        found: np.ndarray = self.places(ids) >= 0
-        return found
+        member: np.ndarray = self.positions(ids) >= 0
+        return member
 
 
 def sorted_ids(ids: pa.ChunkedArray | pa.Array) -> bytes:

@@ -150,34 +150,34 @@ def _is_own(name: str) -> bool:
     return name in _BEFORE_MANIFEST or (name.startswith(".") and name.endswith(".tmp"))
 
 
-def run_at(place: Path | str) -> RunDir:
-    """The run at `place`, a directory or an address, whether or not there is one. Nothing is made there."""
-    if not is_remote(place):
-        return RunDir(Path(place))
-    mirror = Mirror(RemoteFolder(str(place)))
-    _refuse_foreign(str(place), [name for names in mirror.remote.entries() for name in names])
+def run_at(location: Path | str) -> RunDir:
+    """The run at `location`, a directory or an address, whether or not there is one. Nothing is written."""
+    if not is_remote(location):
+        return RunDir(Path(location))
+    mirror = Mirror(RemoteFolder(str(location)))
+    _refuse_foreign(str(location), [name for names in mirror.remote.entries() for name in names])
     mirror.fetch()
     return RunDir(mirror.path, mirror)
 
 
-def open_run(place: Path | str) -> RunDir:
-    """An existing run; InputError when `place` is none."""
-    run = run_at(place)
+def open_run(location: Path | str) -> RunDir:
+    """An existing run; InputError when `location` is none."""
+    run = run_at(location)
     if not run.manifest_file.is_file():
-        there = run.mirror is None and run.path.is_dir()
+        is_folder = run.mirror is None and run.path.is_dir()
         raise InputError(
             f"run directory {run.where}",
             "a directory that `axiograph run` has written",
-            "no manifest.json" if there or run.mirror else "no such directory",
+            "no manifest.json" if is_folder or run.mirror else "no such directory",
             "Give the directory that the run command named ('out' in the study).",
         )
     run.manifest()
     return run
 
 
-def create_run(place: Path | str) -> RunDir:
-    """The run at `place`, new or existing; InputError when something else is there."""
-    run = run_at(place)
+def create_run(location: Path | str) -> RunDir:
+    """The run at `location`, new or existing; InputError when something else is there."""
+    run = run_at(location)
     if run.mirror is not None:
         return run
     path = run.path

@@ -21,9 +21,9 @@ def profiles(tally: Tally, *, drop_shared: bool = False) -> pl.DataFrame:
     """
     _check_one_mode(tally)
     splits = _role_splits(tally)
-    kept = ~pl.col("shared") if drop_shared else pl.lit(True)
+    counts = ~pl.col("shared") if drop_shared else pl.lit(True)
     sums = tally.cells.group_by("role", "condition", "value").agg(
-        total=pl.col("total").filter(kept).sum(), scored=pl.col("scored").filter(kept).sum()
+        total=pl.col("total").filter(counts).sum(), scored=pl.col("scored").filter(counts).sum()
     )
     means = sums.select("role", "condition", "value", score=mean(pl.col("total"), pl.col("scored")))
     values = pl.Series(tally.values, dtype=pl.String)
@@ -64,9 +64,9 @@ def acquiescence(tally: Tally) -> pl.DataFrame:
     agree, oppose = pl.col("agreement") > 0, pl.col("agreement") < 0
     balanced = (_mean_where(raw, agree) + _mean_where(raw, oppose)) / 2
     by_value = tally.cells.group_by(*names, "value").agg(balanced=balanced)
-    found = pl.col("balanced")
+    column = pl.col("balanced")
     grouped = by_value.group_by(names).agg(
-        acquiescence=mean(total(found), found.count()), values=found.is_not_null().sum()
+        acquiescence=mean(total(column), column.count()), values=column.is_not_null().sum()
     )
     return grouped.sort("condition", "role", "split")
 
@@ -126,6 +126,6 @@ def _role_splits(tally: Tally) -> pl.DataFrame:
     pairs = tally.cells.select("role", "split").unique()
     doubled = pairs.filter(pl.col("role").is_duplicated())["role"].unique().sort()
     if len(doubled):
-        found = f"{len(doubled)} in both, such as {doubled[0]!r}"
-        raise RunError("profiles", "each role in one split", found, "Plan the study again.")
+        examples = f"{len(doubled)} in both, such as {doubled[0]!r}"
+        raise RunError("profiles", "each role in one split", examples, "Plan the study again.")
     return pairs

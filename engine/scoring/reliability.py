@@ -50,11 +50,11 @@ def alpha_interval(
 
 def pairwise_covariance(table: NDArray[np.float64]) -> NDArray[np.float64]:
     """Items × items: covariance over the rows that have both, divisor n − 1; NaN where n < 2."""
-    there = (~np.isnan(table)).astype(np.float64)
+    present = (~np.isnan(table)).astype(np.float64)
     # Deviations from any constant give the same covariance; from the mean they lose no digits.
-    filled = np.where(there > 0, table - np.nanmean(table, axis=0), 0.0)
-    n = there.T @ there
-    sums = filled.T @ there  # sums[i, j]: of item i over the rows that have j too
+    filled = np.where(present > 0, table - np.nanmean(table, axis=0), 0.0)
+    n = present.T @ present
+    sums = filled.T @ present  # sums[i, j]: of item i over the rows that have j too
     with np.errstate(divide="ignore", invalid="ignore"):
         covariance = (filled.T @ filled - sums * sums.T / n) / (n - 1)
     return np.where(n >= 2, covariance, np.nan)

@@ -57,9 +57,9 @@ def part_scores(
     Columns: role, condition, value (Enum), part (String), score; parts without a scored answer have no row.
     drop_shared as in `profiles`. Raises RunError where modes are mixed."""
     _check_one_mode(scores)
-    kept = scores.filter(~pl.col("shared")) if drop_shared else scores
+    scores = scores.filter(~pl.col("shared")) if drop_shared else scores
     column = {"item": "item_id", "repeat": "repeat"}[part]
-    named = kept.with_columns(pl.col("role", "condition", column).cast(pl.String)).rename({column: "part"})
+    named = scores.with_columns(pl.col("role", "condition", column).cast(pl.String)).rename({column: "part"})
     score = pl.col("score")
     means = named.group_by("role", "condition", "value", "part").agg(score=mean(total(score), score.count()))
     return _collect(means).drop_nulls("score").sort("condition", "role", "value", "part")
@@ -100,17 +100,17 @@ def _strings(frame: pl.LazyFrame, column: str) -> list[str]:
 
 
 def _check_known(plan: pl.LazyFrame, responses: pl.LazyFrame, items: pl.DataFrame) -> None:
-    for frame, column, known in (
+    for frame, column, entries in (
         (plan, "item_id", items["item_id"].to_list()),
         (responses, "state", STATES),
         (responses, "mode", ("generate", "logprob")),
     ):
-        _check_column(frame, column, known)
+        _check_column(frame, column, entries)
 
 
-def _check_column(frame: pl.LazyFrame, column: str, known: Iterable[str]) -> None:
-    unknown = sorted(set(_strings(frame, column)) - set(known))
+def _check_column(frame: pl.LazyFrame, column: str, entries: Iterable[str]) -> None:
+    unknown = sorted(set(_strings(frame, column)) - set(entries))
     if unknown:
-        found = ", ".join(unknown[:5]) + (f" and {len(unknown) - 5} more" if len(unknown) > 5 else "")
+        examples = ", ".join(unknown[:5]) + (f" and {len(unknown) - 5} more" if len(unknown) > 5 else "")
         remedy = "The answers do not belong to this study or version: score them with their own."
-        raise RunError(f"scores, column {column}", "known entries", found, remedy)
+        raise RunError(f"scores, column {column}", "known entries", examples, remedy)

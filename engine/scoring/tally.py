@@ -1,13 +1,8 @@
 """Tallies: what profiles, rates and reliability are made of, counted in one pass over plan and responses.
 
-The pass joins the two slice by slice (engine.scoring.tally), so that its memory does not grow with the run.
-Counts and exact sums (engine.scoring.scores.total) of slices add up, so that neither their number nor their
-order matters.
-
-Tables of any size cut into slices by request id, so that a join needs the memory of one slice.
-
-Ids are hashes, so that equal ranges of ids hold about equal numbers of rows. One slice stays in memory; more
-are kept in temporary files (TMPDIR), one for each, without a name: they go with the process, however it ends.
+The pass joins the two slice by slice (Slices), so that its memory does not grow with the run. Counts and
+exact sums (engine.scoring.scores.total) of slices add up, so that neither their number nor their order
+matters.
 """
 
 from __future__ import annotations
@@ -44,7 +39,11 @@ def slices_for(rows: int) -> int:
 
 class Slices:
     """Rows of batches with a column request_id, in `count` slices; equal ids come into the same slice, and
-    rows keep their order within one. Dictionary columns become pl.Enum."""
+    rows keep their order within one. Dictionary columns become pl.Enum.
+
+    Ids are hashes, so that equal ranges of ids hold about equal numbers of rows. One slice stays in memory;
+    more are kept in temporary files (TMPDIR), one for each, without a name: they go with the process, however
+    it ends."""
 
     def __init__(self, count: int, schema: pa.Schema) -> None:
         """`schema`: of the batches that will come."""
@@ -108,8 +107,8 @@ class Slices:
         columns = {}
         for name, column in zip(batch.schema.names, batch.columns, strict=True):
             if pa.types.is_dictionary(column.type):
-                known = self._names.setdefault(name, {})
-                entries = [known.setdefault(text, len(known)) for text in column.dictionary.to_pylist()]
+                codes_of = self._names.setdefault(name, {})
+                entries = [codes_of.setdefault(text, len(codes_of)) for text in column.dictionary.to_pylist()]
                 codes = pa.array(entries, pa.uint32())
                 column = codes.take(column.indices) if entries else pa.nulls(len(column), pa.uint32())
             columns[name] = column
@@ -118,7 +117,7 @@ class Slices:
     def _decoded(self, batches: list[pa.RecordBatch]) -> pl.DataFrame:
         batches = batches or [self._coded(pa.RecordBatch.from_pylist([], self._schema))]
         frame = pl.DataFrame(pl.from_arrow(pa.Table.from_batches(batches)))
-        kinds = {name: pl.Enum(list(known)) for name, known in self._names.items()}
+        kinds = {name: pl.Enum(list(codes)) for name, codes in self._names.items()}
         return frame.with_columns(pl.col(name).cat.to(kind) for name, kind in kinds.items())
 
 
@@ -151,9 +150,9 @@ class Tally:
     rows: int
     duplicates: int
 
-    def of(self, kept: pl.DataFrame) -> Tally:
-        """Only the pairs of role and condition in `kept` (columns role, condition); counts of ids stay."""
-        pairs = kept.select(pl.col("role", "condition").cast(pl.String))
+    def of(self, chosen: pl.DataFrame) -> Tally:
+        """Only the pairs of role and condition in `chosen` (columns role, condition); counts of ids stay."""
+        pairs = chosen.select(pl.col("role", "condition").cast(pl.String))
         baseline = pairs.filter(pl.col("condition") == BASELINE)
 
         def only(frame: pl.DataFrame) -> pl.DataFrame:
@@ -223,10 +222,10 @@ def _of_slice(plan: pl.DataFrame, responses: pl.DataFrame, items: pl.DataFrame) 
 def _merged(tallies: Iterable[Tally]) -> Tally:
     """One tally of the slices of a run; at least one."""
     slices = iter(tallies)
-    found = [next(slices)]
+    sums = [next(slices)]
     while group := list(itertools.islice(slices, MERGED_AT_ONCE)):
-        found = [_sum([*found, *group])]
-    return found[0]
+        sums = [_sum([*sums, *group])]
+    return sums[0]
 
 
 def _sum(tallies: Sequence[Tally]) -> Tally:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import fcntl
 import json
+import logging
 import os
 import platform
-import sys
 import threading
 import time
 import uuid
@@ -18,6 +18,7 @@ from typing import Any
 from axiograph.engine.errors import AxiographError, InputError, RunError
 from axiograph.engine.storage.remote import RemoteFile, RemoteFolder, Taken
 
+log = logging.getLogger("axiograph.storage")
 LOCK = ".lock"
 CLOCK = ".clock"  # written only to read the object store's clock
 BEAT_S = 20.0
@@ -89,13 +90,13 @@ def _take(lock: RemoteFile, folder: RemoteFolder) -> str:
         raw, tag, age = b"{}", "", 0.0
     if raw == mine:  # it was made, and the answer that said so was lost on the way
         return tag
-    found = _read(raw)
-    if age > STALE_S or _dead_here(found):
+    holder = _read(raw)
+    if age > STALE_S or _dead_here(holder):
         with suppress(Taken, FileNotFoundError):
             return lock.replace(_holder(), tag)
     raise _held(
         folder,
-        f"process {found.get('pid')} on {found.get('host')}, with a sign of life {max(age, 0):.0f} s ago",
+        f"process {holder.get('pid')} on {holder.get('host')}, with a sign of life {max(age, 0):.0f} s ago",
         f" Without a sign of life for {STALE_S:.0f} s it counts as gone.",
     )
 
@@ -110,16 +111,16 @@ def _age(lock: RemoteFile, folder: RemoteFolder) -> float:
 
 def _read(raw: bytes) -> dict[str, Any]:
     try:
-        found = json.loads(raw)
+        holder = json.loads(raw)
     except ValueError:
         return {}
-    return found if isinstance(found, dict) else {}
+    return holder if isinstance(holder, dict) else {}
 
 
-def _dead_here(found: dict[str, Any]) -> bool:
+def _dead_here(holder: dict[str, Any]) -> bool:
     """Whether the holder was a process of this machine that is no more."""
-    pid = found.get("pid")
-    if found.get("host") != platform.node() or not isinstance(pid, int):
+    pid = holder.get("pid")
+    if holder.get("host") != platform.node() or not isinstance(pid, int):
         return False
     try:
         os.kill(pid, 0)
@@ -146,7 +147,7 @@ class _Held:
                 self._tag = self._lock.replace(_holder(), self._tag)
             except (Taken, FileNotFoundError):
                 self._lost = True
-                print(f"axiograph: the lock {self._lock} was taken over by another process.", file=sys.stderr)
+                log.warning("axiograph: the lock %s was taken over by another process.", self._lock)
                 return
             except AxiographError:
                 continue  # the object store does not answer: the next sign of life may get through
@@ -167,11 +168,11 @@ class _Held:
         return self._lost
 
 
-def _held(where: Path | RemoteFolder, found: str, more: str) -> RunError:
+def _held(where: Path | RemoteFolder, holder: str, more: str) -> RunError:
     what = "run directory" if isinstance(where, Path) else "run"
     return RunError(
         f"{what} {where}",
         "no other process writing to it",
-        found,
+        holder,
         f"Wait for it (axiograph status shows how far it is), or use another --out.{more}",
     )

@@ -1,4 +1,4 @@
-"""Places in an object store: s3:// and gs:// addresses, read and written whole (DESIGN 4).
+"""Folders and files in an object store: s3:// and gs:// addresses, read and written whole (DESIGN 4).
 
 An object appears at once or not at all: there is nothing to rename, and an upload in pieces is invisible
 until its last step, which a process that dies never takes. Credentials and endpoints come from the
@@ -26,9 +26,9 @@ SCHEMES = ("s3", "gs")
 PIECE = 16 * 2**20  # larger objects are uploaded in pieces of this many bytes
 
 
-def is_remote(place: str | Path) -> bool:
-    """Whether `place` is an address in an object store; every other text is a path."""
-    return isinstance(place, str) and place.startswith(tuple(f"{scheme}://" for scheme in SCHEMES))
+def is_remote(location: str | Path) -> bool:
+    """Whether `location` is an address in an object store; every other text is a path."""
+    return isinstance(location, str) and location.startswith(tuple(f"{scheme}://" for scheme in SCHEMES))
 
 
 class Taken(Exception):
@@ -61,16 +61,16 @@ class RemoteFolder:
         import obstore
 
         with _explained(self.url):
-            found = obstore.list(_store(self.url)).collect()
-        return sorted((RemoteFile(self, item["path"]) for item in found), key=lambda file: file.name)
+            objects = obstore.list(_store(self.url)).collect()
+        return sorted((RemoteFile(self, item["path"]) for item in objects), key=lambda file: file.name)
 
     def entries(self) -> tuple[list[str], list[str]]:
         """(names of the folders, names of the objects) directly below."""
         import obstore
 
         with _explained(self.url):
-            found = obstore.list_with_delimiter(_store(self.url))
-        return sorted(found["common_prefixes"]), sorted(item["path"] for item in found["objects"])
+            listing = obstore.list_with_delimiter(_store(self.url))
+        return sorted(listing["common_prefixes"]), sorted(item["path"] for item in listing["objects"])
 
 
 @dataclass(frozen=True)
@@ -95,8 +95,8 @@ class RemoteFile:
         import obstore
 
         with _explained(str(self)):
-            found = obstore.get(self._store, self.name)
-            return bytes(found.bytes()), str(found.meta["e_tag"])
+            answer = obstore.get(self._store, self.name)
+            return bytes(answer.bytes()), str(answer.meta["e_tag"])
 
     def fetch(self, path: Path) -> None:
         """Copy the object to the local file `path`, a piece at a time, and the time of its last change with
@@ -104,15 +104,15 @@ class RemoteFile:
         import obstore
 
         with _explained(str(self)):
-            found = obstore.get(self._store, self.name)
+            answer = obstore.get(self._store, self.name)
             with path.open("wb") as stream:
-                for piece in found.stream():
+                for piece in answer.stream():
                     stream.write(piece)
-        changed = found.meta["last_modified"].timestamp()
+        changed = answer.meta["last_modified"].timestamp()
         os.utime(path, (changed, changed))
 
     def open(self) -> BinaryIO:
-        """The object as a file to be read in places; FileNotFoundError where there is none."""
+        """The object as a file to be read from any position; FileNotFoundError where there is none."""
         size = self.size()
         if size is None:
             raise FileNotFoundError(str(self))
@@ -158,15 +158,16 @@ class RemoteFile:
 
     def size(self) -> int | None:
         """In bytes; None where there is no such object."""
-        found = self._head()
-        return None if found is None else found[0]
+        head = self._head()
+        return None if head is None else head[0]
 
     def written_at(self) -> float | None:
         """Seconds since 1970 by the clock of the object store; None where there is no such object."""
-        found = self._head()
-        return None if found is None else found[1]
+        head = self._head()
+        return None if head is None else head[1]
 
     def _head(self) -> tuple[int, float] | None:
+        """(bytes, seconds since 1970)"""
         import obstore
 
         try:
@@ -185,7 +186,7 @@ class _Ranges(io.RawIOBase):
     """An object as a file for reading: every read is one request for exactly its bytes."""
 
     def __init__(self, file: RemoteFile, size: int) -> None:
-        self._file, self._size, self._place = file, size, 0
+        self._file, self._size, self._position = file, size, 0
 
     def readable(self) -> bool:
         return True
@@ -194,18 +195,18 @@ class _Ranges(io.RawIOBase):
         return True
 
     def tell(self) -> int:
-        return self._place
+        return self._position
 
     def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
-        base = {io.SEEK_SET: 0, io.SEEK_CUR: self._place, io.SEEK_END: self._size}[whence]
-        self._place = max(0, base + offset)
-        return self._place
+        base = {io.SEEK_SET: 0, io.SEEK_CUR: self._position, io.SEEK_END: self._size}[whence]
+        self._position = max(0, base + offset)
+        return self._position
 
     def readinto(self, buffer: Any) -> int:
-        count = max(0, min(len(buffer), self._size - self._place))
+        count = max(0, min(len(buffer), self._size - self._position))
         if count:
-            buffer[:count] = self._file.read_range(self._place, count)
-            self._place += count
+            buffer[:count] = self._file.read_range(self._position, count)
+            self._position += count
         return count
 
 

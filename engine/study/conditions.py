@@ -1,9 +1,8 @@
 """Conditions: what is done to the model besides the role; here as data, before any vector is loaded.
 
-A condition is a steering (none, or a list of operations) with a hint (or none). The grids of a study
-(features × strengths) are expanded here; `steering.directions.operations` turns the points into vectors.
-
-Hints: prompt steering by a sentence that says to what the respondent is inclined or disinclined.
+A condition is a steering (none, or a list of operations) with a hint (or none): a sentence in the prompt that
+says to what the respondent is inclined or disinclined. The grids of a study (features × strengths) are
+expanded here; `steering.directions.operations` turns their points into vectors.
 """
 
 from __future__ import annotations
@@ -14,9 +13,11 @@ from dataclasses import dataclass
 from typing import Literal
 
 from axiograph.engine.errors import InputError
-from axiograph.engine.study.schema import HookPointSpec, OperationSpec, SaeSource, SteeringSpec, Study, Unit
+from axiograph.engine.study.schema import Study
+from axiograph.engine.study.steering import HookPointSpec, OperationSpec, SaeSource, SteeringSpec, Unit
 from axiograph.engine.study.textfiles import close_matches
 
+BASELINE = "baseline"
 ASKED = "asked"
 INCLINATIONS = ("inclined", "disinclined")
 
@@ -31,44 +32,6 @@ class Hint:
     name: str
     inclination: Literal["inclined", "disinclined"]
     value: str
-
-
-def hinted_value(hint: Hint, asked_value: str) -> str:
-    """The value that the hint names when an item of `asked_value` is asked; its definition belongs to it."""
-    return asked_value if hint.value == ASKED else hint.value
-
-
-def hint_text(hint: Hint, asked_value: str, definition: str | None) -> str:
-    """The sentence put into the prompt; `definition` is that of hinted_value(hint, asked_value), if any."""
-    value = hinted_value(hint, asked_value)
-    sentence = f"As a person you are strongly {hint.inclination} to {value}."
-    if definition is None or not definition.strip():
-        return sentence
-    return f"{sentence} {value} means: {definition.strip()}"
-
-
-def check_hints(hints: Sequence[Hint], values: Sequence[str]) -> None:
-    """Raise InputError for an empty or doubled name, an unknown inclination or an unknown value."""
-    names = [hint.name for hint in hints]
-    for position, hint in enumerate(hints, start=1):
-        where = f"hints, entry {position} ({hint.name!r})"
-        if not hint.name.strip():
-            raise InputError(where, "a name", "none", "Give the hint a name.")
-        if hint.name in names[: position - 1]:
-            raise InputError(where, "a name of its own", "a name used before", "Rename one of the two.")
-        if hint.inclination not in INCLINATIONS:
-            expected = " or ".join(INCLINATIONS)
-            raise InputError(where, expected, repr(hint.inclination), "Correct the inclination.")
-        if hint.value == ASKED and ASKED in values:
-            found = "a value of that name among those measured"
-            raise InputError(where, f"{ASKED!r} to mean the value asked about", found, "Rename the value.")
-        if hint.value != ASKED and hint.value not in values:
-            expected = f"{ASKED!r} or a value of the study"
-            remedy = "Correct the name, or add the value to the study."
-            raise InputError(where, expected, close_matches(hint.value, values), remedy)
-
-
-BASELINE = "baseline"
 
 
 @dataclass(frozen=True)
@@ -188,3 +151,41 @@ def _refuse_equal_names(conditions: list[Condition]) -> None:
                 "Give the entries under 'steering' a 'name' each.",
             )
         seen.add(condition.name)
+
+
+def hinted_value(hint: Hint, asked_value: str) -> str:
+    """The value that the hint names when an item of `asked_value` is asked; its definition belongs to it."""
+    return asked_value if hint.value == ASKED else hint.value
+
+
+def hint_text(hint: Hint, asked_value: str, definition: str | None) -> str:
+    """The sentence put into the prompt; `definition` is that of hinted_value(hint, asked_value), if any."""
+    value = hinted_value(hint, asked_value)
+    sentence = f"As a person you are strongly {hint.inclination} to {value}."
+    if definition is None or not definition.strip():
+        return sentence
+    return f"{sentence} {value} means: {definition.strip()}"
+
+
+def check_hints(hints: Sequence[Hint], values: Sequence[str]) -> None:
+    """Raise InputError for an empty or doubled name, an unknown inclination or an unknown value."""
+    names = [hint.name for hint in hints]
+    for position, hint in enumerate(hints, start=1):
+        where = f"hints, entry {position} ({hint.name!r})"
+        if not hint.name.strip():
+            raise InputError(where, "a name", "none", "Give the hint a name.")
+        if hint.name in names[: position - 1]:
+            raise InputError(where, "a name of its own", "a name used before", "Rename one of the two.")
+        if hint.inclination not in INCLINATIONS:
+            expected = " or ".join(INCLINATIONS)
+            raise InputError(where, expected, repr(hint.inclination), "Correct the inclination.")
+        if hint.value == ASKED and ASKED in values:
+            expected, clash = (
+                f"{ASKED!r} to mean the value asked about",
+                "a value of that name among those measured",
+            )
+            raise InputError(where, expected, clash, "Rename the value.")
+        if hint.value != ASKED and hint.value not in values:
+            expected = f"{ASKED!r} or a value of the study"
+            remedy = "Correct the name, or add the value to the study."
+            raise InputError(where, expected, close_matches(hint.value, values), remedy)

@@ -1,15 +1,13 @@
-"""Engine arguments of a study: which are axiograph's own, and which change answers. Nothing here imports
-vLLM."""
+"""vLLM's engine arguments in a study: which axiograph sets itself, and which change answers.
+
+Nothing here imports vLLM."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from axiograph.engine.errors import InputError
-
-if TYPE_CHECKING:
-    pass
 
 # Set by axiograph, each with what to use instead.
 RESERVED = {

@@ -13,7 +13,8 @@ from pydantic import BaseModel
 
 from axiograph.engine.errors import InputError
 from axiograph.engine.storage.remote import is_remote
-from axiograph.engine.study.schema import Study, _Spec
+from axiograph.engine.study.fields import Spec
+from axiograph.engine.study.schema import Study
 from axiograph.engine.study.strengths import StrengthGrid
 from axiograph.engine.study.textfiles import load_yaml
 
@@ -41,34 +42,34 @@ def _as_input_error(error: pydantic.ValidationError, where: str) -> InputError:
     field = ".".join(str(part) for part in first["loc"]) or "the study as a whole"
     # A list that lost its faulty member is not too short as well.
     others = [e for e in others if e["type"] != "too_short" or first["loc"][: len(e["loc"])] != e["loc"]]
-    found = repr(first["input"])
-    found = found if len(found) < 200 else f"{found[:200]} …"
+    value = repr(first["input"])
+    value = value if len(value) < 200 else f"{value[:200]} …"
     expected = first["msg"].removeprefix("Value error, ").removeprefix("Input should be ")
     remedy = "Mend the field."
     if first["type"] == "extra_forbidden":
         key = str(first["loc"][-1])
         close = difflib.get_close_matches(key, _all_keys(Study), n=3)
-        expected, found = "a known key", f"the unknown key '{key}'"
+        expected, value = "a known key", f"the unknown key '{key}'"
         remedy = f"Did you mean {' or '.join(close)}?" if close else "Remove it or mend its spelling."
     elif first["type"] == "missing":
-        expected, found, remedy = "this field", "nothing", "Add it; examples/ has complete studies."
+        expected, value, remedy = "this field", "nothing", "Add it; examples/ has complete studies."
     if others:
         rest = "; ".join(f"{'.'.join(map(str, e['loc'])) or 'study'}: {e['msg']}" for e in others[:5])
         remedy += f" ({len(others)} more: {rest})"
-    return InputError(f"{where}, field {field}", expected, found, remedy)
+    return InputError(f"{where}, field {field}", expected, value, remedy)
 
 
 def _all_keys(model: type[BaseModel]) -> set[str]:
     """Every key that may stand anywhere in a study, for "did you mean"."""
     keys: set[str] = set()
-    classes: list[type[BaseModel]] = [model, StrengthGrid, *_Spec.__subclasses__()]
+    classes: list[type[BaseModel]] = [model, StrengthGrid, *Spec.__subclasses__()]
     for cls in classes:
         keys.update(field.alias or name for name, field in cls.model_fields.items())
     return keys
 
 
 def _with_variables(path: str, where: str) -> str:
-    """`path` with environment variables filled in, so that a study can name a place of the user's own."""
+    """`path` with environment variables filled in, so that a study can name a folder of the user's own."""
     expanded = os.path.expandvars(path)
     if missing := re.findall(r"\$\{?(\w+)\}?", expanded):
         raise InputError(

@@ -86,19 +86,19 @@ def load_questionnaires(paths: Sequence[Path]) -> Questionnaire:
     if not paths:
         raise InputError("questionnaires", "at least one file", "none", "Name a questionnaire file.")
     problems: list[Problem] = []
-    found: list[tuple[str, Item]] = []
+    located: list[tuple[str, Item]] = []
     definitions: dict[str, tuple[str, str]] = {}
     for path in map(Path, paths):
-        before = len(found) + len(problems)
-        found += _read(path, problems, definitions)
-        if len(found) + len(problems) == before:
+        before = len(located) + len(problems)
+        located += _read(path, problems, definitions)
+        if len(located) + len(problems) == before:
             problems.append(Problem(str(path), "at least one item", "no items"))
-    problems += _doubled_ids(found)
+    problems += _doubled_ids(located)
     if not problems:
-        problems += _orphans(definitions, [item.value for _, item in found])
+        problems += _orphans(definitions, [item.value for _, item in located])
     raise_problems(problems, "Correct these entries; nothing was loaded.")
     texts = {value: text for value, (_, text) in definitions.items()}
-    return Questionnaire(tuple(item for _, item in found), texts, tuple(str(path) for path in paths))
+    return Questionnaire(tuple(item for _, item in located), texts, tuple(str(path) for path in paths))
 
 
 def repeated_texts(items: Iterable[Item]) -> list[tuple[str, tuple[Item, ...]]]:
@@ -126,10 +126,10 @@ def _label(item: Item, group_by: str) -> str:
     return f"{item.questionnaire}: {item.value}" if group_by == "scale" else item.value
 
 
-def _check_names(values: Sequence[str], known: Sequence[str], group_by: str) -> None:
+def _check_names(values: Sequence[str], names: Sequence[str], group_by: str) -> None:
     what = f"value {'names' if group_by == 'name' else 'labels (questionnaire: value)'} of the questionnaires"
-    present = set(known)
-    unknown = [close_matches(value, known) for value in values if value not in present]
+    present = set(names)
+    unknown = [close_matches(value, names) for value in values if value not in present]
     if unknown:
         raise InputError("values", what, ", ".join(unknown), "Correct the name, or add its questionnaire.")
     doubled = sorted({value for value in values if values.count(value) > 1})
@@ -140,20 +140,20 @@ def _check_names(values: Sequence[str], known: Sequence[str], group_by: str) -> 
 def _read(
     path: Path, problems: list[Problem], definitions: dict[str, tuple[str, str]]
 ) -> list[tuple[str, Item]]:
-    """(place, item) of every good row; the bad ones go to `problems`."""
+    """(file and line, item) of every good row; the bad ones go to `problems`."""
     if path.suffix.lower() in (".yaml", ".yml"):
         return list(_read_yaml(path, problems, definitions))
     _, header = next(csv_rows(path))
-    own = "item_id" in (name.strip() for name in header)
-    columns = OWN_COLUMNS if own else VALUEBENCH_COLUMNS
+    with_ids = "item_id" in (name.strip() for name in header)
+    columns = OWN_COLUMNS if with_ids else VALUEBENCH_COLUMNS
     counts: dict[str, int] = {}
-    found = []
+    located: list[tuple[str, Item]] = []
     for line, row in csv_records(path, columns, problems):
         name = row["questionnaire"]
         counts[name] = counts.get(name, 0) + 1
-        item_id = row["item_id"] if own else f"{name}:{counts[name]}"
-        found += _item(f"{path}, line {line}", {**row, "item_id": item_id}, problems)
-    return found
+        item_id = row["item_id"] if with_ids else f"{name}:{counts[name]}"
+        located += _item(f"{path}, line {line}", {**row, "item_id": item_id}, problems)
+    return located
 
 
 def _read_yaml(
@@ -244,10 +244,10 @@ def _agreement(cell: Any) -> int | None:
     return _AGREEMENTS.get(str(cell).strip())  # YAML's true is "True" here and none of them
 
 
-def _doubled_ids(found: Sequence[tuple[str, Item]]) -> list[Problem]:
+def _doubled_ids(located: Sequence[tuple[str, Item]]) -> list[Problem]:
     first: dict[str, str] = {}
     problems = []
-    for where, item in found:
+    for where, item in located:
         if item.item_id in first:
             fault = f"the id {item.item_id!r} of {first[item.item_id]}"
             problems.append(Problem(where, "an id of its own", fault))
@@ -257,9 +257,9 @@ def _doubled_ids(found: Sequence[tuple[str, Item]]) -> list[Problem]:
 
 def _orphans(definitions: Mapping[str, tuple[str, str]], values: Sequence[str]) -> list[Problem]:
     """Definitions of values that no item measures: most often a misspelt name."""
-    known = list(dict.fromkeys(values))
+    measured = list(dict.fromkeys(values))
     return [
-        Problem(where, "the name of a value that some item measures", close_matches(value, known))
+        Problem(where, "the name of a value that some item measures", close_matches(value, measured))
         for value, (where, _) in definitions.items()
-        if value not in known
+        if value not in measured
     ]

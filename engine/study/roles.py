@@ -55,8 +55,8 @@ def load_roles(path: Path, text_field: str | None) -> list[Role]:
     }
     reader = readers.get(Path(path).suffix.lower())
     if reader is None:
-        found = f"{Path(path).suffix or 'no ending'}"
-        raise InputError(str(path), f"a roles file ({', '.join(readers)})", found, "Use one of these forms.")
+        ending = Path(path).suffix or "no ending"
+        raise InputError(str(path), f"a roles file ({', '.join(readers)})", ending, "Use one of these forms.")
     problems: list[Problem] = []
     roles: list[Role] = []
     seen_names: dict[str, str] = {}
@@ -143,18 +143,18 @@ def _check_fields(fields: Mapping[str, Sequence[str]], where: str) -> None:
     if not fields:
         raise InputError(where, "at least one field with options", "none", "Add a field.")
     for field, options in fields.items():
-        place = f"{where}, {field!r}"
+        at_field = f"{where}, {field!r}"
         if not options:
-            raise InputError(place, "at least one option", "none", "Add options or remove the field.")
+            raise InputError(at_field, "at least one option", "none", "Add options or remove the field.")
         for text in (field, *options):
             # A semicolon inside an option could make two combinations read alike.
             if not isinstance(text, str) or not text.strip() or ";" in text or bad_character(text):
                 remedy = "Correct the option (quote words such as yes and no)."
                 expected = "texts without semicolons and control characters"
-                raise InputError(place, expected, repr(text), remedy)
+                raise InputError(at_field, expected, repr(text), remedy)
         doubled = sorted({option for option in options if list(options).count(option) > 1})
         if doubled:
-            raise InputError(place, "different options", f"{doubled} more than once", "Remove the second.")
+            raise InputError(at_field, "different options", f"{doubled} more than once", "Remove the second.")
 
 
 def _fault(
@@ -178,8 +178,10 @@ def _field(where: str, entry: Any, field: str, problems: list[Problem]) -> Any:
     """entry[field]; None, with a problem noted, where there is no such field."""
     if isinstance(entry, Mapping) and field in entry:
         return entry[field]
-    known = ", ".join(str(key) for key in entry if key != LINE) if isinstance(entry, Mapping) else repr(entry)
-    problems.append(Problem(where, f"a field {field!r}", known or "no fields"))
+    fields = (
+        ", ".join(str(key) for key in entry if key != LINE) if isinstance(entry, Mapping) else repr(entry)
+    )
+    problems.append(Problem(where, f"a field {field!r}", fields or "no fields"))
     return None
 
 
@@ -257,4 +259,4 @@ def _read_yaml(path: Path, text_field: str | None, problems: list[Problem]) -> I
 
 def shown(name: str) -> str:
     """A role's name for people; that of "no role" is empty."""
-    return name or "(no role)"
+    return name or NO_ROLE_LABEL

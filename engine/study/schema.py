@@ -6,41 +6,31 @@ stops a sweep instead of running it unsteered. Relative paths are relative to th
 
 from __future__ import annotations
 
-import math
+import html
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+import yaml
+from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
 from axiograph.engine.storage.remote import is_remote
 from axiograph.engine.study.engine_args import check_reserved
-from axiograph.engine.study.strengths import GRID
+from axiograph.engine.study.fields import Share, Spec, finite
+from axiograph.engine.study.steering import SteeringSpec
 
 SCHEMA_VERSION = 1
 
 
-def _finite(value: float) -> float:
-    if not math.isfinite(value):
-        raise ValueError("a finite number")
-    return value
-
-
-def _run_place(value: Any) -> Any:
+def _run_location(value: Any) -> Any:
     if not isinstance(value, (str, Path)) or not str(value):
         raise ValueError("a directory, or an address like s3://bucket/run")
     return value if is_remote(value) else Path(value)
 
 
-RunPlace = Annotated[Path | str, BeforeValidator(_run_place)]  # a str is an address in an object store
-Finite = Annotated[float, AfterValidator(_finite)]
-Share = Annotated[float, Field(gt=0.0, le=1.0), AfterValidator(_finite)]
+RunLocation = Annotated[Path | str, BeforeValidator(_run_location)]  # a str is an address in an object store
 
 
-class _Spec(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-class ModelSpec(_Spec):
+class ModelSpec(Spec):
     """Which model answers: a hub name with a revision, or a local directory.
 
     `backend`: `vllm`, `hf` (transformers), or `auto`: vLLM where it is installed and can run all of the
@@ -72,7 +62,7 @@ class ModelSpec(_Spec):
         return self
 
 
-class RoleFile(_Spec):
+class RoleFile(Spec):
     """A file of roles; `split` puts all of its roles into the training or the test part."""
 
     path: Path
@@ -80,7 +70,7 @@ class RoleFile(_Spec):
     split: Literal["train", "test"] | None = None
 
 
-class RoleGenerator(_Spec):
+class RoleGenerator(Spec):
     """`n` roles drawn from a YAML file of field: options, no two alike."""
 
     fields: Path
@@ -89,7 +79,9 @@ class RoleGenerator(_Spec):
     split: Literal["train", "test"] | None = None
 
 
-class RolesSpec(_Spec):
+class RolesSpec(Spec):
+    """Who is asked: roles from files, generated ones, and nobody in particular (`no_role`)."""
+
     files: tuple[RoleFile, ...] = ()
     generate: tuple[RoleGenerator, ...] = ()
     no_role: bool = True
@@ -101,7 +93,7 @@ class RolesSpec(_Spec):
         return self
 
 
-class PromptSpec(_Spec):
+class PromptSpec(Spec):
     """The prompt template: a built-in name, or the path of a Jinja2 text or a YAML list of messages.
 
     `chat` sends it through the tokenizer's chat template (a text becomes one user message).
@@ -115,7 +107,7 @@ class PromptSpec(_Spec):
     answer_cue: str = "\nAnswer:"
 
 
-class HintSpec(_Spec):
+class HintSpec(Spec):
     """Prompt steering: the respondent is (dis)inclined to `value`; `asked` is the value being asked about."""
 
     value: str
@@ -127,128 +119,12 @@ class HintSpec(_Spec):
         return self.name or f"{self.inclination}:{self.value}"
 
 
-class SaeSource(_Spec):
-    """An SAE by sae-lens' release and id, or a directory in sae-lens' format."""
+class SamplingSpec(Spec):
+    """How answers are generated. `share`: which part of every value's items a role is asked; `repeats`: how
+    often each of them; `max_tokens`: of one answer; `batch_size`: rows at once, which change no answer."""
 
-    release: str | None = None
-    id: str | None = None
-    path: Path | None = None
-
-    @model_validator(mode="after")
-    def _one_source(self) -> SaeSource:
-        if (self.path is None) == (self.release is None):
-            raise ValueError("either 'release' and 'id', or 'path'")
-        if (self.release is None) != (self.id is None):
-            raise ValueError("'release' and 'id' together")
-        return self
-
-
-class DirectionFile(_Spec):
-    """One vector `[d_model]` under `key` in a safetensors file."""
-
-    path: Path
-    key: str = "direction"
-
-
-class HookPointSpec(_Spec):
-    """`resid_post` of layer L is the output of decoder layer L, `resid_pre` its input."""
-
-    layer: int = Field(ge=0)
-    place: Literal["resid_pre", "resid_post"] = "resid_post"
-
-    def __str__(self) -> str:
-        return f"{self.place}.{self.layer}"
-
-
-Unit = Literal["raw", "unit_norm", "max_activation", "residual_norm"]
-FeatureNumber = Annotated[int, Field(ge=0)]
-
-
-class ControlsSpec(_Spec):
-    """For every steered direction, `features` random features of its SAE and `directions` random directions,
-    each as long as it (the same L2 norm), under the same strengths. `exclude`: features not to be drawn
-    beside the steered ones."""
-
-    features: int = Field(default=0, ge=0)
-    directions: int = Field(default=0, ge=0)
-    exclude: tuple[FeatureNumber, ...] = ()
-    seed: int = Field(default=0, ge=0)
-
-    @model_validator(mode="after")
-    def _some(self) -> ControlsSpec:
-        if not self.features + self.directions:
-            raise ValueError("'features' or 'directions' above 0: how many controls")
-        return self
-
-
-class OperationSpec(_Spec):
-    """One steering operation, or a grid of them: every feature with every strength (a list, or a grid as in
-    engine.study.strengths).
-
-    `add` adds strength × unit × direction; `clamp` sets the component along the unit direction to
-    strength × unit (its length in stream units); `project_out` removes that component and takes no strength.
-    `clamp_feature` sets the activation that the SAE's encoder reads to strength × unit (raw: 1, or
-    max_activation) and keeps what the SAE does not reconstruct.
-    """
-
-    kind: Literal["add", "clamp", "project_out", "clamp_feature"] = "add"
-    sae: SaeSource | None = None
-    direction: DirectionFile | None = None
-    features: tuple[FeatureNumber, ...] = ()
-    strengths: Annotated[tuple[Finite, ...], GRID] = ()
-    unit: Unit = "raw"
-    span: Literal["prompt_span", "prompt", "generated", "all"] = "prompt_span"
-    hook_point: HookPointSpec | None = None
-    controls: ControlsSpec | None = None
-
-    @model_validator(mode="after")
-    def _coherent(self) -> OperationSpec:
-        if (self.sae is None) == (self.direction is None):
-            raise ValueError("either 'sae' with 'features', or 'direction'")
-        if self.sae is not None and not self.features:
-            raise ValueError("'features', the list of feature numbers, beside 'sae'")
-        if self.direction is not None and self.features:
-            raise ValueError("'features' beside 'sae' only, not beside 'direction'")
-        if self.direction is not None and self.hook_point is None:
-            raise ValueError("'hook_point' beside 'direction': a plain vector does not say where it lives")
-        if self.direction is not None and self.unit == "max_activation":
-            raise ValueError("another unit beside 'direction': 'max_activation' is that of an SAE feature")
-        if (self.kind == "project_out") != (not self.strengths):
-            raise ValueError("'strengths' for 'add' and clamps, none for 'project_out'")
-        if self.kind == "clamp_feature":
-            self._check_clamp_feature()
-        if self.controls is not None and self.controls.features and self.sae is None:
-            raise ValueError("'controls.directions' beside 'direction': only an SAE has random features")
-        for name, given in (("features", self.features), ("strengths", self.strengths)):
-            if len(set(given)) != len(given):
-                raise ValueError(f"every number once in '{name}'")
-        return self
-
-    def _check_clamp_feature(self) -> None:
-        if self.sae is None:
-            raise ValueError("'sae' beside 'kind: clamp_feature', whose encoder reads the activation")
-        if self.unit not in ("raw", "max_activation"):
-            raise ValueError("'unit: raw' or 'max_activation' beside 'kind: clamp_feature'")
-        if self.hook_point is not None:
-            raise ValueError("no 'hook_point' beside 'kind: clamp_feature': its encoder reads one place only")
-        if self.controls is not None and self.controls.directions:
-            raise ValueError("'controls.features' only beside 'kind: clamp_feature'")
-        if min(self.strengths) < 0:
-            raise ValueError(
-                "strengths of 0 or more beside 'kind: clamp_feature': activations are never less"
-            )
-
-
-class SteeringSpec(_Spec):
-    """A list of operations applied together; grids inside them multiply into conditions."""
-
-    operations: tuple[OperationSpec, ...] = Field(min_length=1)
-    name: str | None = None
-
-
-class SamplingSpec(_Spec):
     method: Literal["greedy", "sample"] = "greedy"
-    temperature: Annotated[float, Field(gt=0), AfterValidator(_finite)] | None = None
+    temperature: Annotated[float, Field(gt=0), AfterValidator(finite)] | None = None
     top_p: Annotated[float, Field(gt=0, le=1)] = 1.0
     max_tokens: int = Field(default=100, gt=0)
     repeats: int = Field(default=1, gt=0)
@@ -268,7 +144,7 @@ class SamplingSpec(_Spec):
         return self
 
 
-class SplitSpec(_Spec):
+class SplitSpec(Spec):
     """Shares of roles and of each value's items that belong to the training part; the rest is test.
 
     Training roles are asked training items and test roles test items where `items` is below 1;
@@ -280,7 +156,7 @@ class SplitSpec(_Spec):
     seed: int = 0
 
 
-class ScoringSpec(_Spec):
+class ScoringSpec(Spec):
     """`drop_shared_items`: items whose text serves several values count in none of the profiles from which
     graphs and effects come, since identical answers make edges and joint changes."""
 
@@ -289,7 +165,7 @@ class ScoringSpec(_Spec):
     drop_shared_items: bool = True
 
 
-class KnowledgeSpec(_Spec):
+class KnowledgeSpec(Spec):
     """What is known of the graph before: edges (cause, effect) that cannot be and that must be, and tiers: a
     value of a higher tier does not cause one of a lower."""
 
@@ -298,12 +174,12 @@ class KnowledgeSpec(_Spec):
     tiers: dict[str, int] = Field(default_factory=dict)
 
 
-class AlgorithmSpec(_Spec):
+class AlgorithmSpec(Spec):
     """What can be set of the algorithm beside its name; each uses some of these
     (discovery.algorithms.registry, which refuses those that it does not use)."""
 
     max_conditioning: int | None = Field(default=None, ge=0)
-    penalty: Annotated[float, Field(gt=0), AfterValidator(_finite)] = 0.5
+    penalty: Annotated[float, Field(gt=0), AfterValidator(finite)] = 0.5
     max_parents: int | None = Field(default=None, ge=1)
     search: Literal["astar", "dp"] = "astar"
     bins: Literal["quantile", "width", "as_answered"] = "quantile"
@@ -313,7 +189,7 @@ class AlgorithmSpec(_Spec):
 Algorithm = Literal["pc", "pc_causal_learn", "fci", "ges", "exact", "pc_kci", "pc_chisq"]
 
 
-class DiscoverySpec(_Spec):
+class DiscoverySpec(Spec):
     """`algorithm`: the compiled PC, or one of causal-learn's, and its `settings`. `rows`: the training
     roles' baseline profiles, or those of all conditions with steering and hints as nodes that nothing causes;
     tests count roles either way. `missing`: a role without a score on some value is left out (listwise), or
@@ -339,7 +215,7 @@ class DiscoverySpec(_Spec):
         return self
 
 
-class EffectsSpec(_Spec):
+class EffectsSpec(Spec):
     """`level`: false discovery rate; `roles`: on which part of the roles changes are tested; `resamples`:
     draws of the roles behind the intervals of responses; `control`: how the `control_graphs` random graphs
     are made that the graph is compared with: its names shuffled, or as many edges placed at random;
@@ -351,12 +227,13 @@ class EffectsSpec(_Spec):
     resamples: int = Field(default=1000, gt=0)
     control: Literal["relabelled", "uniform"] = "relabelled"
     control_graphs: int = Field(default=1000, gt=0)
-    break_margin: Annotated[float, Field(gt=0, lt=1), AfterValidator(_finite)] = 0.1
+    break_margin: Annotated[float, Field(gt=0, lt=1), AfterValidator(finite)] = 0.1
     seed: int = Field(default=0, ge=0)
 
 
-class Study(_Spec):
-    """A validated study; `source` is the file it came from (paths inside are absolute)."""
+class Study(Spec):
+    """A study whose fields are checked, one by one and together; engine.study.loading reads one from a file
+    and makes its paths absolute."""
 
     schema_version: Literal[1] = Field(alias="schema")
     name: str = Field(min_length=1)
@@ -375,7 +252,7 @@ class Study(_Spec):
     scoring: ScoringSpec = ScoringSpec()
     discovery: DiscoverySpec = DiscoverySpec()
     effects: EffectsSpec = EffectsSpec()
-    out: RunPlace
+    out: RunLocation
 
     @model_validator(mode="after")
     def _coherent(self) -> Study:
@@ -385,3 +262,8 @@ class Study(_Spec):
         if len(set(labels)) != len(labels):
             raise ValueError("hints of which no two have the same name")
         return self
+
+    def _repr_html_(self) -> str:
+        """For notebooks: the fields as YAML, but for those that are null."""
+        fields = self.model_dump(mode="json", by_alias=True, exclude_none=True)
+        return f"<pre>{html.escape(yaml.safe_dump(fields, sort_keys=False, allow_unicode=True))}</pre>"

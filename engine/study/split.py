@@ -41,7 +41,7 @@ def split(groups: Sequence[Sequence[str]], share: float, seed: int) -> dict[str,
         wanted = round(share * (len(parts) + len(group)))
         missing = max(0, wanted - sum(part == TRAIN for part in parts.values()))
         ranked = sorted(group, key=lambda name: (rank("split", seed, name), name))
-        parts |= {name: TRAIN if place < missing else TEST for place, name in enumerate(ranked)}
+        parts |= {name: TRAIN if position < missing else TEST for position, name in enumerate(ranked)}
     return parts
 
 

@@ -42,12 +42,12 @@ class StrengthGrid(BaseModel):
         """From `from` to `to`; a symmetric grid by rising strength. ValueError where rounding makes two of
         them equal."""
         inner = [self._between(i) for i in range(1, self.steps - 1)]
-        found = [self.start, *inner, self.stop]
-        if len(set(found)) < len(found):
+        strengths = [self.start, *inner, self.stop]
+        if len(set(strengths)) < len(strengths):
             raise ValueError(f"fewer 'steps' or more 'digits': with {self.digits} digits some are equal")
         if self.symmetric:
-            return tuple(sorted({sign * strength + 0.0 for strength in found for sign in (-1, 1)}))
-        return tuple(found)
+            return tuple(sorted({sign * strength + 0.0 for strength in strengths for sign in (-1, 1)}))
+        return tuple(strengths)
 
     def _between(self, i: int) -> float:
         first, last = Decimal(str(self.start)), Decimal(str(self.stop))
@@ -61,17 +61,17 @@ def _rounded(number: Decimal, digits: int) -> float:
     return float(f"{number:.{digits}g}") + 0.0
 
 
-def _expanded(given: Any) -> Any:
+def _expanded(value: Any) -> Any:
     """A grid as its strengths; anything else as it is."""
-    if not isinstance(given, dict):
-        return given
+    if not isinstance(value, dict):
+        return value
     try:
-        return StrengthGrid.model_validate(given).strengths()
+        return StrengthGrid.model_validate(value).strengths()
     except pydantic.ValidationError as error:
-        raise ValueError("; ".join(_told(own) for own in error.errors(include_url=False))) from None
+        raise ValueError("; ".join(_clause(each) for each in error.errors(include_url=False))) from None
 
 
-def _told(error: Any) -> str:
+def _clause(error: Any) -> str:
     key = ".".join(map(str, error["loc"]))
     if error["type"] == "extra_forbidden":
         return f"a grid without '{key}' (its keys: from, to, steps, scale, symmetric, digits)"

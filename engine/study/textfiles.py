@@ -35,8 +35,7 @@ def raise_problems(problems: Sequence[Problem], remedy: str) -> None:
     lines = [f"{p.where}: expected {p.expected}, found {p.found}" for p in rest]
     if len(problems) > SHOWN:
         lines.append(f"and {len(problems) - SHOWN} more")
-    found = "; ".join([first.found, *lines])
-    raise InputError(first.where, first.expected, found, remedy)
+    raise InputError(first.where, first.expected, "; ".join([first.found, *lines]), remedy)
 
 
 def read_text(path: Path) -> str:
@@ -49,8 +48,8 @@ def read_text(path: Path) -> str:
         text = raw.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         line = raw.count(b"\n", 0, error.start) + 1
-        found = f"byte 0x{raw[error.start]:02x}, which is not UTF-8"
-        raise InputError(f"{path}, line {line}", "UTF-8 text", found, "Save the file as UTF-8.") from error
+        byte = f"byte 0x{raw[error.start]:02x}, which is not UTF-8"
+        raise InputError(f"{path}, line {line}", "UTF-8 text", byte, "Save the file as UTF-8.") from error
     if not text.strip():
         raise InputError(str(path), "at least one entry", "an empty file", "Fill the file or leave it out.")
     return text
@@ -87,13 +86,13 @@ def csv_records(
     header = [name.strip() for name in header]
     missing = [name for name in needed if name not in header]
     if missing:
-        found = f"no column {', '.join(missing)} (columns: {', '.join(header)})"
+        fault = f"no column {', '.join(missing)} (columns: {', '.join(header)})"
         remedy = "Add the column or correct its name in the first line."
-        raise InputError(f"{path}, line {line}", f"the columns {', '.join(needed)}", found, remedy)
+        raise InputError(f"{path}, line {line}", f"the columns {', '.join(needed)}", fault, remedy)
     doubled = sorted({name for name in header if header.count(name) > 1})
     if doubled:
-        found = f"{', '.join(doubled)} more than once"
-        raise InputError(f"{path}, line {line}", "different column names", found, "Rename or remove one.")
+        fault = f"{', '.join(doubled)} more than once"
+        raise InputError(f"{path}, line {line}", "different column names", fault, "Rename or remove one.")
     for line, cells in rows:
         if len(cells) == len(header):
             yield line, dict(zip(header, (cell.strip() for cell in cells), strict=True))
@@ -129,12 +128,12 @@ def load_yaml(path: Path, lines: bool = False) -> Any:
         return yaml.load(text, Loader=_LineLoader if lines else _Loader)
     except yaml.MarkedYAMLError as error:
         line = error.problem_mark.line + 1 if error.problem_mark else 1
-        found = error.problem or str(error)
-        raise InputError(f"{path}, line {line}", "valid YAML", found, "Correct that line.") from error
+        fault = error.problem or str(error)
+        raise InputError(f"{path}, line {line}", "valid YAML", fault, "Correct that line.") from error
     except (yaml.YAMLError, TypeError, ValueError) as error:
         # An unhashable key, a forbidden character, an impossible date.
-        found = " ".join(str(error).split())
-        raise InputError(str(path), "valid YAML", found, "Correct the file.") from error
+        fault = " ".join(str(error).split())
+        raise InputError(str(path), "valid YAML", fault, "Correct the file.") from error
 
 
 def bad_character(text: str, allowed: str = "") -> str | None:
@@ -150,9 +149,9 @@ def bad_character(text: str, allowed: str = "") -> str | None:
     return None
 
 
-def close_matches(name: str, known: Sequence[str]) -> str:
-    """ "'x' (did you mean 'y'?)" for a message about an unknown name."""
-    lower = {known_name.casefold(): known_name for known_name in known}
+def close_matches(name: str, names: Sequence[str]) -> str:
+    """ "'x' (did you mean 'y'?)" for a message about `name`, which is none of `names`."""
+    lower = {candidate.casefold(): candidate for candidate in names}
     close = [lower[match] for match in get_close_matches(name.casefold(), list(lower), n=3, cutoff=0.6)]
     suggestion = f" (did you mean {' or '.join(map(repr, close))}?)" if close else ""
     return f"{name!r}{suggestion}"

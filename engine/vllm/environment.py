@@ -1,7 +1,8 @@
 """What vLLM finds in this process: log levels, environment variables, and where its memory may lie.
 
-It prints errors only, and takes no more than it needs. Where its lines come from: its own loggers (which Python shows from level WARNING until vLLM configures them,
-and that is after its import), Python's warnings, and torch's C++ code, which asks nobody.
+It prints errors only, and takes no more than it needs. Where its lines come from: its own loggers (which
+Python shows from level WARNING until vLLM configures them, and that is after its import), Python's warnings,
+and torch's C++ code, which asks nobody.
 """
 
 from __future__ import annotations

@@ -125,22 +125,24 @@ class TokenChooser:
         probabilities, order = torch.softmax(scaled, -1).sort(dim=-1, descending=True, stable=True)
         cumulative = probabilities.cumsum(-1)
         # The nucleus holds the tokens before which less than top_p is collected: at least one.
-        kept = (cumulative - probabilities) < self._sampling.top_p
-        total = (probabilities * kept).sum(-1, keepdim=True)
+        nucleus = (cumulative - probabilities) < self._sampling.top_p
+        total = (probabilities * nucleus).sum(-1, keepdim=True)
         target = torch.from_numpy(uniforms).to(logits.device).unsqueeze(-1) * total
-        index = torch.searchsorted(cumulative, target, right=True).clamp(max=kept.sum(-1, keepdim=True) - 1)
+        index = torch.searchsorted(cumulative, target, right=True).clamp(
+            max=nucleus.sum(-1, keepdim=True) - 1
+        )
         return list(order.gather(-1, index).squeeze(-1).tolist())
 
 
 def _largest(logits: torch.Tensor) -> tuple[list[int], bool]:
-    """The place of every row's largest logit, the first of equal ones; and whether all those are numbers."""
+    """The token of every row's largest logit, the first of equal ones; and whether all those are numbers."""
     if logits.device.type != "cpu":
         largest = logits.max(-1)
         return largest.indices.tolist(), bool(largest.values.isfinite().all())
     # Ten times as fast; for both a NaN is the largest.
     array = logits.float().numpy()
-    places = array.argmax(-1)
-    return places.tolist(), bool(np.isfinite(np.take_along_axis(array, places[:, None], -1)).all())
+    tokens = array.argmax(-1)
+    return tokens.tolist(), bool(np.isfinite(np.take_along_axis(array, tokens[:, None], -1)).all())
 
 
 class StopCheck:
@@ -207,10 +209,10 @@ class Generator:
         for step in range(self.sampling.max_tokens):
             tokens = choose(live.logits, live.rows, step)
             going_on: list[int] = []
-            for place, (row, token) in enumerate(zip(live.rows, tokens, strict=True)):
+            for index, (row, token) in enumerate(zip(live.rows, tokens, strict=True)):
                 finish = self.finish(written[row], token, step)
                 if finish is None:
-                    going_on.append(place)
+                    going_on.append(index)
                 else:
                     done[row] = Generated(tuple(written[row]), self.stop.text(written[row]), finish)
             if not going_on:
@@ -256,16 +258,16 @@ class _Live:
         return output.logits[:, -1].float()
 
     def advance(self, going_on: list[int], tokens: list[int]) -> None:
-        """One step with `tokens` for the places in `going_on`; the others leave the batch."""
+        """One step with their `tokens` for the rows at `going_on`; the others leave the batch."""
         import torch
 
         if len(going_on) < len(self.rows):
             index = torch.tensor(going_on, device=self._mask.device)
             self._cache.batch_select_indices(index)
             self._mask, self._next_position = self._mask[index], self._next_position[index]
-            self.rows = [self.rows[place] for place in going_on]
+            self.rows = [self.rows[i] for i in going_on]
             self._hooks.keep(going_on)
-        ids = torch.tensor([[tokens[place]] for place in going_on], device=self._mask.device)
+        ids = torch.tensor([[tokens[i]] for i in going_on], device=self._mask.device)
         self._mask = torch.cat([self._mask, self._mask.new_ones(len(going_on), 1)], dim=1)
         with self._hooks.decode() or nullcontext():
             self.logits = self._forward(ids, self._next_position)

@@ -1,7 +1,4 @@
-"""Memory: how much of it sampling may take, and what is left when it runs out.
-
-How many processor cores a model's products use.
-"""
+"""What sampling takes of the machine: memory for caches, threads for a model's products; and its name."""
 
 from __future__ import annotations
 
@@ -48,8 +45,6 @@ def budget(devices: list[Any]) -> Budget:
 
 def available() -> int:
     """Bytes of main memory that can be had without swapping."""
-    import os
-
     try:
         lines = Path("/proc/meminfo").read_text(encoding="ascii").splitlines()
         return next(int(line.split()[1]) * 1024 for line in lines if line.startswith("MemAvailable"))
@@ -99,11 +94,11 @@ def parameters_in(folder: Path) -> float:
     """How many parameters the weights in `folder` have, as their files say; infinitely many where none do."""
     from safetensors import safe_open
 
-    found = 0
+    parameters = 0
     for file in folder.glob("*.safetensors"):
         with safe_open(file, "pt") as weights:
-            found += sum(math.prod(weights.get_slice(name).get_shape()) for name in weights.keys())  # noqa: SIM118
-    return found or math.inf
+            parameters += sum(math.prod(weights.get_slice(name).get_shape()) for name in weights.keys())  # noqa: SIM118
+    return parameters or math.inf
 
 
 def in_threads(work: Callable[[int, int], None], most: int) -> None:

@@ -1,7 +1,4 @@
-"""Models: where they come from, what they are (digest), and how they are loaded for sampling.
-
-How a model's modules compute something else for a while.
-"""
+"""Models: where they come from, what they are (digest), how they are loaded; their parts, for sampling."""
 
 from __future__ import annotations
 
@@ -242,12 +239,12 @@ def exchanged(forwards: Mapping[Any, Callable[..., Any]]) -> Iterator[None]:
     two overlap, the one that leaves last decides what stays."""
     before = {module: module.__dict__.get("forward") for module in forwards}
     for module, forward in forwards.items():
-        # Beside the class' own method, or in the place of what others have put there.
+        # Beside the class' own method, or instead of what others have put there.
         module.__dict__["forward"] = forward
     try:
         yield
     finally:
-        for module, own in before.items():
+        for module, instance_forward in before.items():
             module.__dict__.pop("forward", None)
-            if own is not None:
-                module.__dict__["forward"] = own
+            if instance_forward is not None:
+                module.__dict__["forward"] = instance_forward

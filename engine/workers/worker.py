@@ -82,6 +82,7 @@ def answer_room(config: WorkerConfig, prompt: int, cued: int) -> int:
 
 
 def requests_of(table: pa.Table) -> list[Request]:
+    """The rows of a table of requests (REQUEST_SCHEMA), in order."""
     return [Request(**row) for row in table.select(REQUEST_SCHEMA.names).to_pylist()]
 
 
@@ -104,10 +105,10 @@ def refuse_steered(rows: Sequence[Request], steered: frozenset[str], remedy: str
             raise RunError("plain sampler", "unsteered requests", f"condition '{row.condition}'", remedy)
 
 
-def refuse_unknown(rows: Sequence[Request], known: frozenset[str], worker: str) -> None:
-    """RunError for a condition that the study of `worker` does not have."""
+def refuse_unknown(rows: Sequence[Request], conditions: frozenset[str], worker: str) -> None:
+    """RunError for a condition that is none of `conditions`, those of the study of `worker`."""
     for row in rows:
-        if row.condition not in known:
+        if row.condition not in conditions:
             raise RunError(
                 worker,
                 "a condition of the study",

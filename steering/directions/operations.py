@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING
 from axiograph.engine.errors import InputError
 from axiograph.engine.identity import digest, digest_json
 from axiograph.engine.study.conditions import Condition, OperationPoint
-from axiograph.engine.study.schema import DirectionFile, HookPointSpec, SaeSource
+from axiograph.engine.study.steering import DirectionFile, HookPointSpec, SaeSource
 from axiograph.steering.directions.clamping import FeatureClamp, feature_clamp
 from axiograph.steering.directions.controls import as_long_as, control_direction, control_feature
 from axiograph.steering.directions.saes import Sae, check_layer, load_sae

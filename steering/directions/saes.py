@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from axiograph.engine.errors import InputError
 from axiograph.engine.identity import digest, digest_files
-from axiograph.engine.study.schema import HookPointSpec, SaeSource
+from axiograph.engine.study.steering import HookPointSpec, SaeSource
 
 if TYPE_CHECKING:
     import torch

@@ -13,7 +13,7 @@ import polars as pl
 from axiograph.engine.errors import InputError
 from axiograph.engine.prompting.prompts import Prompt
 from axiograph.engine.storage.files import write_atomic, write_json
-from axiograph.engine.study.schema import HookPointSpec
+from axiograph.engine.study.steering import HookPointSpec
 from axiograph.engine.workers.generation import in_batches, pad_batch
 from axiograph.steering.directions.operations import Scales
 from axiograph.steering.directions.saes import Sae

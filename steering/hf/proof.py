@@ -19,7 +19,7 @@ from axiograph.steering.hf.stream import hooked
 if TYPE_CHECKING:
     import torch
 
-    from axiograph.engine.study.schema import HookPointSpec
+    from axiograph.engine.study.steering import HookPointSpec
     from axiograph.engine.workers.worker import Request
     from axiograph.steering.directions.clamping import FeatureClamp
     from axiograph.steering.directions.operations import Operation

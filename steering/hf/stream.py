@@ -13,7 +13,7 @@ from axiograph.engine.workers.models import decoder_layers
 if TYPE_CHECKING:
     import torch
 
-    from axiograph.engine.study.schema import HookPointSpec
+    from axiograph.engine.study.steering import HookPointSpec
     from axiograph.engine.workers.worker import Request
     from axiograph.steering.directions.operations import Operation
 

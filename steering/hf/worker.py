@@ -9,7 +9,7 @@ from typing import Any
 from axiograph.engine.errors import InputError, RunError
 from axiograph.engine.hf.model import PackedHooks
 from axiograph.engine.hf.worker import HfWorker
-from axiograph.engine.study.schema import HookPointSpec
+from axiograph.engine.study.steering import HookPointSpec
 from axiograph.engine.workers.generation import Batch, NoHooks, StreamHooks, pad_batch
 from axiograph.engine.workers.worker import Request, WorkerConfig, refuse_unknown
 from axiograph.steering.directions.operations import Operation

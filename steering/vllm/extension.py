@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from axiograph.engine.study.schema import HookPointSpec
+from axiograph.engine.study.steering import HookPointSpec
 from axiograph.engine.vllm.extension import all_finite, complete_pipeline, watch_logits
 from axiograph.engine.workers.models import decoder_layers
 from axiograph.steering.vllm.proof import Ledger, PassProof, is_elsewhere

@@ -17,7 +17,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from axiograph.engine.study.schema import HookPointSpec
+from axiograph.engine.study.steering import HookPointSpec
 from axiograph.engine.workers.models import FINAL_NORMS, find_module
 from axiograph.steering.directions.operations import Operation
 from axiograph.steering.vllm.rows import Part, Row

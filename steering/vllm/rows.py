@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from axiograph.engine.study.schema import HookPointSpec
+from axiograph.engine.study.steering import HookPointSpec
 from axiograph.steering.directions.operations import Operation, steering_digests
 
 if TYPE_CHECKING:

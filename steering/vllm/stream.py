@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from axiograph.engine.study.schema import HookPointSpec
+from axiograph.engine.study.steering import HookPointSpec
 from axiograph.steering.vllm.rows import Part, Stacked, acted_on
 
 if TYPE_CHECKING:

@@ -2,7 +2,7 @@ from pathlib import Path
 
 from axiograph.cluster.stages.discover import indicator_table
 from axiograph.engine.study.conditions import Condition, Hint, OperationPoint
-from axiograph.engine.study.schema import HookPointSpec, OperationSpec, SaeSource
+from axiograph.engine.study.steering import HookPointSpec, OperationSpec, SaeSource
 
 ADD = OperationSpec(sae=SaeSource(path=Path("sae")), features=(3, 5), strengths=(-2.0, 2.0))
 CLAMP = OperationSpec(kind="clamp", sae=SaeSource(path=Path("sae")), features=(3,), strengths=(0.0, 7.0))

@@ -59,9 +59,9 @@ def test_short_common_beginnings_are_not_worth_a_prefix():
 
 def test_equal_prompts_keep_a_token_of_their_own():
     assert shared_prefixes(keys([1, 2, 3, 4], [1, 2, 3, 4])) == [Group((0, 1), 3)]
-    assert shared_prefixes(keys([1, 2, 3, 4], [1, 2, 3, 4]), own=3) == [Group((0, 1), 1)]
+    assert shared_prefixes(keys([1, 2, 3, 4], [1, 2, 3, 4]), unshared=3) == [Group((0, 1), 1)]
     assert shared_prefixes(keys([1], [1])) == [Group((0, 1), 0)]
-    assert shared_prefixes(keys([1, 2], [1, 2, 3, 4, 5]), own=3) == [Group((0, 1), 0)]
+    assert shared_prefixes(keys([1, 2], [1, 2, 3, 4, 5]), unshared=3) == [Group((0, 1), 0)]
 
 
 def test_a_prompt_alone_shares_nothing_and_no_prompts_make_no_groups():

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from sae_lens import JumpReLUSAE, JumpReLUSAEConfig, StandardSAE, StandardSAEConfig, TopKSAE, TopKSAEConfig
 
 from axiograph.engine.errors import InputError
-from axiograph.engine.study.schema import HookPointSpec
+from axiograph.engine.study.steering import HookPointSpec
 from axiograph.steering.directions.clamping import feature_clamp
 from axiograph.steering.directions.saes import Sae
 from axiograph.steering.hf.proof import reset

@@ -8,7 +8,7 @@ import torch
 from axiograph.engine.errors import InputError
 from axiograph.engine.study.conditions import Control, OperationPoint, expand_conditions
 from axiograph.engine.study.loading import parse_study
-from axiograph.engine.study.schema import ControlsSpec, OperationSpec, SaeSource
+from axiograph.engine.study.steering import ControlsSpec, OperationSpec, SaeSource
 from axiograph.steering.directions.operations import Directions, Scales, resolve_conditions
 from tests import studies, tiny
 

@@ -13,7 +13,7 @@ from safetensors.torch import load_file, save_file
 
 from axiograph.engine.errors import InputError
 from axiograph.engine.study.conditions import Condition, OperationPoint
-from axiograph.engine.study.schema import DirectionFile, HookPointSpec, OperationSpec, SaeSource
+from axiograph.engine.study.steering import DirectionFile, HookPointSpec, OperationSpec, SaeSource
 from axiograph.steering.directions.operations import (
     Directions,
     Operation,

@@ -11,7 +11,7 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from axiograph.engine.errors import InputError
-from axiograph.engine.study.schema import HookPointSpec, SaeSource
+from axiograph.engine.study.steering import HookPointSpec, SaeSource
 from axiograph.steering.directions.saes import check_layer, load_sae
 from tests import tiny
 

@@ -8,7 +8,7 @@ import torch
 
 from axiograph.engine.errors import InputError
 from axiograph.engine.prompting.prompts import Prompt
-from axiograph.engine.study.schema import HookPointSpec, SaeSource
+from axiograph.engine.study.steering import HookPointSpec, SaeSource
 from axiograph.engine.workers.models import load_model, load_tokenizer
 from axiograph.steering.directions.operations import Scales
 from axiograph.steering.directions.saes import load_sae

@@ -15,7 +15,8 @@ import axiograph.steering.hf.proof
 import axiograph.steering.hf.worker
 from axiograph.engine.errors import RunError
 from axiograph.engine.hf.prefixes import Evidence, PrefixCache
-from axiograph.engine.study.schema import HookPointSpec, SamplingSpec
+from axiograph.engine.study.schema import SamplingSpec
+from axiograph.engine.study.steering import HookPointSpec
 from axiograph.engine.workers.models import load_tokenizer
 from axiograph.steering.directions.operations import Operation
 from axiograph.steering.hf.packed_stream import Marks, _Change, _Round

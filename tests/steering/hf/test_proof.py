@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 
 import axiograph.steering.hf.stream
 from axiograph.engine.errors import RunError
-from axiograph.engine.study.schema import HookPointSpec, SamplingSpec
+from axiograph.engine.study.schema import SamplingSpec
+from axiograph.engine.study.steering import HookPointSpec
 from axiograph.engine.workers.generation import Batch, pad_batch
 from axiograph.engine.workers.models import load_tokenizer
 from axiograph.steering.directions.operations import Operation

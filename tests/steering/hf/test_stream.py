@@ -7,7 +7,7 @@ import types
 import pytest
 import torch
 
-from axiograph.engine.study.schema import HookPointSpec
+from axiograph.engine.study.steering import HookPointSpec
 from axiograph.engine.workers.generation import pad_batch
 from axiograph.engine.workers.models import load_model, load_tokenizer
 from axiograph.engine.workers.worker import Request

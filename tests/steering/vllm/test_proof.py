@@ -10,7 +10,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from axiograph.engine.study.schema import HookPointSpec
+from axiograph.engine.study.steering import HookPointSpec
 from axiograph.steering.directions.operations import Operation, steering_digests
 from axiograph.steering.vllm.proof import NULL_BLOCK, Ledger
 from axiograph.steering.vllm.rows import Part, Row, acted_on, packed, stacked, unpacked

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from axiograph.engine.study.schema import HookPointSpec
+from axiograph.engine.study.steering import HookPointSpec
 from axiograph.steering.directions.operations import Operation
 from axiograph.steering.vllm.rows import stacked
 from axiograph.steering.vllm.stream import Streamed, change, receiver, returned

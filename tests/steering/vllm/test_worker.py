@@ -68,7 +68,7 @@ def test_items_and_roles_of_one_condition_share_their_prefix(llama, monkeypatch)
         outputs = step()
         for output in outputs:
             open_row, *_ = steered._open_rows[output.request_id]
-            cached[open_row.job.rows[open_row.place].item_id] = output.num_cached_tokens
+            cached[open_row.job.rows[open_row.number].item_id] = output.num_cached_tokens
         return outputs
 
     monkeypatch.setattr(steered.engine, "step", watched)
