@@ -105,7 +105,7 @@ def _short(forward: Callable[..., Any], layout: PromptLayout, keep: np.ndarray) 
 
 def _chosen(argument: Any, n: int, chosen: torch.Tensor) -> Any:
     """`argument`, with the `chosen` ones of the `n` tokens wherever a tensor [1, n, …], or one of whole
-    numbers [n], says something about each. (As many numbers with a fraction may be one for each dimension.)"""
+    numbers [n], says something about each. (As many numbers with a fraction may be one per dimension.)"""
     import torch
 
     if isinstance(argument, tuple):
