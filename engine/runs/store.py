@@ -6,7 +6,7 @@ import hashlib
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 
 import numpy as np
@@ -140,7 +140,7 @@ class ResponseStore:
 
     def scan(self) -> pl.LazyFrame:
         """All responses, lazily; of rows with equal ids only the first (in part order) counts."""
-        frame = register_io_source(self._frames, schema=_SCAN_SCHEMA)
+        frame = register_io_source(self._frames, schema=_scan_schema())
         if self.count().duplicates:  # reads every part's footer, so that a damaged one is named here
             frame = frame.unique("request_id", keep="first", maintain_order=True)
         return frame
@@ -215,7 +215,10 @@ def columns_of(schema: pa.Schema, names: Sequence[str]) -> pa.Schema:
     return pa.schema([schema.field(name) for name in names])
 
 
-_SCAN_SCHEMA = pl.DataFrame(pl.from_arrow(RESPONSE_SCHEMA.empty_table())).schema
+@cache
+def _scan_schema() -> pl.Schema:
+    """RESPONSE_SCHEMA in Polars' words. Not at import: making an Arrow array loads pandas, half a second."""
+    return pl.DataFrame(pl.from_arrow(RESPONSE_SCHEMA.empty_table())).schema
 
 
 def _part_name(table: pa.Table) -> str:
