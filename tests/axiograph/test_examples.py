@@ -19,7 +19,7 @@ MANIFESTS = sorted((EXAMPLES / "kuberay").glob("*.yaml"))
 PAGES = [
     *SCRIPTS,
     *MANIFESTS,
-    *(EXAMPLES.parent / "docs" / f"{name}.md" for name in ("scale", "object_store")),
+    *(EXAMPLES.parent / "docs" / f"{name}.md" for name in ("scale", "object_store", "clusters")),
 ]
 
 
