@@ -25,7 +25,7 @@ from axiograph.discovery.guide.paths import Paths
 from axiograph.discovery.guide.proposal import Proposal
 from axiograph.discovery.guide.search import Search
 from axiograph.discovery.guide.targets import parse_wishes
-from axiograph.discovery.guide.validation import OTHERS, Judged, judge
+from axiograph.discovery.guide.validation import OTHERS, Asked, Judged, judge
 from axiograph.discovery.paper.procedures import Answers, read_answers, steering_counts
 from axiograph.engine.errors import InputError
 
@@ -104,10 +104,9 @@ def _choose(
     except InputError as error:
         return Choice(value, sign, None, "", None, str(error).partition(".")[0])
     lever, _ = search.rival(best)
-    own = next(iter(best.settings))
     table = best.table(model, wishes)
-    judged = judge(judges, {1: table}, {1: best.name}, {1: own}, {1: lever.name})
-    rival = judge(judges, {1: table}, {1: lever.name}, {1: lever.name}, {}).predictions
+    judged = judge(judges, [Asked(1, best.name, table, next(iter(best.settings)), lever.name)])
+    rival = judge(judges, [Asked(1, lever.name, table, lever.name)]).predictions
     return Choice(value, sign, best, lever.name, judged, "", rival)
 
 

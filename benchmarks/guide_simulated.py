@@ -21,7 +21,7 @@ from axiograph.discovery.guide.model import EffectsModel, Measured, effects_mode
 from axiograph.discovery.guide.paths import Paths
 from axiograph.discovery.guide.search import Search
 from axiograph.discovery.guide.targets import parse_wishes
-from axiograph.discovery.guide.validation import judge
+from axiograph.discovery.guide.validation import Asked, judge
 from axiograph.engine.errors import InputError
 from benchmarks.guide_scenarios import Scenario, scenarios
 from benchmarks.guide_tally import Outcome, outcome, report
@@ -100,9 +100,9 @@ def _one(
     settings = {"guided": dict(best.settings), "unguided": {lever.name: strength}}
     judged = []
     for values in judges:
-        table: pl.DataFrame = world.profiles(values, settings, rng, thresholds)
-        names = {1: best.name}
-        judged.append(judge(table, {1: best.table(model, wishes)}, names, {1: "guided"}, {1: "unguided"}))
+        profiles: pl.DataFrame = world.profiles(values, settings, rng, thresholds)
+        asked = Asked(1, best.name, best.table(model, wishes), "guided", "unguided")
+        judged.append(judge(profiles, [asked]))
     return outcome(scenario, best, judged[0], judged[1], "")
 
 

@@ -15,7 +15,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from axiograph.discovery.calibration.respondent import ASSETS, Planted
-from axiograph.discovery.guide.roles import MIN_SHARING, RoleScores, TraitEffects, traits_of, with_trait
+from axiograph.discovery.guide.roles import RoleScores
+from axiograph.discovery.guide.traits import MIN_SHARING, TraitEffects, traits_of, with_trait
 from axiograph.discovery.numerics.arrays import FloatArray
 from axiograph.engine.study.roles import generate_roles, load_role_fields
 from tests.discovery.guide.guide_world import THRESHOLDS, World
@@ -73,7 +74,7 @@ def outcome(count: int, seed: int) -> Outcome:
             change = answered([given[i] for i in lacking]).mean(axis=2) - base[lacking]
             means.append(change.mean(axis=0))
             counts.append(len(lacking))
-        spread = np.sqrt(known.error[t] ** 2 + known.own[t] ** 2 / counts[0])
+        spread = np.sqrt(known.error[t] ** 2 + known.spread[t] ** 2 / counts[0])
         inside.append(np.abs(means[0] - known.effect[t]) <= NORMAL * spread)
         true.append(means[1] / deviation)
         has = np.array([known.traits[t] in traits_of(text) for text in texts])

@@ -1,10 +1,8 @@
-"""Levers: what a run has tried on the model and a proposal may use again: features and hints.
+"""Levers, and their curves: the features and hints that a run has tried and a proposal may use again.
 
-Roles and traits are proposed too, but are no levers: nothing is joined with them.
-
-A lever's curve: its shifts of every value at the strengths that were measured, and between them.
-
-Between two strengths a monotone curve joins them (Fritsch & Carlson 1980, SIAM J. Numer. Anal. 17).
+Roles and traits are proposed too, but are no levers: nothing is joined with them. A lever's curve holds its
+shifts of every value at the strengths that were measured; between two of these a monotone curve joins them
+(Fritsch & Carlson 1980, SIAM J. Numer. Anal. 17).
 """
 
 from __future__ import annotations
@@ -16,6 +14,9 @@ from enum import StrEnum
 import numpy as np
 
 from axiograph.discovery.numerics.arrays import FloatArray
+
+_ERRORS = (0.02, 0.25)  # the bounds of the curves' relative error
+_UNKNOWN = 0.1  # the relative error where no sweep has strengths enough to measure it
 
 
 class LeverKind(StrEnum):
@@ -68,26 +69,22 @@ def bounded(
 
     `holds_to`, `breaks_from`: below and above 0, as discovery.effects.doses.limits has them. Where neither is
     known (too few roles to tell) all measured strengths stay, and the lever is not settled; where the model
-    breaks and not even the smallest strength holds, none. `most`: a bound of the user's own."""
+    breaks and not even the smallest strength holds, none. `most`: a bound that the user sets."""
     ends, settled = [], True
     for side, (holds, breaks) in enumerate(zip(holds_to, breaks_from, strict=True)):
-        own = [s for s, _ in points if (s < 0) == (side == 0)]
-        if not own:
+        strengths = [s for s, _ in points if (s < 0) == (side == 0)]
+        if not strengths:
             ends.append(0.0)
             continue
         end = 0.0
         if holds is not None:
             end = holds
         elif breaks is None:
-            end, settled = (min(own) if side == 0 else max(own)), False
+            end, settled = (min(strengths) if side == 0 else max(strengths)), False
         if most is not None:
             end = max(end, -most) if side == 0 else min(end, most)
         ends.append(end)
     return ends[0], ends[1], settled
-
-
-_ERRORS = (0.02, 0.25)  # the bounds of the curves' relative error
-_UNKNOWN = 0.1  # where no sweep has strengths enough to measure it
 
 
 @dataclass(frozen=True, eq=False)
@@ -130,10 +127,10 @@ def curve_error(curves: Sequence[Curve]) -> float:
         means, noise = curve.centre, curve.draws.std(axis=1)
         for k in range(1, len(curve.strengths) - 1):
             rest = [i for i in range(len(curve.strengths)) if i != k]
-            said = PchipInterpolator(curve.strengths[rest], means[rest], axis=0)(curve.strengths[k])
+            joined = PchipInterpolator(curve.strengths[rest], means[rest], axis=0)(curve.strengths[k])
             step = np.abs(means[k + 1] - means[k - 1])
             clear = step > 6 * np.maximum(noise[k + 1], noise[k - 1])
-            errors += ((said - means[k])[clear] / step[clear]).tolist()
+            errors += ((joined - means[k])[clear] / step[clear]).tolist()
     if len(errors) < 4:
         return _UNKNOWN
     return float(np.clip(np.sqrt(np.mean(np.square(errors))) / 4, *_ERRORS))

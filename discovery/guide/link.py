@@ -40,9 +40,10 @@ class Link:
         positions = position(baseline, width)
         changes = np.empty((baseline.shape[1], _GRID))
         for k, column in enumerate(positions.T):
-            known = column[np.isfinite(column)]
-            known = known if known.size else np.zeros(1)
-            changes[k] = response(known[:, None] + shifts, width).mean(axis=0) - response(known, width).mean()
+            scored = column[np.isfinite(column)]
+            scored = scored if scored.size else np.zeros(1)
+            before = response(scored, width).mean()
+            changes[k] = response(scored[:, None] + shifts, width).mean(axis=0) - before
         return cls(width, shifts, changes)
 
     @classmethod
@@ -53,21 +54,21 @@ class Link:
         cells = _clearest(differences)
         if not cells:
             return cls.of(baseline, WIDTHS[1])
-        found = [(cls.of(baseline, width), width) for width in WIDTHS]
-        return min(found, key=lambda pair: _misfit(pair[0], baseline, differences, cells))[0]
+        links = [cls.of(baseline, width) for width in WIDTHS]
+        return min(links, key=lambda link: _misfit(link, baseline, differences, cells))
 
     def shift(self, change: FloatArray) -> FloatArray:
         """The shifts [..., n_values] that give these changes of the mean score; those of changes that no
         shift can give are the largest of the grid."""
         flat = np.moveaxis(change, -1, 0)
-        found = [np.interp(part, self.changes[k], self.shifts) for k, part in enumerate(flat)]
-        return np.moveaxis(np.where(np.isnan(flat), np.nan, np.stack(found)), 0, -1)
+        shifts = [np.interp(part, self.changes[k], self.shifts) for k, part in enumerate(flat)]
+        return np.moveaxis(np.where(np.isnan(flat), np.nan, np.stack(shifts)), 0, -1)
 
     def change(self, shift: FloatArray) -> FloatArray:
         """The changes of the mean score [..., n_values] that these shifts give."""
         flat = np.moveaxis(shift, -1, 0)
-        found = [np.interp(part, self.shifts, self.changes[k]) for k, part in enumerate(flat)]
-        return np.moveaxis(np.stack(found), 0, -1)
+        changes = [np.interp(part, self.shifts, self.changes[k]) for k, part in enumerate(flat)]
+        return np.moveaxis(np.stack(changes), 0, -1)
 
     def slope(self) -> FloatArray:
         """[n_values]: points of score per unit of shift, at no shift."""
@@ -100,14 +101,14 @@ def _log_cosh(x: FloatArray) -> FloatArray:
 
 
 def _clearest(differences: Mapping[str, FloatArray]) -> list[tuple[str, int]]:
+    """(condition, value) of the changes that are largest over their standard errors, at least 4."""
     cells = []
     for condition, table in differences.items():
-        known = np.isfinite(table)
-        count = known.sum(axis=0)
-        for k in np.flatnonzero(count >= 2):
-            own = table[known[:, k], k]
-            error = own.std(ddof=1) / np.sqrt(own.size)
-            ratio = abs(own.mean()) / error if error > 0 else 0.0
+        measured = np.isfinite(table)
+        for k in np.flatnonzero(measured.sum(axis=0) >= 2):
+            changes = table[measured[:, k], k]
+            error = changes.std(ddof=1) / np.sqrt(changes.size)
+            ratio = abs(changes.mean()) / error if error > 0 else 0.0
             if ratio > 4:
                 cells.append((ratio, condition, int(k)))
     return [(condition, k) for _, condition, k in sorted(cells, reverse=True)[:_CELLS]]
@@ -119,12 +120,13 @@ def _misfit(
     differences: Mapping[str, FloatArray],
     cells: list[tuple[str, int]],
 ) -> float:
+    """The sum of squares over roles of their changes less those that the link gives them."""
     positions = position(baseline, link.width)
     before = response(positions, link.width)
     total = 0.0
     for condition, k in cells:
-        own = differences[condition][:, k]
-        shift = np.interp(np.nanmean(own), link.changes[k], link.shifts)
-        said = response(positions[:, k] + shift, link.width) - before[:, k]
-        total += float(np.nansum((own - said) ** 2))
+        measured = differences[condition][:, k]
+        shift = np.interp(np.nanmean(measured), link.changes[k], link.shifts)
+        expected = response(positions[:, k] + shift, link.width) - before[:, k]
+        total += float(np.nansum((measured - expected) ** 2))
     return total

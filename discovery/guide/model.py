@@ -1,9 +1,10 @@
 """The effects model: what every lever did to every value, and what levers used together would do.
 
-Measured before modelled. On a scale without ends (discovery.guide.link) every lever has a shift of every
-value at every strength that was measured, and a curve between them (discovery.guide.levers). What levers do
-together is the sum of their shifts, which is what the paths of a linear graph say, too: the direct part of a
-lever's shifts, d = (1 − B) a, goes through the graph as T d with T = (1 − B)⁻¹.
+Measured before modelled: it is made of what the choosing roles answered under every lever. On a scale without
+ends (discovery.guide.link) every lever has a shift of every value at every strength that was measured, and a
+curve between them (discovery.guide.levers). What levers do together is the sum of their shifts, which is what
+the paths of a linear graph say, too: the direct part of a lever's shifts, d = (1 − B) a, goes through the
+graph as T d with T = (1 − B)⁻¹.
 
 The graph says which of a lever's shifts are carried by others. A direct part that is not told from 0 (its
 size over its standard error below 1; half of it at 2; kept whole from 3 on) is taken as 0, so that values
@@ -14,8 +15,6 @@ All of it is done in draws: the roles are drawn anew, the items too where `items
 the graph of a replicate. What the draws do not hold is added: how far a curve may lie off between two
 strengths (by leaving measured strengths out), how far a sum may lie off (COMBINING), and the new roles' own
 differences.
-
-What the choosing roles answered under every lever, from which the effects model is made.
 """
 
 from __future__ import annotations
@@ -35,10 +34,13 @@ from axiograph.discovery.matrix.profiles import value_columns
 from axiograph.discovery.numerics.arrays import BoolArray, FloatArray
 from axiograph.discovery.numerics.intervals import RoleDraws, percentile_range
 
+COMBINING = 0.05  # of the shifts that are added to the largest one
+_ROOM = 0.97  # of the change of the score that is left on either side
+
 
 @dataclass(frozen=True, eq=False)
 class ItemMeans:
-    """Mean differences by item: `value` [n_items] its place among the values, `differences` condition →
+    """Mean differences by item: `value` [n_items] the index of its value, `differences` condition →
     [n_items], NaN where an item has none. `ratio`: items of a value asked of the choosing roles, for one that
     will be asked of the judges."""
 
@@ -95,33 +97,6 @@ class Measured:
         return np.asarray(np.nanstd(self.population, axis=0, ddof=1))
 
 
-def item_offsets(measured: Measured, levers: Sequence[Lever], draws: int, seed: int) -> dict[str, FloatArray]:
-    """Condition → [B, n]: how the mean change would differ with other items of the same kind, for judges who
-    are asked other ones. One draw of the items counts for all conditions, since what is particular about an
-    item is so under each. Few items: their spread is itself uncertain, as in Student's t."""
-    items = measured.items
-    if items is None:
-        return {}
-    rng = np.random.default_rng(np.random.SeedSequence(seed, spawn_key=(8,)))
-    conditions = [condition for lever in levers for _, condition in lever.usable]
-    table = np.stack([items.differences[condition] for condition in conditions])  # [c, items]
-    found = np.zeros((len(conditions), draws, len(measured.names)))
-    for k in range(len(measured.names)):
-        own = table[:, items.value == k]
-        own = own[:, np.isfinite(own).all(axis=0)]
-        count = own.shape[1]
-        if count < 2:
-            continue
-        drawn = rng.multinomial(count, np.full(count, 1 / count), size=draws) / count  # [B, items]
-        wide = np.sqrt((1 + items.ratio) * count / rng.chisquare(count - 1, size=draws))
-        found[:, :, k] = (own @ drawn.T - own.mean(axis=1, keepdims=True)) * wide
-    return dict(zip(conditions, found, strict=True))
-
-
-COMBINING = 0.05  # of the shifts that are added to the largest one
-_ROOM = 0.97  # of the change of the score that is left on either side
-
-
 @dataclass(frozen=True, eq=False)
 class Prediction:
     """`draws` [B, n_values] of the change of the mean score over the judges; `mean`, `low`, `high`."""
@@ -165,8 +140,8 @@ class EffectsModel:
         steps = self.curve_error * np.sqrt(np.sum([step**2 for _, _, step in parts], axis=0))
         shift = shift + np.hypot(off, steps) * rng.standard_normal(shift.shape)
         change = self.link.change(shift)
-        own = np.sqrt(np.sum([spread**2 for _, spread, _ in parts], axis=0) / max(judges, 1))
-        drawn = change + own * rng.standard_normal(change.shape)
+        of_judges = np.sqrt(np.sum([spread**2 for _, spread, _ in parts], axis=0) / max(judges, 1))
+        drawn = change + of_judges * rng.standard_normal(change.shape)
         low, high = percentile_range(drawn.T, self.level)
         return Prediction(drawn, self.link.change(centres.sum(axis=0)), low, high)
 
@@ -181,19 +156,42 @@ def effects_model(
     seed: int = 0,
 ) -> EffectsModel:
     """The model of `levers` from what was measured; `paths`: of as many draws, None without a graph."""
-    kept = tuple(lever for lever in levers if lever.usable)
+    usable = tuple(lever for lever in levers if lever.usable)
     # A shift is what the choosing roles' own scores make of their changes; what it does to others depends on
     # where roles lie, and more roles say that better.
-    link = Link.fitted(measured.baseline, {c: measured.differences[c] for x in kept for _, c in x.usable})
+    link = Link.fitted(measured.baseline, {c: measured.differences[c] for x in usable for _, c in x.usable})
     roles = RoleDraws.of(len(measured.baseline), draws, seed)
-    offsets = item_offsets(measured, kept, draws, seed)
+    offsets = item_offsets(measured, usable, draws, seed)
     curves, direct = {}, {}
-    for lever in kept:
+    for lever in usable:
         curve, direct[lever.name] = _curve(lever, measured, link, roles, offsets, paths)
         curves[lever.name] = curve
     error = curve_error(list(curves.values()))
     others = link if measured.everyone is None else Link.of(measured.everyone, link.width)
-    return EffectsModel(measured, kept, others, curves, direct, error, level, seed)
+    return EffectsModel(measured, usable, others, curves, direct, error, level, seed)
+
+
+def item_offsets(measured: Measured, levers: Sequence[Lever], draws: int, seed: int) -> dict[str, FloatArray]:
+    """Condition → [B, n]: how the mean change would differ with other items of the same kind, for judges who
+    are asked other ones. One draw of the items counts for all conditions, since what is particular about an
+    item is so under each. Few items: their spread is itself uncertain, as in Student's t."""
+    items = measured.items
+    if items is None:
+        return {}
+    rng = np.random.default_rng(np.random.SeedSequence(seed, spawn_key=(8,)))
+    conditions = [condition for lever in levers for _, condition in lever.usable]
+    table = np.stack([items.differences[condition] for condition in conditions])  # [c, items]
+    offsets = np.zeros((len(conditions), draws, len(measured.names)))
+    for k in range(len(measured.names)):
+        of_value = table[:, items.value == k]
+        of_value = of_value[:, np.isfinite(of_value).all(axis=0)]
+        count = of_value.shape[1]
+        if count < 2:
+            continue
+        drawn = rng.multinomial(count, np.full(count, 1 / count), size=draws) / count  # [B, items]
+        wide = np.sqrt((1 + items.ratio) * count / rng.chisquare(count - 1, size=draws))
+        offsets[:, :, k] = (of_value @ drawn.T - of_value.mean(axis=1, keepdims=True)) * wide
+    return dict(zip(conditions, offsets, strict=True))
 
 
 def _curve(
@@ -204,15 +202,16 @@ def _curve(
     offsets: Mapping[str, FloatArray],
     paths: Paths | None,
 ) -> tuple[Curve, FloatArray]:
+    """(the lever's curve, the direct part of its shifts at a strongest point)."""
     n, b = len(measured.names), len(roles)
     strengths, shifts, spreads, direct = [0.0], [np.zeros((b, n))], [np.zeros(n)], np.zeros(n)
     centres = [np.zeros(n)]
     for strength, condition in lever.usable:
-        own = measured.differences[condition]
+        changes = measured.differences[condition]
         # A value without a score under the condition: only the graph can say what it does.
-        blank: BoolArray = np.asarray(~np.isfinite(own).any(axis=0))
-        mean = _means(np.where(blank, 0.0, own))
-        drawn = roles.means(np.where(blank, 0.0, own))
+        blank: BoolArray = np.asarray(~np.isfinite(changes).any(axis=0))
+        mean = _means(np.where(blank, 0.0, changes))
+        drawn = roles.means(np.where(blank, 0.0, changes))
         change = drawn + offsets.get(condition, 0.0)
         # A draw may lie beyond every score there is: it counts as lying close to the last.
         lowest, highest = _ROOM * link.room()
@@ -221,13 +220,13 @@ def _curve(
         # Whether a part is there at all, the roles tell; that other items would show more or less of it is
         # another matter.
         noise = np.atleast_2d(np.cov(link.shift(np.clip(drawn, *ends)), rowvar=False))
-        centre, shift, own_part = through_paths(link.shift(mean), shift, noise, paths, blank)
+        centre, shift, direct_part = through_paths(link.shift(mean), shift, noise, paths, blank)
         if abs(strength) == max(abs(s) for s, _ in lever.usable):
-            direct = own_part
+            direct = direct_part
         strengths.append(strength)
         centres.append(centre)
         shifts.append(shift)
-        spreads.append(np.nan_to_num(np.nanstd(np.where(blank, 0.0, own), axis=0)))
+        spreads.append(np.nan_to_num(np.nanstd(np.where(blank, 0.0, changes), axis=0)))
     order = np.argsort(strengths)
     arrays = (np.array(part)[order] for part in (strengths, centres, shifts, spreads))
     return Curve(*arrays), direct
@@ -235,8 +234,8 @@ def _curve(
 
 def _means(differences: FloatArray) -> FloatArray:
     """[n]: means over the roles that have the difference, 0 where none has."""
-    known = np.isfinite(differences)
-    return np.asarray(np.nansum(differences, axis=0) / np.maximum(known.sum(axis=0), 1))
+    count = np.isfinite(differences).sum(axis=0)
+    return np.asarray(np.nansum(differences, axis=0) / np.maximum(count, 1))
 
 
 def through_paths(
@@ -270,6 +269,6 @@ def _completed(shift: FloatArray, b: FloatArray, blank: BoolArray) -> FloatArray
     """`shift` with what its causes give to the blank values: a_K = (1 − B_KK)⁻¹ B_KM a_M."""
     filled = shift.copy()
     inner = np.eye(int(blank.sum())) - b[:, blank][:, :, blank]
-    given = b[:, blank][:, :, ~blank] @ shift[:, ~blank, None]
-    filled[:, blank] = np.linalg.solve(inner, given)[..., 0]
+    outer = b[:, blank][:, :, ~blank] @ shift[:, ~blank, None]
+    filled[:, blank] = np.linalg.solve(inner, outer)[..., 0]
     return filled

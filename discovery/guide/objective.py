@@ -28,30 +28,31 @@ class Objective:
     def held(self) -> tuple[str, ...]:
         return tuple(dict.fromkeys((*self.wishes.hold, *self.keep_still)))
 
-    def place(self, value: str) -> int:
+    def index(self, value: str) -> int:
+        """Of a value among those of the model."""
         return self.model.names.index(value)
 
     def change(self, target: Target) -> float | None:
         """The wanted change of a target in points, signed; None for as much as possible."""
-        return target.change(float(self.model.measured.deviation[self.place(target.value)]))
+        return target.change(float(self.model.measured.deviation[self.index(target.value)]))
 
     def wanted(self) -> FloatArray:
         """The wanted shifts, 0 for values without a wish, NaN for as far as possible."""
         change, far = np.zeros(len(self.model.names)), np.zeros(len(self.model.names), bool)
         for target in self.wishes.targets:
-            k, wanted = self.place(target.value), self.change(target)
+            k, wanted = self.index(target.value), self.change(target)
             far[k] = wanted is None
             change[k] = 0.0 if wanted is None else wanted
         return np.where(far, np.nan, self.model.link.shift(change))
 
     def gain(self) -> FloatArray:
         """Of values to be moved as far as possible: what a unit of shift is worth, signed."""
-        found = np.zeros(len(self.model.names))
+        gain = np.zeros(len(self.model.names))
         for target in self.wishes.targets:
             if target.amount is None:
-                k = self.place(target.value)
-                found[k] = target.sign * self._unit()[k]
-        return found
+                k = self.index(target.value)
+                gain[k] = target.sign * self._unit()[k]
+        return gain
 
     def cost(self) -> FloatArray:
         """Of a unit of shift that is missed."""
@@ -59,19 +60,19 @@ class Objective:
 
     def bounds(self) -> FloatArray:
         """The largest |shift| of held values, inf for all others."""
-        found = np.full(len(self.model.names), np.inf)
+        bounds = np.full(len(self.model.names), np.inf)
         for name in self.held:
-            k = self.place(name)
-            found[k] = self.wishes.tolerance / self._unit()[k]
-        return found
+            k = self.index(name)
+            bounds[k] = self.wishes.tolerance / self._unit()[k]
+        return bounds
 
     def weight(self) -> FloatArray:
         """What a standard deviation missed counts, value by value."""
         weight = np.where(self._expected(), 0.0, OTHER)
         for name in self.held:
-            weight[self.place(name)] = HELD
+            weight[self.index(name)] = HELD
         for target in self.wishes.targets:
-            weight[self.place(target.value)] = TARGET
+            weight[self.index(target.value)] = TARGET
         return weight
 
     def _unit(self) -> FloatArray:
@@ -82,15 +83,15 @@ class Objective:
 
     def _expected(self) -> BoolArray:
         """Values that the graph expects to follow the targets in at least half of its replicates."""
-        found = np.zeros(len(self.model.names), bool)
+        expected = np.zeros(len(self.model.names), bool)
         if self.weights is None:
-            return found
-        place = {name: k for k, name in enumerate(self.weights.names)}
+            return expected
+        column = {name: k for k, name in enumerate(self.weights.names)}
         for target in self.wishes.targets:
-            if target.value in place:
-                own = self.weights.table[-1][list(Relation).index(Relation.EXPECTED), place[target.value]]
-                found |= [name in place and own[place[name]] >= 0.5 for name in self.model.names]
-        return found
+            if target.value in column:
+                share = self.weights.table[-1][list(Relation).index(Relation.EXPECTED), column[target.value]]
+                expected |= [name in column and share[column[name]] >= 0.5 for name in self.model.names]
+        return expected
 
     def cost_of(self, draws: FloatArray) -> float:
         """The mean over draws [B, n] of what is missed: Σ weight × |change − wanted| / standard deviation;
@@ -100,7 +101,7 @@ class Objective:
         change = np.zeros(len(self.model.names))
         gained = np.zeros(len(draws))
         for target in self.wishes.targets:
-            k, wanted = self.place(target.value), self.change(target)
+            k, wanted = self.index(target.value), self.change(target)
             if wanted is None:
                 weight[k] = 0.0
                 gained += target.sign * draws[:, k] / deviation[k]
@@ -110,15 +111,15 @@ class Objective:
 
     def reached(self, prediction: Prediction) -> dict[str, float | None]:
         """The predicted share of the wanted change, per target; None of "as far as possible"."""
-        found: dict[str, float | None] = {}
+        shares: dict[str, float | None] = {}
         for target in self.wishes.targets:
             wanted = self.change(target)
-            change = float(prediction.mean[self.place(target.value)])
-            found[target.value] = None if wanted is None else change / wanted
-        return found
+            change = float(prediction.mean[self.index(target.value)])
+            shares[target.value] = None if wanted is None else change / wanted
+        return shares
 
     def holds(self, prediction: Prediction) -> bool:
         """Whether no held value is expected to move by more than the tolerance."""
-        places = [self.place(name) for name in self.held]
-        off = np.abs(prediction.mean[places])
-        return bool((off <= self.wishes.tolerance * self.model.measured.deviation[places]).all())
+        held = [self.index(name) for name in self.held]
+        off = np.abs(prediction.mean[held])
+        return bool((off <= self.wishes.tolerance * self.model.measured.deviation[held]).all())

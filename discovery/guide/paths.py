@@ -44,12 +44,13 @@ class Paths:
         rows = np.where(np.isfinite(positions), positions, np.nanmean(positions, axis=0))
         coefficients = np.zeros((draws, n, n))
         for d in range(draws):
-            own: CausalGraph | None = graph
+            replicate: CausalGraph | None = graph
             if usable and replicates is not None:
-                own = replicates.graph(int(rng.choice(usable)))
-            assert own is not None  # only used replicates are drawn
+                replicate = replicates.graph(int(rng.choice(usable)))
+            assert replicate is not None  # only used replicates are drawn
             drawn = rows[rng.integers(len(rows), size=len(rows))]
-            coefficients[d] = _least_squares(drawn, _over(causes(own, rng), own.names, names))
+            parents = _reordered(causes(replicate, rng), replicate.names, names)
+            coefficients[d] = _least_squares(drawn, parents)
         total: FloatArray = np.linalg.inv(np.eye(n) - coefficients).astype(np.float64)
         return cls(tuple(names), coefficients, total)
 
@@ -71,15 +72,15 @@ def causes(graph: CausalGraph, rng: np.random.Generator) -> BoolArray:
     directed |= joined & (at_end == Endpoint.ARROW) & (at_start == Endpoint.CIRCLE)
     directed &= ~reachability(directed).T
     open_ = joined & ~directed & ~directed.T
-    found = np.zeros_like(directed)
+    parents = np.zeros_like(directed)
     left = list(range(len(graph.names)))
     while left:
         sinks = [x for x in left if not directed[x, left].any()]
         good = [x for x in sinks if _may_be_sink(x, left, open_, joined)]
         x = int(rng.choice(good or sinks or left))
-        found[x, left] = directed[left, x] | open_[x, left]
+        parents[x, left] = directed[left, x] | open_[x, left]
         left.remove(x)
-    return found
+    return parents
 
 
 def _may_be_sink(x: int, left: list[int], open_: BoolArray, joined: BoolArray) -> bool:
@@ -89,19 +90,21 @@ def _may_be_sink(x: int, left: list[int], open_: BoolArray, joined: BoolArray) -
     return all(joined[y, z] for y in around if open_[x, y] for z in around if z != y)
 
 
-def _over(found: BoolArray, own: Sequence[str], names: Sequence[str]) -> BoolArray:
+def _reordered(parents: BoolArray, nodes: Sequence[str], names: Sequence[str]) -> BoolArray:
+    """`parents` over the `nodes` of a graph as [n, n] over `names`; values that are no node have none."""
     wide = np.zeros((len(names), len(names)), bool)
-    place = [names.index(name) for name in own if name in names]
-    kept = [k for k, name in enumerate(own) if name in names]
-    wide[np.ix_(place, place)] = found[np.ix_(kept, kept)]
+    columns = [names.index(node) for node in nodes if node in names]
+    shared = [k for k, node in enumerate(nodes) if node in names]
+    wide[np.ix_(columns, columns)] = parents[np.ix_(shared, shared)]
     return wide
 
 
 def _least_squares(rows: FloatArray, parents: BoolArray) -> FloatArray:
+    """[n, n]: the coefficients of every value on its `parents`, over `rows` [n_roles, n]."""
     centred = rows - rows.mean(axis=0)
-    found = np.zeros((rows.shape[1], rows.shape[1]))
+    coefficients = np.zeros((rows.shape[1], rows.shape[1]))
     for i in range(rows.shape[1]):
-        own = np.flatnonzero(parents[i])
-        if own.size:
-            found[i, own] = np.linalg.lstsq(centred[:, own], centred[:, i], rcond=None)[0]
-    return found
+        of = np.flatnonzero(parents[i])
+        if of.size:
+            coefficients[i, of] = np.linalg.lstsq(centred[:, of], centred[:, i], rcond=None)[0]
+    return coefficients

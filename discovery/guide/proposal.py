@@ -126,13 +126,13 @@ class Proposal:
 
 def steered_values(model: EffectsModel, settings: Mapping[str, float]) -> dict[str, list[int]]:
     """Lever → the values that it moves itself, not through others, the largest direct part first."""
-    found = {}
+    steered = {}
     scale = model.link.slope() / np.where(model.measured.deviation > 0, model.measured.deviation, np.inf)
     for name in settings:
         size = np.abs(model.direct[name]) * scale
         order = np.argsort(-size, kind="stable")
-        found[name] = [int(k) for k in order if size[k] > 0 and size[k] >= _PART * size.max()]
-    return found
+        steered[name] = [int(k) for k in order if size[k] > 0 and size[k] >= _PART * size.max()]
+    return steered
 
 
 def graph_says(
@@ -142,19 +142,19 @@ def graph_says(
     so: of several steered values, the one from which most leads there."""
     says, share = [OUTSIDE] * len(names), np.full(len(names), np.nan)
     if weights is not None:
-        place = {name: k for k, name in enumerate(weights.names)}
-        sources = [place[names[k]] for k in steered if names[k] in place]
+        node = {name: k for k, name in enumerate(weights.names)}
+        sources = [node[names[k]] for k in steered if names[k] in node]
         for k, name in enumerate(names):
-            if name in place and sources:
-                says[k], share[k] = _relation(weights, sources, place[name])
+            if name in node and sources:
+                says[k], share[k] = _relation(weights, sources, node[name])
     for k in steered:
         says[k], share[k] = STEERED, np.nan
     return tuple(says), share
 
 
 def _relation(weights: Weights, sources: list[int], target: int) -> tuple[str, float]:
-    own = weights.table[0][:, sources, target]  # [3, sources]
-    relation = next(r for r, kind in enumerate(Relation) if own[r].any() or r == len(Relation) - 1)
+    in_graph = weights.table[0][:, sources, target]  # [3, sources]
+    relation = next(r for r in range(len(Relation)) if in_graph[r].any() or r == len(Relation) - 1)
     if len(weights.sources) == 1:
         return SAYS[list(Relation)[relation]], np.nan
     shares = weights.table[1][:, sources, target]
@@ -193,13 +193,13 @@ def _carriers(
 ) -> list[Carrier]:
     """For every target that the lever gives a tenth or more of its shift the wanted way."""
     shifts = {name: model.curves[name].means(np.array([s]))[0] for name, s in settings.items()}
-    found = []
+    carriers = []
     for target in wishes.targets:
         k = model.names.index(target.value)
         whole = sum(abs(float(shift[k])) for shift in shifts.values())
         if target.sign * float(shifts[lever][k]) >= 0.1 * whole > 0:
-            found.append(_carrier(model, lever, steered, target.value, weights))
-    return found or [Carrier(lever, model.names[steered[0]], None, None, None)]
+            carriers.append(_carrier(model, lever, steered, target.value, weights))
+    return carriers or [Carrier(lever, model.names[steered[0]], None, None, None)]
 
 
 def _carrier(
@@ -210,10 +210,10 @@ def _carrier(
         return Carrier(lever, target, target, 1.0, 0.0)
     if weights is None or len(weights.sources) == 1 or target not in weights.names:
         return Carrier(lever, names[0], target, None, None)
-    place = weights.names.index(target)
-    known = [name for name in names if name in weights.names]
-    if not known:
+    end = weights.names.index(target)
+    sources = [name for name in names if name in weights.names]
+    if not sources:
         return Carrier(lever, names[0], target, None, None)
-    best = max(known, key=lambda name: weights.table[1][0, weights.names.index(name), place])
-    expected, possible, _ = weights.table[1][:, weights.names.index(best), place]
+    best = max(sources, key=lambda name: weights.table[1][0, weights.names.index(name), end])
+    expected, possible, _ = weights.table[1][:, weights.names.index(best), end]
     return Carrier(lever, best, target, float(expected), float(possible))

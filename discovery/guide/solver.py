@@ -26,7 +26,7 @@ _GAP = 1e-3
 
 
 @dataclass(frozen=True, eq=False)
-class Course:
+class LeverGrid:
     """A lever's grid: `strengths` [g] with 0 among them, `shifts` [g, n]. `switch`: only the grid points
     themselves; `solo`: with no other lever."""
 
@@ -43,7 +43,7 @@ class Problem:
     missed; `gain` [n] per unit of shift, signed, of those; `bound` [n] the largest |shift| allowed, inf for
     none; `budget`: the most levers; `banned`: sets of levers that may not be used together."""
 
-    courses: tuple[Course, ...]
+    grids: tuple[LeverGrid, ...]
     wanted: FloatArray
     cost: FloatArray
     gain: FloatArray
@@ -62,7 +62,7 @@ def solve(problem: Problem) -> dict[str, float] | None:
     _weights(rows, layout, problem)
     _counts(rows, layout, problem)
     _misses(rows, layout, problem)
-    found = milp(
+    solution = milp(
         _objective(layout, problem),
         integrality=layout.integer,
         bounds=Bounds(np.zeros(layout.size), layout.upper),
@@ -71,19 +71,19 @@ def solve(problem: Problem) -> dict[str, float] | None:
         # options (github.com/ERGO-Code/HiGHS/issues/2783). What it returns is right.
         options={"node_limit": _NODES, "mip_rel_gap": _GAP},
     )
-    if found.x is None:
+    if solution.x is None:
         return None
     settings = {}
-    for course, own in zip(problem.courses, layout.lambdas, strict=True):
-        strength = float(found.x[own] @ course.strengths)
-        if abs(strength) > 1e-6 * np.abs(course.strengths).max():
-            settings[course.name] = strength
+    for grid, weights in zip(problem.grids, layout.lambdas, strict=True):
+        strength = float(solution.x[weights] @ grid.strengths)
+        if abs(strength) > 1e-6 * np.abs(grid.strengths).max():
+            settings[grid.name] = strength
     return settings
 
 
 @dataclass(frozen=True, eq=False)
 class _Layout:
-    """Where the variables stand: weights and segments of every course, whether it is used, the misses."""
+    """Where the variables stand: weights and segments of every lever, whether it is used, the misses."""
 
     lambdas: list[slice]
     segments: list[slice]
@@ -97,22 +97,22 @@ class _Layout:
     def of(cls, problem: Problem) -> _Layout:
         lambdas: list[slice] = []
         segments: list[slice] = []
-        place = 0
-        for course in problem.courses:
-            points = len(course.strengths)
-            inner = 0 if course.switch else points - 1
-            lambdas.append(slice(place, place + points))
-            segments.append(slice(place + points, place + points + inner))
-            place += points + inner
-        used = slice(place, place + len(problem.courses))
-        size = place + len(problem.courses) + len(problem.wanted)
+        end = 0
+        for grid in problem.grids:
+            points = len(grid.strengths)
+            inner = 0 if grid.switch else points - 1
+            lambdas.append(slice(end, end + points))
+            segments.append(slice(end + points, end + points + inner))
+            end += points + inner
+        used = slice(end, end + len(problem.grids))
+        size = end + len(problem.grids) + len(problem.wanted)
         miss = slice(size - len(problem.wanted), size)
         integer, upper = np.zeros(size, bool), np.ones(size)
         integer[used] = True
         upper[miss] = np.inf
-        for course, own, between in zip(problem.courses, lambdas, segments, strict=True):
+        for grid, weights, between in zip(problem.grids, lambdas, segments, strict=True):
             integer[between] = True
-            integer[own] = course.switch
+            integer[weights] = grid.switch
         return cls(lambdas, segments, used, miss, size, integer, upper)
 
 
@@ -138,45 +138,46 @@ class _Rows:
 
 
 def _weights(rows: _Rows, layout: _Layout, problem: Problem) -> None:
-    """The weights of a course sum to 1 and lie on one segment; away from strength 0 it is used."""
-    for c, (course, own, inner) in enumerate(
-        zip(problem.courses, layout.lambdas, layout.segments, strict=True)
+    """The weights of a lever sum to 1 and lie on one segment; away from strength 0 it is used."""
+    for c, (grid, weights, inner) in enumerate(
+        zip(problem.grids, layout.lambdas, layout.segments, strict=True)
     ):
         row = rows.blank()
-        row[own] = 1
+        row[weights] = 1
         rows.add(row, 1, 1)
         row = rows.blank()
-        row[own] = course.strengths != 0
+        row[weights] = grid.strengths != 0
         row[layout.used.start + c] = -1
         rows.add(row, -np.inf, 0)
-        if course.switch:
+        if grid.switch:
             continue
         row = rows.blank()
         row[inner] = 1
         rows.add(row, 1, 1)
-        for g in range(len(course.strengths)):
+        for g in range(len(grid.strengths)):
             row = rows.blank()
-            row[own.start + g] = 1
+            row[weights.start + g] = 1
             for segment in (g - 1, g):
-                if 0 <= segment < len(course.strengths) - 1:
+                if 0 <= segment < len(grid.strengths) - 1:
                     row[inner.start + segment] = -1
             rows.add(row, -np.inf, 0)
 
 
 def _counts(rows: _Rows, layout: _Layout, problem: Problem) -> None:
+    """At most `budget` levers, a solo one alone, and no banned set whole."""
     row = rows.blank()
     row[layout.used] = 1
     rows.add(row, 0, problem.budget)
-    for c, course in enumerate(problem.courses):
-        if course.solo and len(problem.courses) > 1:
+    for c, grid in enumerate(problem.grids):
+        if grid.solo and len(problem.grids) > 1:
             row = rows.blank()
             row[layout.used] = 1
             row[layout.used.start + c] = problem.budget
             rows.add(row, -np.inf, problem.budget)
-    place = {course.name: layout.used.start + c for c, course in enumerate(problem.courses)}
+    column = {grid.name: layout.used.start + c for c, grid in enumerate(problem.grids)}
     for names in problem.banned:
         row = rows.blank()
-        row[[place[name] for name in names]] = 1
+        row[[column[name] for name in names]] = 1
         rows.add(row, -np.inf, len(names) - 1)
 
 
@@ -184,8 +185,8 @@ def _misses(rows: _Rows, layout: _Layout, problem: Problem) -> None:
     """miss_v ≥ |x_v − x*_v|, and the bounds of held values."""
     for v, wanted in enumerate(problem.wanted):
         shift = rows.blank()
-        for course, own in zip(problem.courses, layout.lambdas, strict=True):
-            shift[own] = course.shifts[:, v]
+        for grid, weights in zip(problem.grids, layout.lambdas, strict=True):
+            shift[weights] = grid.shifts[:, v]
         if np.isfinite(problem.bound[v]):
             rows.add(shift, -problem.bound[v], problem.bound[v])
         if np.isnan(wanted) or problem.cost[v] == 0:
@@ -200,7 +201,7 @@ def _objective(layout: _Layout, problem: Problem) -> FloatArray:
     c = np.zeros(layout.size)
     c[layout.miss] = problem.cost
     c[layout.used] = COUNT
-    for course, own in zip(problem.courses, layout.lambdas, strict=True):
-        c[own] += STRENGTH * np.abs(course.strengths) / np.abs(course.strengths).max()
-        c[own] -= course.shifts @ problem.gain
+    for grid, weights in zip(problem.grids, layout.lambdas, strict=True):
+        c[weights] += STRENGTH * np.abs(grid.strengths) / np.abs(grid.strengths).max()
+        c[weights] -= grid.shifts @ problem.gain
     return c

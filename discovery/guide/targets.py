@@ -86,7 +86,7 @@ def parse_wishes(
             "--raise, --lower", "a value to raise or to lower", "none", "Name one, such as --raise Power."
         )
     wanted = [target.value for target in targets]
-    hold = [_known(text, "--hold", names) for text in _split(held, names) if text != REST or REST in names]
+    hold = [_measured(text, "--hold", names) for text in _split(held, names) if text != REST or REST in names]
     if REST in _split(held, names) and REST not in names:
         hold += [name for name in names if name not in wanted]
     hold = list(dict.fromkeys(hold))
@@ -98,11 +98,11 @@ def parse_wishes(
 
 def _split(texts: Sequence[str], names: Sequence[str]) -> list[str]:
     """The parts between commas; a text that is a value's name as it stands is one part."""
-    found: list[str] = []
+    wishes: list[str] = []
     for text in texts:
         parts = [text] if text.strip() in names else text.split(",")
-        found += [part.strip() for part in parts if part.strip()]
-    return found
+        wishes += [part.strip() for part in parts if part.strip()]
+    return wishes
 
 
 def _target(text: str, sign: int, option: str, names: Sequence[str]) -> Target:
@@ -110,8 +110,8 @@ def _target(text: str, sign: int, option: str, names: Sequence[str]) -> Target:
         return Target(text, sign)
     name, equals, amount = text.rpartition("=")
     if not equals:
-        return Target(_known(text, option, names), sign)
-    value = _known(name.strip(), option, names)
+        return Target(_measured(text, option, names), sign)
+    value = _measured(name.strip(), option, names)
     plain = amount.strip().lower()
     in_sd = plain.endswith("sd")
     try:
@@ -136,7 +136,8 @@ def _target(text: str, sign: int, option: str, names: Sequence[str]) -> Target:
     return Target(value, sign, abs(number), in_sd)
 
 
-def _known(name: str, option: str, names: Sequence[str]) -> str:
+def _measured(name: str, option: str, names: Sequence[str]) -> str:
+    """`name`, or InputError where the run did not measure it."""
     if name in names:
         return name
     raise InputError(
@@ -150,11 +151,11 @@ def _known(name: str, option: str, names: Sequence[str]) -> str:
 def _refuse_contradictions(wanted: Sequence[str], hold: Sequence[str]) -> None:
     for value in wanted:
         if wanted.count(value) > 1 or value in hold:
-            found = "to be moved and held" if value in hold else "named more than once"
+            twice = "to be moved and held" if value in hold else "named more than once"
             raise InputError(
                 "--raise, --lower, --hold",
                 "one wish for a value",
-                f"{value} {found}",
+                f"{value} {twice}",
                 "Leave one of them out.",
             )
 
@@ -163,14 +164,14 @@ def check_measured(wishes: Wishes, names: Sequence[str], baseline: FloatArray) -
     """InputError for a wished value without a score or without any difference between roles."""
     for value in (*(target.value for target in wishes.targets), *wishes.hold):
         column = baseline[:, names.index(value)]
-        known = column[np.isfinite(column)]
-        if known.size < 2 or float(np.ptp(known)) == 0:
-            found = (
-                "fewer than two scores" if known.size < 2 else f"the same score {known[0]:g} for every role"
+        scores = column[np.isfinite(column)]
+        if scores.size < 2 or float(np.ptp(scores)) == 0:
+            alike = (
+                "fewer than two scores" if scores.size < 2 else f"the same score {scores[0]:g} for every role"
             )
             raise InputError(
                 f"value {value}",
                 "baseline scores that differ between the roles",
-                found,
+                alike,
                 "Look at its items and answers (`axiograph show`), or ask more roles.",
             )

@@ -3,7 +3,7 @@
 import polars as pl
 
 from axiograph.cluster.guide.judges import Copies
-from axiograph.discovery.guide.roles import Trait
+from axiograph.discovery.guide.traits import Trait
 from axiograph.engine.study.roles import Role
 
 OLD, COOK = Trait("Age", "old"), Trait("Work", "cook")

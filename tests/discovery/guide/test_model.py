@@ -8,7 +8,7 @@ from axiograph.discovery.guide.levers import Lever, LeverKind, bounded
 from axiograph.discovery.guide.link import position, response
 from axiograph.discovery.guide.model import EffectsModel, ItemMeans, Measured, effects_model, through_paths
 from axiograph.discovery.guide.paths import Paths
-from axiograph.discovery.guide.solver import Course
+from axiograph.discovery.guide.solver import LeverGrid
 
 NAMES = ("a", "b", "c")
 ROLES = 200
@@ -176,5 +176,5 @@ def test_types_are_those_of_the_solver():
     found, _ = model({"x:+1": [0.2, 0, 0]}, [lever("x", 1)])
     assert isinstance(found, EffectsModel)
     curve = found.curves["x"]
-    course = Course("x", curve.strengths, curve.means(curve.strengths))
-    assert course.shifts.shape == (2, 3)
+    grid = LeverGrid("x", curve.strengths, curve.means(curve.strengths))
+    assert grid.shifts.shape == (2, 3)

@@ -5,7 +5,7 @@ import pytest
 
 from axiograph.discovery.guide.levers import Lever, LeverKind
 from axiograph.discovery.guide.proposal import STEERED
-from axiograph.discovery.guide.search import Search, rounded
+from axiograph.discovery.guide.search import Search, round_strength
 from axiograph.discovery.guide.targets import parse_wishes
 from axiograph.engine.errors import InputError
 from tests.discovery.guide.guide_world import World, direct_shift, fitted
@@ -119,9 +119,9 @@ def test_held_for_a_reference_graph_counts_as_held(model, world):
 
 def test_strengths_are_rounded_within_the_bounds():
     lever = Lever("x", LeverKind.SAE, ((3.0, "x:+3"),), high=3.0)
-    assert rounded(1.23456, lever) == 1.23 and rounded(3.004, lever) == 3.0
+    assert round_strength(1.23456, lever) == 1.23 and round_strength(3.004, lever) == 3.0
     hint = Lever("h", LeverKind.HINT, ((1.0, "h"),), switch=True, solo=True, high=1.0)
-    assert rounded(0.93, hint) == 1.0
+    assert round_strength(0.93, hint) == 1.0
 
 
 def test_the_world_saturates_as_the_respondent_does():

@@ -7,19 +7,19 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from axiograph.discovery.guide.solver import COUNT, STRENGTH, Course, Problem, solve
+from axiograph.discovery.guide.solver import COUNT, STRENGTH, LeverGrid, Problem, solve
 
 GRID = np.array([-2.0, -1.0, 0.0, 1.0, 2.0])
 FREE = np.full(2, np.inf)
 
 
 def course(name, effect, strengths=GRID, **flags):
-    return Course(name, strengths, np.outer(strengths, effect), **flags)
+    return LeverGrid(name, strengths, np.outer(strengths, effect), **flags)
 
 
-def problem(courses, wanted, *, cost=(5.0, 1.0), gain=(0.0, 0.0), bound=FREE, budget=3, banned=()):
+def problem(grids, wanted, *, cost=(5.0, 1.0), gain=(0.0, 0.0), bound=FREE, budget=3, banned=()):
     return Problem(
-        tuple(courses), np.array(wanted), np.array(cost), np.array(gain), np.array(bound), budget, banned
+        tuple(grids), np.array(wanted), np.array(cost), np.array(gain), np.array(bound), budget, banned
     )
 
 
@@ -78,7 +78,7 @@ def test_nothing_on_the_grid_is_better(numbers, wanted):
     strengths = np.array([-1.0, 0.0, 1.0])
     shifts = np.array(numbers).reshape(3, 2, 2)
     levers = [
-        Course(f"l{i}", strengths, np.stack([own[0], np.zeros(2), own[1]])) for i, own in enumerate(shifts)
+        LeverGrid(f"l{i}", strengths, np.stack([own[0], np.zeros(2), own[1]])) for i, own in enumerate(shifts)
     ]
     task = problem(levers, wanted, budget=2)
     found = solve(task)

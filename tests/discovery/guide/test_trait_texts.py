@@ -2,7 +2,7 @@
 
 import pytest
 
-from axiograph.discovery.guide.roles import Trait, traits_of, with_trait
+from axiograph.discovery.guide.traits import Trait, traits_of, with_trait
 
 PAPER = "Gender: male; Job: Engineer, maintenance (IT), MBTI: ENFJ"
 

@@ -6,16 +6,16 @@ import pytest
 from axiograph.discovery.calibration.respondent import ASSETS, Planted
 from axiograph.discovery.guide.levers import LeverKind
 from axiograph.discovery.guide.model import Measured, effects_model
-from axiograph.discovery.guide.roles import (
+from axiograph.discovery.guide.roles import RoleScores
+from axiograph.discovery.guide.search import Search
+from axiograph.discovery.guide.targets import parse_wishes
+from axiograph.discovery.guide.traits import (
     MIN_SHARING,
-    RoleScores,
     TraitEffects,
     trait_proposals,
     traits_of,
     with_trait,
 )
-from axiograph.discovery.guide.search import Search
-from axiograph.discovery.guide.targets import parse_wishes
 from axiograph.engine.study.roles import generate_roles, load_role_fields
 from tests.discovery.guide.guide_world import THRESHOLDS, World
 
@@ -51,7 +51,7 @@ def test_the_effect_of_a_trait_is_told_apart_from_that_of_others():
     assert found.roles == 40 and found.sharing.tolist() == [20] * 4
     # Every role that gets old was young: nothing differs from role to role but the noise.
     place = [t.name for t in found.traits].index("Age: old")
-    assert found.own[place, 0] == pytest.approx(np.sqrt(2) * 0.02, rel=0.3)
+    assert found.spread[place, 0] == pytest.approx(np.sqrt(2) * 0.02, rel=0.3)
 
 
 def test_where_traits_say_nothing_none_is_proposed():

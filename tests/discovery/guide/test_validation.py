@@ -7,6 +7,7 @@ import pytest
 from axiograph.discovery.guide.validation import (
     HELD,
     OTHERS,
+    Asked,
     draw_judged,
     judge,
     judged_roles,
@@ -47,7 +48,7 @@ def prediction(change=(0.4, 0.0, 0.1), half=0.05):
 
 def judged(guided, unguided):
     table = profiles({"g": guided, "u": unguided})
-    return judge(table, {1: prediction()}, {1: "f1"}, {1: "g"}, {1: "u"})
+    return judge(table, [Asked(1, "f1", prediction(), "g", "u")])
 
 
 def test_an_interval_is_right_where_it_holds_the_mean():
@@ -76,7 +77,7 @@ def test_side_effects_are_compared_at_equal_change_of_the_target():
 
 def test_the_same_condition_is_compared_with_nothing():
     table = profiles({"g": [0.4, 0.0, 0.1]})
-    found = judge(table, {1: prediction()}, {1: "f1"}, {1: "g"}, {1: "g"})
+    found = judge(table, [Asked(1, "f1", prediction(), "g", "g")])
     assert found.comparison.is_empty() and found.predictions.height == 3
 
 
@@ -89,10 +90,11 @@ def test_roles_are_judged_against_the_reference_role():
             "o": [0.0, None, 0, 0],
         }
     )
-    found = judged_roles(before, {2: prediction()}, {2: "x"}, "", ["j1", "j2"])
+    roles = [Asked(2, "x", prediction(), "baseline")]
+    found = judged_roles(before, roles, "", ["j1", "j2"])
     assert found["measured"].to_list() == [pytest.approx(0.4), pytest.approx(0.02), None]
     assert found["inside"].to_list() == [True, True, None]
-    mean = judged_roles(before, {2: prediction()}, {2: "x"}, None, ["j1", "j2"])
+    mean = judged_roles(before, roles, None, ["j1", "j2"])
     assert mean["measured"][0] == pytest.approx(0.3)
     whole = nothing_judged(0.05).with_predictions(found)
     assert whole.coverage() == (2, 2)
