@@ -13,15 +13,16 @@ from pathlib import Path
 
 import polars as pl
 
-from axiograph.cluster.guide.proposing import Guided, guide
-from axiograph.cluster.guide.request import GuideRequest
+from axiograph.cluster.guide.guided import Guided
+from axiograph.cluster.guide.proposing import propose
+from axiograph.cluster.guide.request import GuideRequest, Judging, Limits, WishTexts
 from axiograph.cluster.guide.trials import Trial, trial_key, write_materials, write_study
 from axiograph.cluster.sampling.executors import InProcessExecutor
 from axiograph.cluster.sampling.loop import sample
 from axiograph.cluster.sampling.preparation import prepare
 from axiograph.cluster.stages.score import read_scores, score
 from axiograph.discovery.calibration.respondent import Planted
-from axiograph.discovery.guide.validation import judge
+from axiograph.discovery.guide.validation import Asked, judge
 from axiograph.engine.errors import InputError
 from axiograph.engine.runs.run_dir import create_run, open_run
 from axiograph.texts.run import sampled_text
@@ -42,25 +43,20 @@ def main() -> None:
     wanted = scenarios()
     if not options.all:
         kinds = {kind: [s for s in wanted if s.kind == kind] for kind in FEW}
-        wanted = [kinds[kind][place] for kind, places in FEW.items() for place in places]
-    found = {scenario: propose(options.run, options.out, scenario, options.judges) for scenario in wanted}
-    made = {scenario: own for scenario, own in found.items() if isinstance(own, Guided)}
-    profiles, conditions = ask(options.out, list(made.values()), options.stored)
+        wanted = [kinds[kind][number] for kind, numbers in FEW.items() for number in numbers]
+    results = {scenario: guided_by(options.run, options.out, scenario, options.judges) for scenario in wanted}
+    every = [result for result in results.values() if isinstance(result, Guided)]
+    profiles, conditions = ask(options.out, every, options.stored)
     print(f"{profiles['role'].n_unique()} judges")
     outcomes = []
-    for scenario, own in found.items():
-        if not isinstance(own, Guided):
-            outcomes.append(outcome(scenario, None, None, None, own))
+    for scenario, guided in results.items():
+        if not isinstance(guided, Guided):
+            outcomes.append(outcome(scenario, None, None, None, guided))
             continue
-        rivals = {1: conditions[trial_key(own.unguided[1])]} if 1 in own.unguided else {}
-        judged = judge(
-            profiles,
-            {1: own.tables()[1]},
-            {1: own.proposals[0].name},
-            {1: conditions[trial_key(own.trials[1])]},
-            rivals,
-        )
-        outcomes.append(outcome(scenario, own.proposals[0], judged, None, ""))
+        rival = conditions[trial_key(guided.unguided[1])] if 1 in guided.unguided else None
+        first, condition = guided.proposals[0], conditions[trial_key(guided.trials[1])]
+        judged = judge(profiles, [Asked(1, first.name, guided.tables()[1], condition, rival)])
+        outcomes.append(outcome(scenario, first, judged, None, ""))
         last = outcomes[-1]
         side = (
             "" if last.guided is None else f"; held {last.guided:.2f} SD against {last.unguided:.2f} unguided"
@@ -72,38 +68,37 @@ def main() -> None:
     print(f"\n{report(outcomes)}")
 
 
-def propose(run: Path, out: Path, scenario: Scenario, judges: int) -> Guided | str:
+def guided_by(run: Path, out: Path, scenario: Scenario, judges: int) -> Guided | str:
     """The best proposal for a wish, or why there is none."""
     features = Planted.load().features
     request = GuideRequest(
-        raised=scenario.raised,
-        lowered=scenario.lowered,
-        held=scenario.held,
-        method="sae",
+        wishes=WishTexts(scenario.raised, scenario.lowered, scenario.held),
+        limits=Limits("sae", without=tuple(f"f{features[value]}" for value in scenario.without)),
+        judging=Judging(judges),
         top=1,
-        judges=judges,
-        without=tuple(f"f{features[value]}" for value in scenario.without),
     )
     folder = "".join(c if c.isalnum() else "-" for c in scenario.name)
     try:
-        return guide(open_run(run), request, out / folder)
+        return propose(open_run(run), request, out / folder)
     except InputError as error:
         return str(error)
 
 
-def ask(out: Path, found: list[Guided], stored: bool) -> tuple[pl.DataFrame, dict[object, str]]:
+def ask(out: Path, every: list[Guided], stored: bool) -> tuple[pl.DataFrame, dict[object, str]]:
     """(profiles under every trial, of the judges who have answered all; trial key → condition)."""
     trials: dict[object, Trial] = {}
-    for own in found:
-        for trial in (own.trials.get(1), own.unguided.get(1)):
+    for guided in every:
+        for trial in (guided.trials.get(1), guided.unguided.get(1)):
             if trial is not None:
                 key = trial_key(trial)
                 trials.setdefault(key, replace(trial, name=f"t{len(trials) + 1}"))
-    first = found[0]
-    every = replace(first.chosen.levers, levers=max((g.chosen.levers.levers for g in found), key=len))
+    first = every[0]
+    most = max((guided.evidence.levers.levers for guided in every), key=len)
+    levers = replace(first.evidence.levers, levers=most)
     folder = out / "judged"
-    write_materials(folder, first.chosen.inputs, first.judges)
-    _, study = write_study(folder, "validation", first.chosen.inputs, every, list(trials.values()))
+    write_materials(folder, first.evidence.inputs, first.judges)
+    evidence = replace(first.evidence, levers=levers)
+    _, study = write_study(folder, "validation", evidence, list(trials.values()))
     run = create_run(folder / "validation")
     with run.locked():
         if not stored:
@@ -112,7 +107,7 @@ def ask(out: Path, found: list[Guided], stored: bool) -> tuple[pl.DataFrame, dic
         score(run)
     profiles = read_scores(run, "profiles")
     whole = profiles.filter(pl.len().over("role") == 1 + len(trials))
-    return whole, {key: trial.condition(every) for key, trial in trials.items()}
+    return whole, {key: trial.condition(levers) for key, trial in trials.items()}
 
 
 if __name__ == "__main__":

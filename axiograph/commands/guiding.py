@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import Annotated, Literal
 
 import typer
 
+from axiograph.cluster.guide.proposing import propose
+from axiograph.cluster.guide.request import Graphs, GuideRequest, Judging, Limits, WishTexts
+from axiograph.cluster.guide.validating import Asking, validate
+from axiograph.cluster.site import site
 from axiograph.commands.options import STALL_S, Directory, Ray, Stall, Workers
-
-if TYPE_CHECKING:
-    from axiograph.cluster.guide.proposing import Guided
+from axiograph.engine.errors import InputError
+from axiograph.engine.runs.run_dir import open_run
+from axiograph.texts.guide import guide_text, judged_text
+from axiograph.texts.run import sampled_text
 
 Method = Literal["any", "sae", "hint", "role"]
 Texts = list[str] | None
@@ -67,7 +72,7 @@ def guide(
     most: Most = None,
     tolerance: Tolerance = 0.2,
     top: Top = 3,
-    validate: Validate = False,
+    ask: Validate = False,
     roles: Count = 40,
     judges: JudgeFile = None,
     reference: Reference = None,
@@ -82,45 +87,20 @@ def guide(
     seed: Seed = 0,
 ) -> None:
     """How to steer: raise these values, lower those, hold others, with the fewest side effects."""
-    from axiograph.cluster.guide.proposing import guide as propose
-    from axiograph.cluster.guide.request import GuideRequest
-    from axiograph.engine.errors import InputError
-    from axiograph.engine.runs.run_dir import open_run
-    from axiograph.texts.guide import guide_text
-
-    if not validate and (ray is not None or retry_failed):
+    if not ask and (ray is not None or retry_failed):
         option = "--ray" if ray is not None else "--retry-failed"
         raise InputError(option, "--validate, which asks the judges", "none", "Add it, or leave this out.")
     request = GuideRequest(
-        raised=tuple(raised or ()),
-        lowered=tuple(lowered or ()),
-        held=tuple(held or ()),
-        method=method,
-        budget=budget,
-        most=most,
-        tolerance=tolerance,
+        wishes=WishTexts(tuple(raised or ()), tuple(lowered or ()), tuple(held or ()), tolerance),
+        limits=Limits(method, budget, most, tuple(without or ())),
+        judging=Judging(roles, judges),
+        graphs=Graphs(graph, reference, keep),
         top=top,
-        judges=roles,
-        judge_file=judges,
-        reference=reference,
-        keep=keep,
-        without=tuple(without or ()),
-        graph_file=graph,
         seed=seed,
     )
-    found = propose(open_run(directory), request, out)
-    print(guide_text(found), flush=True)
-    if validate:
-        _validate(found, ray, workers, stall, retry_failed)
-
-
-def _validate(found: Guided, ray: str | None, workers: int | None, stall: float, retry_failed: bool) -> None:
-    from axiograph.cluster.guide.validating import Asking
-    from axiograph.cluster.guide.validating import validate as ask_judges
-    from axiograph.cluster.site import site
-    from axiograph.texts.guide import judged_text
-    from axiograph.texts.run import sampled_text
-
-    with site(ray, workers, stall) as place:
-        sampled, judged = ask_judges(found, Asking(place, retry_failed))
-    print(f"\n{sampled_text(sampled)}\n\n{judged_text(found, judged)}")
+    guided = propose(open_run(directory), request, out)
+    print(guide_text(guided), flush=True)
+    if ask:
+        with site(ray, workers, stall) as where:
+            sampled, judged = validate(guided, Asking(where, retry_failed))
+        print(f"\n{sampled_text(sampled)}\n\n{judged_text(guided, judged)}")

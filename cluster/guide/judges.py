@@ -1,6 +1,6 @@
 """Judges: the roles and items by which proposals are judged, none of which had a part in choosing them.
 
-Copies of the judges that have been given a trait: what a trait does is the difference to themselves.
+A trait is judged by copies of the judges who are given it: what it does is the difference to themselves.
 """
 
 from __future__ import annotations
@@ -8,17 +8,19 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 import polars as pl
 
-from axiograph.discovery.guide.roles import Trait, with_trait
+from axiograph.cluster.guide.request import Judging
+from axiograph.discovery.guide.traits import Trait, with_trait
 from axiograph.engine.errors import InputError
 from axiograph.engine.plan.inputs import Inputs
 from axiograph.engine.study.conditions import BASELINE
 from axiograph.engine.study.questionnaire import Item, shared_texts
 from axiograph.engine.study.roles import NO_ROLE, Role, generate_roles, load_role_fields, load_roles
 from axiograph.engine.study.split import TEST, TRAIN
+
+_TEXTS = {"judge": pl.String, "role": pl.String}
 
 
 @dataclass(frozen=True)
@@ -33,46 +35,47 @@ class Judges:
     source: str
 
 
-def find_judges(inputs: Inputs, chosen: str, count: int, file: Path | None) -> Judges:
-    """`chosen`: the part of the roles (train, test) that proposals are chosen by.
+def select_judges(inputs: Inputs, part: str, judging: Judging) -> Judges:
+    """`part`: of the roles (train, test), the one that proposals are chosen by.
 
-    The judges are the roles of `file`; or the run's roles of the test part, where choosing was by the
-    training part; or `count` further roles of its generators. Where the study splits the items too, they are
-    asked those of the other part. Raises InputError where there are none."""
-    roles, source = _roles(inputs, chosen, count, file)
-    return Judges(roles, *_items(inputs, chosen), source)
+    The judges are the roles of `judging.file`; or the run's roles of the test part, where choosing was by the
+    training part; or further roles of its generators. Where the study splits the items too, they are asked
+    those of the other part. Raises InputError where there are none."""
+    roles, source = _roles(inputs, part, judging)
+    return Judges(roles, *_items(inputs, part), source)
 
 
-def _roles(inputs: Inputs, chosen: str, count: int, file: Path | None) -> tuple[tuple[Role, ...], str]:
-    known_names = {role.name for role in inputs.roles}
-    known_texts = {role.text for role in inputs.roles}
-    if file is not None:
-        given = load_roles(file, None)
-        used = [role.name for role in given if role.name in known_names or role.text in known_texts]
+def _roles(inputs: Inputs, part: str, judging: Judging) -> tuple[tuple[Role, ...], str]:
+    """(the judges, where they come from in words)."""
+    names = {role.name for role in inputs.roles}
+    texts = {role.text for role in inputs.roles}
+    if judging.file is not None:
+        roles = load_roles(judging.file, None)
+        used = [role.name for role in roles if role.name in names or role.text in texts]
         if used:
             raise InputError(
-                f"--judges {file}",
+                f"--judges {judging.file}",
                 "roles that the run has not",
                 f"{len(used)} of the run's own, such as '{used[0]}'",
                 "Roles that had a part in choosing are never judges: give others.",
             )
-        return tuple(given), f"the roles of {file.name}"
-    if chosen == TRAIN:
-        own = [r for r in inputs.roles if inputs.role_split[r.name] == TEST and r.name != NO_ROLE.name]
-        if own:
-            return tuple(own[:count]), "the run's test roles"
-    fresh = _fresh(inputs, count, known_texts)
-    if not fresh:
+        return tuple(roles), f"the roles of {judging.file.name}"
+    if part == TRAIN:
+        others = [r for r in inputs.roles if inputs.role_split[r.name] == TEST and r.name != NO_ROLE.name]
+        if others:
+            return tuple(others[: judging.roles]), "the run's test roles"
+    drawn = _new_roles(inputs, judging.roles, texts)
+    if not drawn:
         raise InputError(
             "roles to judge by",
             "test roles beside the choosing ones, or generators that can draw more roles",
             "neither in the run's study",
             "Give a file of other roles with --judges.",
         )
-    return tuple(fresh), "new roles of the study's generators"
+    return tuple(drawn), "new roles of the study's generators"
 
 
-def _fresh(inputs: Inputs, count: int, used: set[str]) -> list[Role]:
+def _new_roles(inputs: Inputs, count: int, used: set[str]) -> list[Role]:
     """Roles behind those that the study's first generator with enough combinations has drawn."""
     for generator in inputs.study.roles.generate:
         fields = load_role_fields(generator.fields)
@@ -88,7 +91,7 @@ def _fresh(inputs: Inputs, count: int, used: set[str]) -> list[Role]:
     return []
 
 
-def _items(inputs: Inputs, chosen: str) -> tuple[tuple[Item, ...], bool, float]:
+def _items(inputs: Inputs, part: str) -> tuple[tuple[Item, ...], bool, float]:
     """(items, whether the choosing roles were asked others, how many of a value those had for one)."""
     study = inputs.study
     items = list(inputs.items)
@@ -98,10 +101,10 @@ def _items(inputs: Inputs, chosen: str) -> tuple[tuple[Item, ...], bool, float]:
         items = [item for item in items if item.item_id not in shared]
     if study.split.items == 1:
         return tuple(items), False, 1.0
-    other = TEST if chosen == TRAIN else TRAIN
-    kept = [item for item in items if inputs.item_split[item.item_id] == other]
-    before = Counter(item.value for item in items if inputs.item_split[item.item_id] == chosen)
-    after = Counter(item.value for item in kept)
+    other = TEST if part == TRAIN else TRAIN
+    new = [item for item in items if inputs.item_split[item.item_id] == other]
+    before = Counter(item.value for item in items if inputs.item_split[item.item_id] == part)
+    after = Counter(item.value for item in new)
     missing = [value for value in before if not after[value]]
     if missing:
         raise InputError(
@@ -111,35 +114,36 @@ def _items(inputs: Inputs, chosen: str) -> tuple[tuple[Item, ...], bool, float]:
             "Choose another split.items in the study.",
         )
     ratios = [before[value] / after[value] for value in before]
-    return tuple(kept), True, sum(ratios) / len(ratios)
+    return tuple(new), True, sum(ratios) / len(ratios)
 
 
 @dataclass(frozen=True)
-class Copies:
-    """`roles`: those to be asked besides the judges; `by_trait`: trait's name → judge's name → the role that
-    is that judge with the trait. Judges who have it, or whose text is no list of traits, have none."""
+class TraitCopies:
+    """Judges who are given a trait. `roles`: those to be asked besides the judges; `by_trait`: trait's name →
+    judge's name → the role that is that judge with the trait. Judges who have it, or whose text is no list of
+    traits, have none."""
 
     roles: tuple[Role, ...]
     by_trait: Mapping[str, Mapping[str, str]]
 
     @classmethod
-    def of(cls, judges: Sequence[Role], traits: Sequence[Trait], others: Sequence[Role] = ()) -> Copies:
+    def of(cls, judges: Sequence[Role], traits: Sequence[Trait], others: Sequence[Role] = ()) -> TraitCopies:
         """`others`: roles that are asked with them."""
         # A judge with the trait may be one of these, another judge or his copy: no text is asked twice.
         named = {role.text: role.name for role in (*judges, *others)}
-        made: list[Role] = []
+        copies: list[Role] = []
         by_trait: dict[str, dict[str, str]] = {}
         for trait in traits:
-            own = by_trait.setdefault(trait.name, {})
+            pairs = by_trait.setdefault(trait.name, {})
             for judge in judges:
                 text = with_trait(judge.text, trait)
                 if text is None or text == judge.text:
                     continue
                 if text not in named:
                     named[text] = f"{judge.name}, {trait.name}"
-                    made.append(Role(named[text], text))
-                own[judge.name] = named[text]
-        return cls(tuple(made), by_trait)
+                    copies.append(Role(named[text], text))
+                pairs[judge.name] = named[text]
+        return cls(tuple(copies), by_trait)
 
     def as_conditions(self, table: pl.DataFrame, judges: Sequence[str]) -> pl.DataFrame:
         """`table` (role, condition, …) of the judges' and their copies' baseline, with every copy in a row of
@@ -150,9 +154,6 @@ class Copies:
         parts = [before.filter(pl.col("role").is_in(list(judges)))]
         for name, pairs in self.by_trait.items():
             keys = pl.DataFrame({"judge": list(pairs), "role": list(pairs.values())}, schema_overrides=_TEXTS)
-            own = before.join(keys, on="role", maintain_order="right")
-            parts.append(own.with_columns(role="judge", condition=pl.lit(name)).drop("judge"))
+            copies = before.join(keys, on="role", maintain_order="right")
+            parts.append(copies.with_columns(role="judge", condition=pl.lit(name)).drop("judge"))
         return pl.concat(parts)
-
-
-_TEXTS = {"judge": pl.String, "role": pl.String}

@@ -1,125 +1,68 @@
-"""The command `guide`: proposals from a run, for the wishes of a request.
-
-The artefacts of a guided steering: proposals as tables and JSON, and a study file for each.
-"""
+"""Proposals from a run for the wishes of a request: by its levers, its roles and their traits."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import polars as pl
 
-from axiograph.cluster.guide.choosing import Chosen, choosing, proposals_by_roles, run_model
-from axiograph.cluster.guide.judges import Copies, Judges, find_judges
-from axiograph.cluster.guide.levers import kinds_of
+from axiograph.cluster.guide.artefacts import write_guided
+from axiograph.cluster.guide.evidence import Evidence, asked_alike, gather_evidence
+from axiograph.cluster.guide.guided import Guided
+from axiograph.cluster.guide.judges import Judges, select_judges
 from axiograph.cluster.guide.request import GuideRequest, compared_with_reference
-from axiograph.cluster.guide.trials import Trial, trial_key, write_materials, write_study
-from axiograph.cluster.stages.score import read_scores
-from axiograph.discovery.comparison.distances import Comparison
+from axiograph.cluster.guide.run_levers import kinds_of
+from axiograph.cluster.guide.run_model import run_model
+from axiograph.cluster.guide.trials import Trial
+from axiograph.cluster.stages.score import read_scores, scored_items
 from axiograph.discovery.guide.levers import LeverKind
-from axiograph.discovery.guide.model import EffectsModel
 from axiograph.discovery.guide.proposal import Proposal
-from axiograph.discovery.guide.roles import Trait, traits_of
+from axiograph.discovery.guide.roles import RoleScores, role_proposals
 from axiograph.discovery.guide.search import Search
-from axiograph.discovery.guide.targets import Wishes, check_measured, parse_wishes
+from axiograph.discovery.guide.targets import Wishes, check_measured
+from axiograph.discovery.guide.traits import trait_proposals
 from axiograph.discovery.matrix.profiles import value_columns
 from axiograph.engine.errors import InputError
 from axiograph.engine.runs.run_dir import RunDir
-from axiograph.engine.storage.files import write_atomic, write_json
-from axiograph.engine.study.roles import NO_ROLE, Role
+from axiograph.engine.scoring.scores import part_scores
+from axiograph.engine.study.conditions import BASELINE
+from axiograph.engine.study.roles import NO_ROLE
 
 
-@dataclass(frozen=True, eq=False)
-class Guided:
-    """`proposals` by rank from 1; `trials`: what a study asks for each, roles and traits apart; `unguided`:
-    the single lever and its strength at each proposal's target change, by rank. `refused`: why no feature or
-    hint is among them, where some were tried."""
-
-    run: RunDir
-    folder: Path
-    wishes: Wishes
-    chosen: Chosen
-    judges: Judges
-    search: Search
-    proposals: list[Proposal]
-    trials: dict[int, Trial]
-    unguided: dict[int, Trial]
-    reference: Comparison | None
-    refused: str | None = None
-    notes: list[str] = field(default_factory=list)
-
-    @property
-    def model(self) -> EffectsModel:
-        return self.search.model
-
-    def ranks(self, kind: LeverKind | None = None) -> list[int]:
-        """Of all proposals, or of those of one kind."""
-        return [r for r, p in enumerate(self.proposals, start=1) if kind is None or p.kind is kind]
-
-    def names(self) -> dict[int, str]:
-        """Rank → name of the proposal."""
-        return {rank: self.proposals[rank - 1].name for rank in self.ranks()}
-
-    def judging(self) -> list[str]:
-        """The names of the judges."""
-        return [role.name for role in self.judges.roles]
-
-    def tables(self) -> dict[int, pl.DataFrame]:
-        """Rank → Proposal.table."""
-        return {rank: self.proposals[rank - 1].table(self.model, self.wishes) for rank in self.ranks()}
-
-    def trials_of(self, ranks: Sequence[int]) -> list[Trial]:
-        """What a study asks for the proposals of these ranks and their unguided rivals, nothing twice."""
-        seen: dict[object, Trial] = {}
-        for rank in ranks:
-            for table in (self.trials, self.unguided):
-                if rank in table:
-                    seen.setdefault(trial_key(table[rank]), table[rank])
-        return list(seen.values())
-
-    def proposed_roles(self, ranks: Sequence[int]) -> list[Role]:
-        """The roles among the proposals of these ranks."""
-        wanted = [self.proposals[rank - 1].name for rank in self.ranks(LeverKind.ROLE) if rank in ranks]
-        return [role for role in self.chosen.inputs.roles if role.name in wanted]
-
-    def proposed_traits(self, ranks: Sequence[int]) -> list[Trait]:
-        """The traits among the proposals of these ranks."""
-        wanted = [rank for rank in self.ranks(LeverKind.TRAIT) if rank in ranks]
-        return [traits_of(self.proposals[rank - 1].name)[0] for rank in wanted]
-
-
-def guide(run: RunDir, request: GuideRequest, out: Path | None) -> Guided:
+def propose(run: RunDir, request: GuideRequest, out: Path | None = None) -> Guided:
     """Choose proposals and write them, with the study files that test them, into `out` or the run's folder
-    guide. Raises InputError for wishes that cannot be met, and where there is nothing to choose from."""
+    guide; what is there already is written anew. Raises InputError for wishes that cannot be met, and where
+    there is nothing to choose from."""
     profiles = read_scores(run, "profiles")
     names = value_columns(profiles)
-    wishes = parse_wishes(request.raised, request.lowered, request.held, names, request.tolerance)
-    chosen = choosing(run, profiles, request)
-    judges = find_judges(chosen.inputs, chosen.part, request.judges, request.judge_file)
-    model = run_model(run, chosen, judges, request.seed)
+    limits = request.limits
+    wishes = request.wishes.parse(names)
+    evidence = gather_evidence(run, profiles, limits, request.graphs.file)
+    judges = select_judges(evidence.inputs, evidence.part, request.judging)
+    model = run_model(run, evidence, judges, request.seed)
     check_measured(wishes, names, model.measured.baseline)
-    reference, still = compared_with_reference(request, chosen.graph, wishes, names)
-    search = Search(
-        model,
-        wishes,
-        request.budget,
-        len(judges.roles),
-        kinds_of(request.method),
-        chosen.weights,
-        still,
-    )
+    reference, still = compared_with_reference(request.graphs, evidence.graph, wishes, names)
+    kinds = kinds_of(limits.method)
+    search = Search(model, wishes, limits.budget, len(judges.roles), kinds, evidence.weights, still)
     folder = out or _folder(run, wishes)
-    proposals, refused = _proposals(run, chosen, judges, search, request.top)
+    proposals, refused = _proposals(run, evidence, judges, search, request.top)
     trials, unguided = _trials(search, proposals)
-    found = Guided(
-        run, folder, wishes, chosen, judges, search, proposals, trials, unguided, reference,
-        refused, _notes(chosen, judges, search, proposals),
-    )  # fmt: skip
-    write_guided(found)
-    return found
+    guided = Guided(
+        run=run,
+        folder=folder,
+        evidence=evidence,
+        judges=judges,
+        search=search,
+        proposals=proposals,
+        trials=trials,
+        unguided=unguided,
+        reference=reference,
+        refused=refused,
+        notes=_notes(evidence, judges, search, proposals),
+    )
+    write_guided(guided)
+    return guided
 
 
 def _folder(run: RunDir, wishes: Wishes) -> Path:
@@ -131,29 +74,29 @@ def _folder(run: RunDir, wishes: Wishes) -> Path:
 
 
 def _proposals(
-    run: RunDir, chosen: Chosen, judges: Judges, search: Search, top: int
+    run: RunDir, evidence: Evidence, judges: Judges, search: Search, top: int
 ) -> tuple[list[Proposal], str | None]:
     """By rising cost; and why no feature or hint is among them, where some were tried."""
-    found: list[Proposal] = []
+    proposals: list[Proposal] = []
     refused: InputError | None = None
     if search.kinds & {LeverKind.SAE, LeverKind.HINT}:
         try:
-            found += search.proposals(top)
+            proposals += search.proposals(top)
         except InputError as error:
             if LeverKind.ROLE not in search.kinds:
                 raise
             refused = error
     if LeverKind.ROLE in search.kinds:
-        by_roles = proposals_by_roles(run, chosen, judges, search, top)
+        by_roles = _proposals_by_roles(run, evidence, judges, search, top)
         if refused is not None and search.levers():
             # One role of many always lies the wanted way; a trait does so by its interval.
             by_roles = [
                 p for p in by_roles if p.kind is LeverKind.TRAIT and search.objective.holds(p.prediction)
             ]
-        found += by_roles
-    if refused is not None and not found:
+        proposals += by_roles
+    if refused is not None and not proposals:
         raise refused
-    if not found:
+    if not proposals:
         raise InputError(
             search.wishes.words(),
             "a role of the run whose profile lies the wanted way, or a trait that roles share",
@@ -161,7 +104,30 @@ def _proposals(
             "Measure next: more roles, or features and hints.",
         )
     why = str(refused) if refused is not None and search.levers() else None
-    return sorted(found, key=lambda proposal: proposal.cost), why
+    return sorted(proposals, key=lambda proposal: proposal.cost), why
+
+
+def _proposals_by_roles(
+    run: RunDir, evidence: Evidence, judges: Judges, search: Search, top: int
+) -> list[Proposal]:
+    """At most `top` roles, and `top` traits, by rising cost of each."""
+    scores = _role_scores(run, evidence, judges, search)
+    texts = {role.name: role.text for role in evidence.inputs.roles}
+    judging = [role.text for role in judges.roles]
+    roles = role_proposals(scores, search, top, ratio=judges.ratio if judges.new_items else 1.0)
+    ratio = judges.ratio if judges.new_items else None
+    return roles + trait_proposals(scores, texts, judging, search, top, ratio=ratio)
+
+
+def _role_scores(run: RunDir, evidence: Evidence, judges: Judges, search: Search) -> RoleScores:
+    """Of all roles that were asked alike; compared with "no role", where that is among them."""
+    scored = scored_items(run).filter(
+        pl.col("role").cast(pl.String).is_in(asked_alike(run, evidence, judges))
+        & (pl.col("condition").cast(pl.String) == BASELINE)
+    )
+    parts = part_scores(scored, "item", drop_shared=evidence.inputs.study.scoring.drop_shared_items)
+    asked = NO_ROLE.name in parts["role"].unique().to_list()
+    return RoleScores.of(parts, search.model.names, NO_ROLE.name if asked else None)
 
 
 def _trials(search: Search, proposals: Sequence[Proposal]) -> tuple[dict[int, Trial], dict[int, Trial]]:
@@ -177,12 +143,12 @@ def _trials(search: Search, proposals: Sequence[Proposal]) -> tuple[dict[int, Tr
     return trials, unguided
 
 
-def _notes(chosen: Chosen, judges: Judges, search: Search, proposals: Sequence[Proposal]) -> list[str]:
+def _notes(evidence: Evidence, judges: Judges, search: Search, proposals: Sequence[Proposal]) -> list[str]:
     notes = []
-    if chosen.graph is None:
+    if evidence.graph is None:
         notes.append("The run has no graph: what must follow and what should stay is not known.")
-    if chosen.levers.broken:
-        notes.append(f"Left out, since they break the model: {', '.join(chosen.levers.broken)}.")
+    if evidence.levers.broken:
+        notes.append(f"Left out, since they break the model: {', '.join(evidence.levers.broken)}.")
     if not judges.new_items:
         notes.append(
             "The judges are new roles, but are asked the same items: how far the result holds for other "
@@ -198,62 +164,3 @@ def _notes(chosen: Chosen, judges: Judges, search: Search, proposals: Sequence[P
             "break the model: every measured strength was allowed."
         )
     return notes
-
-
-def write_guided(found: Guided) -> None:
-    """proposals.json, proposals.parquet and .csv, the materials, and a study file for every proposal."""
-    folder = found.folder
-    write_materials(folder, found.chosen.inputs, found.judges)
-    for rank in found.ranks():
-        _write_study(found, rank)
-    parts = [
-        table.with_columns(proposal=pl.lit(rank, pl.Int64), name=pl.lit(found.proposals[rank - 1].name))
-        for rank, table in found.tables().items()
-    ]
-    whole = pl.concat(parts).select("proposal", "name", pl.exclude("proposal", "name"))
-    write_atomic(folder / "proposals.parquet", whole.write_parquet)
-    write_atomic(folder / "proposals.csv", whole.write_csv)
-    write_json(folder / "proposals.json", _document(found))
-
-
-def _write_study(found: Guided, rank: int) -> None:
-    others = [
-        *found.proposed_roles([rank]),
-        *Copies.of(found.judges.roles, found.proposed_traits([rank])).roles,
-    ]
-    inputs = found.chosen.inputs
-    # What a role is compared with.
-    no_role = found.proposals[rank - 1].kind is LeverKind.ROLE and NO_ROLE in inputs.roles
-    trials = found.trials_of([rank])
-    write_study(
-        found.folder, f"proposal-{rank}", inputs, found.chosen.levers, trials, others, no_role=no_role
-    )
-
-
-def _document(found: Guided) -> Mapping[str, Any]:
-    model = found.model
-    return {
-        "schema": "axiograph-guide/1",
-        "run": found.run.where,
-        "wishes": found.wishes.words(),
-        "tolerance_sd": found.wishes.tolerance,
-        "held_for_the_reference": list(found.search.keep_still),
-        "chosen_by": {"part": found.chosen.part, "roles": len(model.measured.baseline)},
-        "judges": {
-            "roles": len(found.judges.roles),
-            "source": found.judges.source,
-            "items": len(found.judges.items),
-            "other_items": found.judges.new_items,
-        },
-        "level": model.level,
-        "link_width": model.link.width,
-        "curve_error": model.curve_error,
-        "levers": [lever.name for lever in model.levers],
-        "proposals": [
-            {"rank": rank} | proposal.document() for rank, proposal in enumerate(found.proposals, start=1)
-        ],
-        "unguided": {str(rank): dict(trial.settings) for rank, trial in found.unguided.items()},
-        "reference": None if found.reference is None else found.reference.document(),
-        "refused": found.refused,
-        "notes": found.notes,
-    }

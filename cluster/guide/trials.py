@@ -10,8 +10,11 @@ from io import StringIO
 from pathlib import Path
 from typing import Any
 
+import yaml
+
+from axiograph.cluster.guide.evidence import Evidence
 from axiograph.cluster.guide.judges import Judges
-from axiograph.cluster.guide.levers import RunLevers
+from axiograph.cluster.guide.run_levers import RunLevers
 from axiograph.discovery.guide.levers import LeverKind
 from axiograph.engine.plan.inputs import Inputs
 from axiograph.engine.storage.files import write_atomic
@@ -63,16 +66,16 @@ def write_materials(folder: Path, inputs: Inputs, judges: Judges) -> None:
 def write_study(
     folder: Path,
     name: str,
-    inputs: Inputs,
-    levers: RunLevers,
+    evidence: Evidence,
     trials: Sequence[Trial],
     others: Sequence[Role] = (),
     *,
     no_role: bool = False,
 ) -> tuple[Path, Study]:
     """Write `name`.yaml, whose run goes to `name` beside it; returns its path and the study. `others`: roles
-    besides the judges, for a study without trials: they go into a file of their own."""
-    data = _data(folder, name, inputs, no_role)
+    besides the judges, for a study without trials: they go into a file of their own. `no_role`: whether it
+    asks without any role, too."""
+    data, levers = _data(folder, name, evidence.inputs, no_role), evidence.levers
     hints = [_hint(trial, levers) for trial in trials if trial.kind is LeverKind.HINT]
     steering = [_steering(trial, levers) for trial in trials if trial.kind is LeverKind.SAE]
     if hints:
@@ -139,8 +142,6 @@ def _operation(point: OperationPoint) -> dict[str, Any]:
 
 
 def _yaml(data: dict[str, Any]) -> str:
-    import yaml
-
     return str(yaml.safe_dump(data, sort_keys=False, allow_unicode=True))
 
 

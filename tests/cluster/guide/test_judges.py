@@ -2,7 +2,7 @@
 
 import polars as pl
 
-from axiograph.cluster.guide.judges import Copies
+from axiograph.cluster.guide.judges import TraitCopies
 from axiograph.discovery.guide.traits import Trait
 from axiograph.engine.study.roles import Role
 
@@ -11,7 +11,7 @@ ANN, BEN, PROSE = Role("Ann", "Age: young"), Role("Ben", "Age: old"), Role("Cid"
 
 
 def test_a_judge_is_asked_again_with_the_trait_in_place_of_his_own():
-    found = Copies.of([ANN, BEN, PROSE], [OLD, COOK])
+    found = TraitCopies.of([ANN, BEN, PROSE], [OLD, COOK])
     # Ann grown old is Ben, who is asked anyway; Ben is old already; a text that lists nothing takes nothing.
     assert found.by_trait == {
         "Age: old": {"Ann": "Ben"},
@@ -21,12 +21,12 @@ def test_a_judge_is_asked_again_with_the_trait_in_place_of_his_own():
 
 
 def test_a_proposed_role_with_that_text_is_not_asked_twice():
-    found = Copies.of([ANN], [COOK], [Role("Dora", "Age: young; Work: cook")])
+    found = TraitCopies.of([ANN], [COOK], [Role("Dora", "Age: young; Work: cook")])
     assert found.roles == () and found.by_trait["Work: cook"] == {"Ann": "Dora"}
 
 
 def test_the_copy_stands_in_the_judges_row_under_the_trait():
-    found = Copies.of([ANN, BEN], [OLD, COOK])
+    found = TraitCopies.of([ANN, BEN], [OLD, COOK])
     table = pl.DataFrame(
         {
             "role": ["Ann", "Ben", "Ann, Work: cook", "Ben, Work: cook", "Ann"],

@@ -9,11 +9,12 @@ import polars as pl
 import pytest
 import yaml
 
-from axiograph.cluster.guide.choosing import _check_levers, asked_alike, choosing
-from axiograph.cluster.guide.judges import Judges, find_judges
-from axiograph.cluster.guide.levers import RunLevers, kinds_of, run_levers
-from axiograph.cluster.guide.proposing import guide, write_guided
-from axiograph.cluster.guide.request import GuideRequest
+from axiograph.cluster.guide.artefacts import write_guided
+from axiograph.cluster.guide.evidence import _check_levers, asked_alike, gather_evidence
+from axiograph.cluster.guide.judges import Judges, select_judges
+from axiograph.cluster.guide.proposing import propose
+from axiograph.cluster.guide.request import GuideRequest, Judging, Limits, WishTexts
+from axiograph.cluster.guide.run_levers import RunLevers, kinds_of, run_levers
 from axiograph.cluster.guide.validating import Asking, validate
 from axiograph.cluster.sampling.executors import InProcessExecutor
 from axiograph.cluster.sampling.loop import sample
@@ -25,8 +26,9 @@ from axiograph.discovery.calibration.respondent import ASSETS, Planted
 from axiograph.discovery.guide.levers import Lever, LeverKind
 from axiograph.discovery.guide.model import Prediction
 from axiograph.discovery.guide.proposal import Reliability
-from axiograph.discovery.guide.roles import proposal_of, traits_of
+from axiograph.discovery.guide.roles import proposal_of
 from axiograph.discovery.guide.search import Search
+from axiograph.discovery.guide.traits import traits_of
 from axiograph.engine.errors import InputError
 from axiograph.engine.runs.run_dir import create_run, open_run
 from axiograph.engine.study.conditions import expand_conditions
@@ -83,15 +85,15 @@ def run(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def judged(run):
-    request = GuideRequest(raised=("Power=0.3",), held=("Achievement",), top=1, judges=6, tolerance=0.5)
-    found = guide(run, request, None)
+    wishes = WishTexts(raised=("Power=0.3",), held=("Achievement",), tolerance=0.5)
+    found = propose(run, GuideRequest(wishes, judging=Judging(6), top=1))
     return found, *validate(found)
 
 
 def test_roles_and_items_of_the_judges_had_no_part_in_choosing(judged, run):
     found, sampled, _ = judged
     inputs = run.inputs()
-    assert found.chosen.part == "test" and len(found.judges.roles) == 6
+    assert found.evidence.part == "test" and len(found.judges.roles) == 6
     assert not {role.text for role in found.judges.roles} & {role.text for role in inputs.roles}
     asked = {i.item_id for role in inputs.roles[TRAIN:] for i in inputs.items_for(role)}
     assert found.judges.new_items and not {item.item_id for item in found.judges.items} & asked
@@ -113,15 +115,15 @@ def test_predictions_have_the_right_sign_and_are_judged(judged):
 
 
 def test_roles_that_were_asked_the_same_count_and_no_judge_does(run):
-    chosen = choosing(run, read_scores(run, "profiles"), GuideRequest())
+    evidence = gather_evidence(run, read_scores(run, "profiles"), Limits())
     inputs = run.inputs()
     nobody = Judges((), (), True, 1.0, "")
     # The items are split: only the roles of the choosing part were asked the same.
-    assert asked_alike(run, chosen, nobody) == [role.name for role in inputs.roles[TRAIN:]]
+    assert asked_alike(run, evidence, nobody) == [role.name for role in inputs.roles[TRAIN:]]
     split = inputs.study.split.model_copy(update={"items": 1.0})
     whole = replace(inputs, study=inputs.study.model_copy(update={"split": split}))
-    known = asked_alike(run, replace(chosen, inputs=whole), replace(nobody, roles=inputs.roles[3:5]))
-    assert known == [role.name for role in (*inputs.roles[:3], *inputs.roles[5:])]
+    alike = asked_alike(run, replace(evidence, inputs=whole), replace(nobody, roles=inputs.roles[3:5]))
+    assert alike == [role.name for role in (*inputs.roles[:3], *inputs.roles[5:])]
 
 
 def test_everything_is_written_and_said(judged):
@@ -148,7 +150,7 @@ def test_the_study_of_a_proposal_is_one_that_runs(judged, tmp_path):
     path = found.folder / f"proposal-{rank}.yaml"
     study = load_study(path)
     names = [condition.name for condition in expand_conditions(study)]
-    assert found.trials[rank].condition(found.chosen.levers) in names
+    assert found.trials[rank].condition(found.evidence.levers) in names
     assert study.out == (found.folder / f"proposal-{rank}").resolve()
     prepared = prepare(study, create_run(tmp_path / "run"))
     conditions = 1 + len({*found.trials, *found.unguided} & {rank}) + (rank in found.unguided)
@@ -214,12 +216,10 @@ def test_the_options_of_a_cluster_reach_the_validation(axiograph, run, tmp_path,
         asked.append(options)
         yield LocalSite()
 
-    monkeypatch.setattr("axiograph.cluster.site.site", site)
-    monkeypatch.setattr(
-        "axiograph.cluster.guide.validating.validate", lambda *given: asked.append(given) or given
-    )
-    monkeypatch.setattr("axiograph.texts.run.sampled_text", lambda sampled: "sampled")
-    monkeypatch.setattr("axiograph.texts.guide.judged_text", lambda found, judged: "judged")
+    monkeypatch.setattr("axiograph.commands.guiding.site", site)
+    monkeypatch.setattr("axiograph.commands.guiding.validate", lambda *given: asked.append(given) or given)
+    monkeypatch.setattr("axiograph.commands.guiding.sampled_text", lambda sampled: "sampled")
+    monkeypatch.setattr("axiograph.commands.guiding.judged_text", lambda guided, judged: "judged")
     out = tmp_path / "out"
     wish = ("guide", run.path, "--raise", "Power=0.3", "--top", "1", "--out", out)
     options = ("--validate", "--ray", "local", "--workers", "2", "--stall", "30", "--retry-failed")
@@ -251,7 +251,7 @@ def test_the_command_line_says_what_is_wrong(axiograph, run):
 def test_a_method_that_was_not_tried_is_said_to_be_missing(axiograph, tmp_path):
     def check(text):
         levers = [Lever(name, LeverKind.SAE, ((1.0, name),), high=1.0) for name in text]
-        _check_levers(RunLevers(tuple(levers), {}, ()), GuideRequest(method="hint"))
+        _check_levers(RunLevers(tuple(levers), {}, ()), Limits(method="hint"))
 
     with pytest.raises(InputError, match=r"--method hint: .*a hint.*found f1, f2\. Add `hints`"):
         check(["f1", "f2"])
@@ -276,15 +276,16 @@ def test_a_trait_is_shown_where_no_feature_will_do_but_no_role(judged, run, tmp_
         raise InputError("it", "a feature", "none", "Measure next: more.")
 
     monkeypatch.setattr(Search, "proposals", refuse)
-    monkeypatch.setattr("axiograph.cluster.guide.proposing.proposals_by_roles", lambda *given: made)
-    request = GuideRequest(raised=("Power=0.3",), held=("Achievement",), judges=6)
-    own = guide(run, request, tmp_path)
+    monkeypatch.setattr("axiograph.cluster.guide.proposing._proposals_by_roles", lambda *given: made)
+    wishes = WishTexts(raised=("Power=0.3",), held=("Achievement",))
+    request = GuideRequest(wishes, judging=Judging(6))
+    own = propose(run, request, tmp_path)
     # The other trait moves what is to be held.
     assert own.names() == {1: "Age: old"} and own.refused is not None
     assert "No feature or hint will do: it: expected a feature" in guide_text(own)
     made.pop(0)
     with pytest.raises(InputError, match="Measure next: more"):
-        guide(run, request, tmp_path)
+        propose(run, request, tmp_path)
 
 
 def test_roles_alone_can_be_proposed(axiograph, run, tmp_path):
@@ -339,15 +340,15 @@ def test_judges_are_the_test_roles_where_training_roles_choose(tmp_path):
     from axiograph.engine.plan.inputs import load_inputs
 
     inputs = load_inputs(parse_study(study_data(), "study", tmp_path))
-    found = find_judges(inputs, "train", 5, None)
+    found = select_judges(inputs, "train", Judging(5))
     assert [role.name for role in found.roles] == [f"2-role-000{i}" for i in range(1, 6)]
     assert {inputs.item_split[item.item_id] for item in found.items} == {"test"}
     roles = tmp_path / "roles.json"
     roles.write_text(json.dumps({"Ann": "Age: young", "Ben": inputs.roles[0].text}))
     with pytest.raises(InputError, match="1 of the run's own, such as 'Ben'"):
-        find_judges(inputs, "test", 5, roles)
+        select_judges(inputs, "test", Judging(5, roles))
     roles.write_text(json.dumps({"Ann": "Age: young"}))
-    assert [role.name for role in find_judges(inputs, "test", 5, roles).roles] == ["Ann"]
+    assert [role.name for role in select_judges(inputs, "test", Judging(5, roles)).roles] == ["Ann"]
 
 
 def test_without_other_roles_it_says_so(tmp_path):
@@ -358,7 +359,7 @@ def test_without_other_roles_it_says_so(tmp_path):
     roles = {"files": [{"path": str(players), "split": "train"}], "no_role": False}
     inputs = load_inputs(parse_study(study_data(roles=roles), "study", tmp_path))
     with pytest.raises(InputError, match="--judges"):
-        find_judges(inputs, "train", 5, None)
+        select_judges(inputs, "train", Judging(5))
 
 
 def test_methods():

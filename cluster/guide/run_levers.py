@@ -27,12 +27,12 @@ class RunLevers:
 
     def without(self, names: Sequence[str]) -> RunLevers:
         """All but these. InputError for a name that is no lever."""
-        known = [lever.name for lever in self.levers]
+        levers = [lever.name for lever in self.levers]
         for name in names:
-            if name not in known:
-                expected = "a feature or hint of the run" + (f" ({', '.join(known[:8])})" if known else "")
+            if name not in levers:
+                expected = "a feature or hint of the run" + (f" ({', '.join(levers[:8])})" if levers else "")
                 raise InputError(
-                    f"--without {name}", expected, close_matches(name, known), "Correct the name."
+                    f"--without {name}", expected, close_matches(name, levers), "Correct the name."
                 )
         return replace(self, levers=tuple(lever for lever in self.levers if lever.name not in names))
 
@@ -42,8 +42,9 @@ class RunLevers:
         for name, strength in settings.items():
             lever = next(lever for lever in self.levers if lever.name == name)
             for point in self.conditions[name].operations:
-                own = point.strength if lever.switch else strength
-                points.append(OperationPoint(point.spec, point.feature, own))
+                # What can only be used as measured has the strengths of its condition.
+                used = point.strength if lever.switch else strength
+                points.append(OperationPoint(point.spec, point.feature, used))
         return tuple(points)
 
 
@@ -54,7 +55,7 @@ def run_levers(
     every feature whose only operation is to add it, with the strengths up to which it holds, and every hint,
     clamp, projection and set of operations as it was measured. Controls are none. `most`: the largest
     |strength| to be proposed."""
-    known = unreadable(
+    states = unreadable(
         answers,
         baseline=BASELINE,
         level=settings.level,
@@ -63,14 +64,14 @@ def run_levers(
         seed=settings.seed,
     )
     doses = dose_table(conditions)
-    found = limits(known, doses, BASELINE, settings.break_margin)
+    bounds = limits(states, doses, BASELINE, settings.break_margin)
     asked = set(answers["condition"])
-    breaking = set(known.filter(pl.col("state") == BREAKS)["condition"])
+    breaking = set(states.filter(pl.col("state") == BREAKS)["condition"])
     named = {condition.name: condition for condition in conditions if condition.name in asked}
     levers, sources = [], {}
     for sweep, points in _sweeps(doses, named).items():
         first = named[points[0][1]]
-        levers.append(_sweep_lever(sweep, points, found, first, most))
+        levers.append(_sweep_lever(sweep, points, bounds, first, most))
         sources[sweep] = first
     for condition in named.values():
         if condition.name == BASELINE or _is_sweep_point(condition) or condition.name in breaking:
@@ -89,22 +90,23 @@ def _is_sweep_point(condition: Condition) -> bool:
 
 
 def _sweeps(doses: pl.DataFrame, named: dict[str, Condition]) -> dict[str, list[tuple[float, str]]]:
-    found: dict[str, list[tuple[float, str]]] = {}
+    """Sweep → (strength, condition) of its points, in the order of `doses`."""
+    sweeps: dict[str, list[tuple[float, str]]] = {}
     added = doses.filter((pl.col("kind") == "add") & pl.col("control").is_null() & (pl.col("strength") != 0))
     for sweep, strength, name in added.select("sweep", "strength", "condition").iter_rows():
         if name in named and _is_sweep_point(named[name]):
-            found.setdefault(sweep, []).append((strength, name))
-    return found
+            sweeps.setdefault(sweep, []).append((strength, name))
+    return sweeps
 
 
 def _sweep_lever(
     sweep: str,
     points: list[tuple[float, str]],
-    known: pl.DataFrame,
+    bounds: pl.DataFrame,
     first: Condition,
     most: float | None,
 ) -> Lever:
-    rows = {row["side"]: row for row in known.filter(pl.col("sweep") == sweep).iter_rows(named=True)}
+    rows = {row["side"]: row for row in bounds.filter(pl.col("sweep") == sweep).iter_rows(named=True)}
     sides = [rows.get(side, {}) for side in ("-", "+")]
     holds = (sides[0].get("holds_to"), sides[1].get("holds_to"))
     breaks = (sides[0].get("breaks_from"), sides[1].get("breaks_from"))
