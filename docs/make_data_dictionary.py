@@ -45,7 +45,8 @@ def _section(section: dict[str, Any]) -> str:
 def _table(table: dict[str, Any]) -> str:
     rows = list(columns(table))
     typed = any(kind for _, kind, _ in rows)
-    head = ["| column | type | what |", "|---|---|---|"] if typed else ["| column | what |", "|---|---|"]
+    name = "key" if table["files"][0].endswith(".json") else "column"
+    head = [f"| {name} | type | what |", "|---|---|---|"] if typed else [f"| {name} | what |", "|---|---|"]
     lines = []
     for names, kind, text in rows:
         cells = [", ".join(map(_code, names)), *([kind or ""] if typed else []), _escaped(text)]
