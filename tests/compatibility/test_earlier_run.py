@@ -1,0 +1,122 @@
+"""A run directory that an earlier version left (README.md) is opened, resumed and reported by this one."""
+
+from __future__ import annotations
+
+import tarfile
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+import pytest
+from polars.testing import assert_frame_equal
+
+HERE = Path(__file__).parent
+RESPONDENT = HERE.parents[1] / "engine" / "assets" / "respondent"
+MADE_WITH = "/tmp/axiograph-a3ab9e2/engine/assets/respondent"  # where RESPONDENT was then
+ANSWERS = 2240
+
+
+@pytest.fixture
+def study(tmp_path, monkeypatch):
+    """The study file, with the run that the earlier version made of it in `run` beside it."""
+    monkeypatch.setenv("RESPONDENT", str(RESPONDENT))
+    for name in ("study.yaml", "items.csv"):
+        (tmp_path / name).write_bytes((HERE / name).read_bytes())
+    return unpacked(tmp_path) / "study.yaml"
+
+
+def unpacked(folder: Path) -> Path:
+    with tarfile.open(HERE / "run-a3ab9e2.tar.gz") as archive:
+        archive.extractall(folder, filter="data")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def stored(tmp_path_factory):
+    """The run as the earlier version left it."""
+    return unpacked(tmp_path_factory.mktemp("stored")) / "run"
+
+
+def parts(run: Path) -> dict[str, bytes]:
+    """The stored answers, by file."""
+    return {path.name: path.read_bytes() for path in (run / "responses").glob("*.parquet")}
+
+
+def assert_same_tables(folder: Path, stored: Path) -> None:
+    """Every table, graph and replicate of the earlier version; floats but for rounding."""
+    for pattern, read in (("*.parquet", pl.read_parquet), ("*.csv", pl.read_csv)):
+        for path in stored.glob(pattern):
+            now, then = (anywhere(read(table)) for table in (folder / path.name, path))
+            assert_frame_equal(now, then, rel_tol=1e-9, abs_tol=1e-12)
+
+
+def anywhere(table: pl.DataFrame) -> pl.DataFrame:
+    """Without the folder in which the respondent was then, or is now."""
+    texts = pl.col(pl.String)
+    return table.with_columns(texts.str.replace_many([MADE_WITH, str(RESPONDENT)], ["RESPONDENT"] * 2))
+
+
+def assert_same_graph(folder: Path, stored: Path) -> None:
+    """The graphs, their frequencies and every replicate."""
+    for graph in ("graph", "consensus", "averaged"):
+        for ending in ("json", "dot", "tex", "graphml"):
+            name = f"{graph}.{ending}"
+            assert (folder / name).read_text() == (stored / name).read_text()
+    now, then = np.load(folder / "replicates.npz"), np.load(stored / "replicates.npz")
+    assert set(now.files) >= set(then.files)
+    for name in then.files:
+        np.testing.assert_array_equal(now[name], then[name])
+    assert_same_tables(folder, stored)
+
+
+def test_it_is_opened(study, axiograph):
+    code, out, _ = axiograph("status", study.parent / "run")
+    assert code == 0
+    assert f"{ANSWERS:,}" in out
+    code, out, _ = axiograph("show", study.parent / "run")
+    assert code == 0
+    assert "benevolence-01" in out
+
+
+def test_every_answer_is_known_and_every_stage_gives_the_same(study, stored, axiograph):
+    run = study.parent / "run"
+    code, out, error = axiograph("run", study)
+    assert code == 0, error
+    assert parts(run) == parts(stored)
+    assert_frame_equal(pl.read_parquet(run / "plan.parquet"), pl.read_parquet(stored / "plan.parquet"))
+    assert_same_tables(run / "scores", stored / "scores")
+    assert_same_graph(run / "graph", stored / "graph")
+    assert_same_tables(run / "effects", stored / "effects")
+    assert (run / "report" / "report.html").stat().st_size > 100_000
+    assert "report.html" in out
+
+
+def test_stages_run_again_alone(study, stored, axiograph):
+    run = study.parent / "run"
+    for stage, written in (("score", "scores"), ("discover", "graph"), ("effects", "effects")):
+        for path in (run / written).iterdir():
+            path.unlink()
+        code, _, error = axiograph(stage, run)
+        assert code == 0, error
+        names, earlier = ({path.name for path in (at / written).iterdir()} for at in (run, stored))
+        assert names >= earlier
+    assert_same_tables(run / "scores", stored / "scores")
+    assert_same_graph(run / "graph", stored / "graph")
+    assert_same_tables(run / "effects", stored / "effects")
+    assert axiograph("report", run)[0] == 0
+
+
+def test_one_role_more_is_asked_alone(study, stored, axiograph):
+    run = study.parent / "run"
+    study.write_text(study.read_text().replace("no_role: false", "no_role: true"))
+    code, _, error = axiograph("run", study)
+    assert code == 0, error
+    answers, earlier = (pl.read_parquet(folder / "responses" / "*.parquet") for folder in (run, stored))
+    new = answers.join(earlier, on="request_id", how="anti")
+    assert_frame_equal(
+        answers.join(earlier.select("request_id"), on="request_id", how="semi").sort("request_id"),
+        earlier.sort("request_id"),
+    )
+    assert answers.height == ANSWERS + new.height == answers["request_id"].n_unique()
+    assert (new["role"].n_unique(), new["condition"].n_unique(), new["item_id"].n_unique()) == (1, 1, 16)
+    assert new.height == 16
