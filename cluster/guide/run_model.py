@@ -23,7 +23,7 @@ from axiograph.engine.study.conditions import BASELINE
 from axiograph.engine.study.roles import NO_ROLE
 from axiograph.engine.study.split import TRAIN
 
-DRAWS = 500
+DRAWS = 500  # of the roles, the items and the graph, from which the intervals are made
 
 
 def run_model(run: RunDir, evidence: Evidence, judges: Judges, seed: int) -> EffectsModel:

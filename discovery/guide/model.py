@@ -127,6 +127,7 @@ class EffectsModel:
         return self.measured.names
 
     def lever(self, name: str) -> Lever:
+        """The lever of that name."""
         return next(lever for lever in self.levers if lever.name == name)
 
     def predict(self, settings: Mapping[str, float], judges: int) -> Prediction:

@@ -26,6 +26,7 @@ class Objective:
 
     @property
     def held(self) -> tuple[str, ...]:
+        """Values that are to stay, for the wishes' sake or for the reference graph's."""
         return tuple(dict.fromkeys((*self.wishes.hold, *self.keep_still)))
 
     def index(self, value: str) -> int:

@@ -81,6 +81,7 @@ class Proposal:
 
     @property
     def name(self) -> str:
+        """Its levers with their strengths, or the name of the role, trait or hint."""
         if self.kind is not LeverKind.SAE:
             return " & ".join(self.settings)
         return " & ".join(f"{lever} {strength:+g}" for lever, strength in self.settings.items())

@@ -33,9 +33,11 @@ class Target:
         return self.sign * self.amount * (deviation if self.in_sd else 1.0)
 
     def verb(self) -> str:
+        """raise or lower."""
         return "raise" if self.sign > 0 else "lower"
 
     def words(self) -> str:
+        """For a sentence: raise Power by 0.5 points of score."""
         if self.amount is None:
             return f"{self.verb()} {self.value} as far as possible"
         one = "" if self.amount == 1 else "s"
@@ -53,6 +55,7 @@ class Wishes:
     tolerance: float = TOLERANCE
 
     def words(self) -> str:
+        """All targets and held values, for a sentence."""
         held = f", hold {', '.join(self.hold)}" if self.hold else ""
         return "; ".join(target.words() for target in self.targets) + held
 

@@ -30,6 +30,7 @@ from axiograph.discovery.guide.roles import proposal_of
 from axiograph.discovery.guide.search import Search
 from axiograph.discovery.guide.traits import traits_of
 from axiograph.engine.errors import InputError
+from axiograph.engine.plan.inputs import load_inputs
 from axiograph.engine.runs.run_dir import create_run, open_run
 from axiograph.engine.study.conditions import expand_conditions
 from axiograph.engine.study.loading import load_study, parse_study
@@ -131,6 +132,7 @@ def test_everything_is_written_and_said(judged):
     names = {path.name for path in found.folder.iterdir()}
     for name in ("proposals.json", "proposals.csv", "judged.csv", "comparison.parquet", "calibration.png"):
         assert name in names
+    assert pl.read_parquet(found.folder / "proposals.parquet").equals(found.table())
     document = json.loads((found.folder / "proposals.json").read_text())
     assert document["judges"] == {
         "roles": 6,
@@ -337,8 +339,6 @@ def test_features_of_one_operation_are_sweeps_and_the_rest_switches(tmp_path):
 
 
 def test_judges_are_the_test_roles_where_training_roles_choose(tmp_path):
-    from axiograph.engine.plan.inputs import load_inputs
-
     inputs = load_inputs(parse_study(study_data(), "study", tmp_path))
     found = select_judges(inputs, "train", Judging(5))
     assert [role.name for role in found.roles] == [f"2-role-000{i}" for i in range(1, 6)]
@@ -352,8 +352,6 @@ def test_judges_are_the_test_roles_where_training_roles_choose(tmp_path):
 
 
 def test_without_other_roles_it_says_so(tmp_path):
-    from axiograph.engine.plan.inputs import load_inputs
-
     players = tmp_path / "players.json"
     players.write_text(json.dumps({"Ann": "Age: young", "Ben": "Age: teenage"}))
     roles = {"files": [{"path": str(players), "split": "train"}], "no_role": False}
