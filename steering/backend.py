@@ -48,9 +48,10 @@ def choose_backend(
         return HF
     reason = obstacle(source, device) or _steering_obstacle(source, operations)
     if reason is None:
-        own = steering_arguments(operations, spec.engine_args) if operations else {}
+        fixed = steering_arguments(operations, spec.engine_args) if operations else {}
         try:
-            return Choice("vllm", None, check_engine_args(source, device, {**spec.engine_args, **own}))
+            longest = check_engine_args(source, device, {**spec.engine_args, **fixed})
+            return Choice("vllm", max_length=longest)
         except InputError as error:
             if spec.backend == "vllm" or spec.engine_args:
                 raise
@@ -76,9 +77,9 @@ def choose_backend(
 def _steering_obstacle(source: ModelSource, operations: Mapping[str, Sequence[Operation]]) -> str | None:
     if not operations:
         return None
-    if any(op.clamp is not None for own in operations.values() for op in own):
+    if any(op.clamp is not None for acting in operations.values() for op in acting):
         return "clamping through an SAE's encoder is done on transformers only"
-    found = architectures(source)
-    if not set(found) & STEERABLE:
-        return f"steering inside it was never compared on the architecture {', '.join(found)}"
+    names = architectures(source)
+    if not set(names) & STEERABLE:
+        return f"steering inside it was never compared on the architecture {', '.join(names)}"
     return None

@@ -1,6 +1,6 @@
 """A Ray cluster: joining it, what it has, and how many workers of a kind it can hold.
 
-The bootstrap on a Ray cluster: one task for each chunk of replicates, over a table that is sent once.
+Beside workers it runs single calls that need their hardware, and the chunks of a bootstrap.
 """
 
 from __future__ import annotations
@@ -145,12 +145,12 @@ def nodes() -> list[Node]:
     """The machines that are alive."""
     import ray
 
-    found = []
+    machines = []
     for about in ray.nodes():
         if about["Alive"]:
             has = about["Resources"]
             types = [name.removeprefix(PREFIX) for name in has if name.startswith(PREFIX)]
-            found.append(
+            machines.append(
                 Node(
                     about["NodeID"],
                     has.get("CPU", 0.0),
@@ -159,51 +159,53 @@ def nodes() -> list[Node]:
                     types[0] if types and has.get("GPU") else None,
                 )
             )
-    return found
+    return machines
 
 
 def has_gpus() -> bool:
     return any(node.gpus for node in nodes())
 
 
-def size_pool(there: Sequence[Node], recipe: WorkerRecipe, most: int | None = None, memory: int = 0) -> Pool:
+def size_pool(
+    machines: Sequence[Node], recipe: WorkerRecipe, most: int | None = None, memory: int = 0
+) -> Pool:
     """As many workers of `recipe` as the nodes can hold, at most `most`: on the GPUs of one type where there
     are any, else one for each core that has `memory` bytes. RunError where not even one fits."""
-    if any(node.gpus for node in there):
-        pool = _gpu_pool(there, recipe.gpus)
+    if any(node.gpus for node in machines):
+        pool = _gpu_pool(machines, recipe.gpus)
     else:
-        pool = _cpu_pool(there, memory)
+        pool = _cpu_pool(machines, memory)
     if pool.size < 1:
-        gpus, cpus = sum(node.gpus for node in there), sum(node.cpus for node in there)
+        gpus, cpus = sum(node.gpus for node in machines), sum(node.cpus for node in machines)
         raise RunError(
             "Ray cluster",
             f"room for one worker ({recipe.gpus} GPUs of one type, or a core with {memory / 1e9:.1f} GB)",
-            f"{gpus} GPUs and {cpus:g} cores on {len(there)} nodes",
+            f"{gpus} GPUs and {cpus:g} cores on {len(machines)} nodes",
             "Add nodes, or change the engine's parallel sizes.",
         )
     return replace(pool, size=min(pool.size, most or pool.size))
 
 
-def _gpu_pool(there: Sequence[Node], gpus: int) -> Pool:
+def _gpu_pool(machines: Sequence[Node], gpus: int) -> Pool:
     """On the type of GPU that holds most engines: answers of one study come from one kind of device."""
     pools = []
-    for kind in {node.accelerator for node in there if node.gpus}:
-        own = [node for node in there if node.gpus and node.accelerator == kind]
-        inside = sum(node.gpus // gpus for node in own)
+    for kind in {node.accelerator for node in machines if node.gpus}:
+        alike = [node for node in machines if node.gpus and node.accelerator == kind]
+        inside = sum(node.gpus // gpus for node in alike)
         spread = inside == 0
-        size = sum(node.gpus for node in own) // gpus if spread else inside
+        size = sum(node.gpus for node in alike) // gpus if spread else inside
         # Cores for the engines of the tightest node, less what Ray Data needs there.
-        shares = [(node.cpus - SPARE_CPUS) / max(1, node.gpus // gpus) for node in own]
+        shares = [(node.cpus - SPARE_CPUS) / max(1, node.gpus // gpus) for node in alike]
         pools.append(Pool(size, gpus, _share(min(1.0, *shares)), kind, spread))
     return max(pools, key=lambda pool: (pool.size, pool.accelerator or ""))
 
 
-def _cpu_pool(there: Sequence[Node], memory: int) -> Pool:
-    counts = Counter({node.name: int(min(node.cpus, node.memory // max(1, memory))) for node in there})
+def _cpu_pool(machines: Sequence[Node], memory: int) -> Pool:
+    counts = Counter({node.name: int(min(node.cpus, node.memory // max(1, memory))) for node in machines})
     if not sum(counts.values()):
         return Pool(0, 0, 0.0)
     # Cores are shared out a little short of one each, so that one is left for Ray Data's own tasks.
-    shares = [(node.cpus - SPARE_CPUS) / counts[node.name] for node in there if counts[node.name]]
+    shares = [(node.cpus - SPARE_CPUS) / counts[node.name] for node in machines if counts[node.name]]
     return Pool(sum(counts.values()), 0, _share(min(1.0, *shares)))
 
 
@@ -212,12 +214,12 @@ def _share(cpus: float) -> float:
     return max(0.0, math.floor(cpus * 1000) / 1000)
 
 
-def pool_note(kind: Kind, there: Sequence[Node], most: int | None) -> str:
+def pool_note(kind: Kind, machines: Sequence[Node], most: int | None) -> str:
     """Where the workers of a kind will be, for a person before the start."""
-    pool = size_pool(there, kind.recipe, most, worker_memory(kind.recipe))
+    pool = size_pool(machines, kind.recipe, most, worker_memory(kind.recipe))
     where = f"{pool.gpus} GPU{'s' if pool.gpus > 1 else ''} each" if pool.gpus else "a core each"
     who = "" if kind.roles is None else f", for {len(kind.roles):,} roles"
-    types = {node.accelerator for node in there if node.gpus}
+    types = {node.accelerator for node in machines if node.gpus}
     idle = f"; GPUs other than {pool.accelerator} stay idle" if len(types) > 1 else ""
     return f"Ray: up to {pool.size} workers ({kind.recipe.backend}, {where}{idle}){who}."
 
@@ -229,18 +231,18 @@ def worker_memory(recipe: WorkerRecipe) -> int:
     return 2 * weights + caches + 5 * 10**8
 
 
-def near_workers(engine_args: Mapping[str, Any], there: Sequence[Node]) -> Callable[..., Any]:
+def near_workers(engine_args: Mapping[str, Any], machines: Sequence[Node]) -> Callable[..., Any]:
     """A Near (cluster.sampling.preparation): calls functions on a node that has what the workers have. Where
     no node has a GPU that is this one."""
-    if not any(node.gpus for node in there):
+    if not any(node.gpus for node in machines):
         return lambda function, *args: function(*args)
     wanted = parallel_size(engine_args)
 
     def near(function: Callable[..., Any], *args: Any) -> Any:
         import ray
 
-        pool = _gpu_pool(there, 1)
-        gpus = 1 if pool.spread else min(wanted, max(node.gpus for node in there))
+        pool = _gpu_pool(machines, 1)
+        gpus = 1 if pool.spread else min(wanted, max(node.gpus for node in machines))
         sent = [shelved(arg) if isinstance(arg, ModelSource) else arg for arg in args]
         task = ray.remote(_called).options(
             num_gpus=gpus, num_cpus=0, accelerator_type=pool.accelerator, max_retries=2

@@ -20,7 +20,6 @@ import numpy as np
 import pyarrow as pa
 
 from axiograph.cluster.ray.connection import (
-    Node,
     Pool,
     beside_driver,
     nodes,
@@ -30,7 +29,7 @@ from axiograph.cluster.ray.connection import (
 )
 from axiograph.cluster.ray.watch import LOST_S, Ledger, Watch
 from axiograph.cluster.ray.wave import WAVE_ROWS, Chunk, Feed, Wave, waves
-from axiograph.cluster.ray.worker import RayWorker, WorkerJob, unpacked
+from axiograph.cluster.ray.worker import POSITION, RayWorker, WorkerJob, unpacked
 from axiograph.cluster.sampling.asking import Requests
 from axiograph.cluster.sampling.executors import Kind
 from axiograph.cluster.sampling.meter import Meter
@@ -151,8 +150,8 @@ class RayExecutor:
                     except ray.exceptions.RayError as error:
                         log.warning("a block was lost on its way and is asked again: %s", error)
         except (ray.exceptions.RayError, RuntimeError) as error:
-            found = watch.error or watch.read().error
-            raise found or _no_workers(error) from error
+            reason = watch.error or watch.read().error
+            raise reason or _no_workers(error) from error
 
     def _dataset(self, chunks: Sequence[Chunk], pools: dict[str, Pool], level: Level) -> Any:
         """A branch for each kind of worker: cut into blocks, answer with a pool."""
@@ -161,45 +160,42 @@ class RayExecutor:
         with ray.data.DataContext.current(_context()):
             branches = []
             for kind in self.kinds:
-                own = [chunk.rows for chunk in chunks if chunk.kind is kind]
-                if own:
-                    rows = self._block_rows(sum(map(len, own)), pools[kind.name], level)
-                    cut = ray.data.from_arrow(own).repartition(target_num_rows_per_block=rows)
+                tables = [chunk.rows for chunk in chunks if chunk.kind is kind]
+                if tables:
+                    rows = self._block_rows(sum(map(len, tables)), pools[kind.name], level)
+                    cut = ray.data.from_arrow(tables).repartition(target_num_rows_per_block=rows)
                     branches.append(self._mapped(cut, rows, kind, pools[kind.name], level))
             return branches[0] if len(branches) == 1 else branches[0].union(*branches[1:])
 
     def _mapped(self, data: Any, rows: int, kind: Kind, pool: Pool, level: Level) -> Any:
         import ray
+        from ray.data import ActorPoolStrategy
 
         # vLLM fills its engine from several blocks; elsewhere one is tokenised while another is answered.
         threads = 1 if level.at_once == 1 else (4 if kind.recipe.backend == "vllm" else 2)
         with warnings.catch_warnings():
             # Named actors and retries for each task: Ray 2.60 has no other way to ask for them.
             warnings.simplefilter("ignore", ray.util.annotations.RayDeprecationWarning)
-            return self._with_pool(data, rows, kind, pool, level, threads)
-
-    def _with_pool(self, data: Any, rows: int, kind: Kind, pool: Pool, level: Level, threads: int) -> Any:
-        from ray.data import ActorPoolStrategy
-
-        return data.map_batches(
-            RayWorker,
-            fn_constructor_args=(self._jobs[kind.name],),
-            batch_size=rows,
-            batch_format="pyarrow",
-            zero_copy_batch=True,
-            compute=ActorPoolStrategy(
+            actors = ActorPoolStrategy(
                 min_size=pool.initial if len(self.kinds) == 1 else 1,
                 max_size=pool.size,
                 initial_size=pool.initial,
                 max_tasks_in_flight_per_actor=max(level.at_once, threads),
                 max_concurrent_calls_per_actor=threads,
                 enable_true_multi_threading=True,
-            ),
-            ray_remote_args_fn=pool.actor_options,
-            max_restarts=-1,
-            max_task_retries=level.retries,
-            **pool.resources(),
-        )
+            )
+            return data.map_batches(
+                RayWorker,
+                fn_constructor_args=(self._jobs[kind.name],),
+                batch_size=rows,
+                batch_format="pyarrow",
+                zero_copy_batch=True,
+                compute=actors,
+                ray_remote_args_fn=pool.actor_options,
+                max_restarts=-1,
+                max_task_retries=level.retries,
+                **pool.resources(),
+            )
 
     def _pools(self, chunks: Sequence[Chunk], level: Level) -> dict[str, Pool]:
         """The cluster as it is now, shared among the kinds by their rows; never more workers than blocks."""
@@ -220,9 +216,8 @@ class RayExecutor:
         """RunError when no node that could hold a worker has been there for NO_NODES_S seconds."""
         until = time.monotonic() + NO_NODES_S
         while True:
-            there: list[Node] = nodes()
             try:
-                return size_pool(there, kind.recipe, self.options.workers, worker_memory(kind.recipe))
+                return size_pool(nodes(), kind.recipe, self.options.workers, worker_memory(kind.recipe))
             except RunError:
                 if time.monotonic() > until:
                     raise
@@ -234,12 +229,12 @@ class RayExecutor:
         return max(1, math.floor(min(most, fair) * level.share))
 
     def _opened(self, envelope: dict[str, Any], wave: Wave) -> pa.Table | None:
-        places = np.frombuffer(envelope["places"], np.uint32)
+        positions = np.frombuffer(envelope["positions"], np.uint32)
         responses = unpacked(envelope["responses"])
         share = envelope["busy_s"] / max(envelope["ready_s"], 1e-9)
-        self.meter.worker(envelope["worker"], len(places), share)
+        self.meter.worker(envelope["worker"], len(positions), share)
         self._remember(responses)
-        new = wave.take(places)
+        new = wave.take(positions)
         if not new.all():  # a block that came twice, since its worker died between answer and receipt
             responses = responses.filter(pa.array(new))
         return responses if responses.num_rows else None
@@ -270,13 +265,13 @@ class RayExecutor:
     def _failed_chunk(self, chunk: Chunk, reasons: dict[int, str]) -> pa.Table:
         died = f"its worker died or stood still {1 + LEVELS[-1].retries} times"
         requests = self._requests.asking(chunk.rows)
-        places = chunk.rows["place"].to_pylist()
+        positions = chunk.rows[POSITION].to_pylist()
         rows = [
             {name: row[name] for name in ("request_id", "role", "condition", "item_id", "repeat")}
             | {"prompt_tokens": len(row["prompt_ids"]), "steered_tokens": 0, "seconds": 0.0}
             | self._about[chunk.kind.recipe.backend]
-            | failed(reasons.get(place, died))
-            for row, place in zip(requests.to_pylist(), places, strict=True)
+            | failed(reasons.get(position, died))
+            for row, position in zip(requests.to_pylist(), positions, strict=True)
         ]
         return pa.Table.from_pylist(rows, schema=RESPONSE_SCHEMA)
 

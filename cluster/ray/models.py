@@ -49,20 +49,20 @@ class TravellingModel:
 
     def here(self) -> ModelSource:
         """The model as this node has it, the same to the byte. RunError when it cannot be had."""
-        own = self._own()
-        return own if own is not None else replace(self.source, folder=self._copied())
+        local = self._local()
+        return local if local is not None else replace(self.source, folder=self._copied())
 
-    def _own(self) -> ModelSource | None:
+    def _local(self) -> ModelSource | None:
         if self.source.folder.is_dir() and self.source.digest() == self.digest:
             return self.source
         if self.source.revision is None:
             return None
         spec = ModelSpec(hub=self.source.name, revision=self.source.revision, dtype=_dtype(self.source))
         try:
-            found = resolve_model(spec)
+            resolved = resolve_model(spec)
         except InputError:  # no network here: the driver has it
             return None
-        return replace(self.source, folder=found.folder)
+        return replace(self.source, folder=resolved.folder)
 
     def _copied(self) -> Path:
         folder = Path(tempfile.gettempdir()) / CACHE / self.digest.hex()

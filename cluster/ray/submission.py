@@ -1,9 +1,8 @@
 """Submission of a study to a Ray cluster through Ray's own job client: submit, follow, stop, come back.
 
-Bundles: a study with the files that it names and the code that runs it, in one small folder.
-
-The folder is a job's working directory on another machine. Data of the run, which may be large, stay where
-they are; of the environment nothing is packed, so that no credential can be.
+What travels is a bundle: one small folder with the study, the files that it names and the code that runs it.
+It is the job's working directory on another machine. Data of the run, which may be large, stay where they
+are; of the environment nothing is packed, so that no credential can be.
 """
 
 from __future__ import annotations
@@ -93,12 +92,12 @@ def _copied(path: Path, bundle: Bundle) -> Path:
     # Numbered, so that files of one name from several folders do not meet.
     target = Path(FILES) / str(bundle.files) / path.name
     bundle.files += 1
-    place = bundle.folder / target
+    copy = bundle.folder / target
     if path.is_dir():
-        shutil.copytree(path, place)
+        shutil.copytree(path, copy)
     else:
-        place.parent.mkdir(parents=True)
-        shutil.copy2(path, place)
+        copy.parent.mkdir(parents=True)
+        shutil.copy2(path, copy)
     return target
 
 

@@ -1,6 +1,6 @@
-"""Watching a pass: workers that lost their node for good, and workers that do nothing but die.
+"""Watching a pass, by what workers tell the driver beside their answers.
 
-The ledger: what workers tell the driver beside their answers. An actor on the driver's node.
+It ends when nobody is left to answer, or when workers do nothing but die: Ray alone would wait for ever.
 """
 
 from __future__ import annotations
@@ -19,7 +19,8 @@ from axiograph.engine.errors import AxiographError, RunError
 @dataclass
 class Entries:
     """`nodes`: where every worker (by name) last started; `starts`: of all of them, also again after a death;
-    `reasons`: by place of a request, what went wrong when it was asked last; `error`: what ends the run."""
+    `reasons`: by position of a request, what went wrong when it was asked last; `error`: what ends the
+    run."""
 
     nodes: dict[str, str] = field(default_factory=dict)
     starts: int = 0
@@ -29,7 +30,7 @@ class Entries:
 
 
 class Ledger:
-    """Holds the entries of a run; every method is called from afar."""
+    """Holds the entries of a run. An actor on the driver's node: every method is called from afar."""
 
     def __init__(self) -> None:
         self._entries = Entries()
@@ -38,9 +39,9 @@ class Ledger:
         self._entries.nodes[worker] = node
         self._entries.starts += 1
 
-    def broke(self, places: list[int], reason: str) -> None:
+    def broke(self, positions: list[int], reason: str) -> None:
         """A worker gives up on these requests and on itself."""
-        self._entries.reasons.update(dict.fromkeys(places, reason))
+        self._entries.reasons.update(dict.fromkeys(positions, reason))
         self._entries.last_reason = reason
 
     def failed(self, error: AxiographError) -> None:

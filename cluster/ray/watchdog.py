@@ -97,14 +97,14 @@ def _kill(pid: int) -> None:
 
 def _descendants(pid: int) -> dict[int, str]:
     """Children and theirs, each with its time of birth, without this process; none where /proc is missing."""
-    found: dict[int, str] = {}
+    family: dict[int, str] = {}
     with contextlib.suppress(OSError):
         for task in Path(f"/proc/{pid}/task").iterdir():
             for word in (task / "children").read_text().split():
                 child = int(word)
                 if child != os.getpid() and (born := _born(child)):
-                    found |= {child: born, **_descendants(child)}
-    return found
+                    family |= {child: born, **_descendants(child)}
+    return family
 
 
 def _born(pid: int) -> str:
@@ -116,10 +116,10 @@ def _is_stopped(pid: int) -> bool:
     return _status(pid, 0) == "T"
 
 
-def _status(pid: int, place: int) -> str:
+def _status(pid: int, field: int) -> str:
     """A field of what the kernel says of a process, behind its name; empty where it says nothing."""
     try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[place]
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[field]
     except (OSError, IndexError):
         return ""
 

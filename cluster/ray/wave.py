@@ -1,6 +1,7 @@
-"""A wave: the part of a plan that is in the cluster at one time, and which of its rows are answered.
+"""Waves and feeds: what goes into the cluster at one time, and what comes out of it.
 
-The feed: Ray Data's results, taken in a thread of their own, so that waiting for them can be given up.
+A wave is the part of a plan that is in the cluster, with which of its rows are answered. A feed takes Ray
+Data's results in a thread of its own, so that waiting for them can be given up.
 """
 
 from __future__ import annotations
@@ -17,26 +18,26 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from axiograph.cluster.ray.worker import PLACE
+from axiograph.cluster.ray.worker import POSITION
 from axiograph.cluster.sampling.executors import Kind
 from axiograph.engine.workers.worker import REQUEST_SCHEMA
 
 # Rows of the plan that are sent at once: some 100 bytes each in the object store.
 WAVE_ROWS = 10_000_000
 CHUNK_ROWS = 65_536
-_COLUMNS = pa.schema([*list(REQUEST_SCHEMA)[:5], pa.field(PLACE, pa.uint32())])
+_COLUMNS = pa.schema([*list(REQUEST_SCHEMA)[:5], pa.field(POSITION, pa.uint32())])
 
 
 @dataclass(frozen=True)
 class Chunk:
-    """Plan rows for one kind of worker, with their places."""
+    """Plan rows for one kind of worker, with their positions."""
 
     kind: Kind
     rows: pa.Table
 
 
 class Wave:
-    """Plan rows in chunks, each with its place in the wave; `answered` bool [rows]."""
+    """Plan rows in chunks, each with its position in the wave; `answered` bool [rows]."""
 
     def __init__(self, chunks: Sequence[Chunk]) -> None:
         self.chunks = list(chunks)
@@ -49,20 +50,20 @@ class Wave:
     def is_done(self) -> bool:
         return bool(self.answered.all())
 
-    def take(self, places: np.ndarray) -> np.ndarray:
+    def take(self, positions: np.ndarray) -> np.ndarray:
         """Note that these rows came; bool [rows], which of them had not come before."""
-        new: np.ndarray = ~self.answered[places]
-        self.answered[places] = True
+        new: np.ndarray = ~self.answered[positions]
+        self.answered[positions] = True
         return new
 
     def missing(self) -> list[Chunk]:
         """The chunks, with the rows that are not answered yet."""
-        found = []
+        chunks = []
         for chunk in self.chunks:
-            left = ~self.answered[chunk.rows[PLACE].to_numpy()]
+            left = ~self.answered[chunk.rows[POSITION].to_numpy()]
             if left.any():
-                found.append(Chunk(chunk.kind, chunk.rows.filter(pa.array(left))))
-        return found
+                chunks.append(Chunk(chunk.kind, chunk.rows.filter(pa.array(left))))
+        return chunks
 
 
 def waves(plan: Iterable[pa.RecordBatch], kinds: Sequence[Kind], rows: int = WAVE_ROWS) -> Iterator[Wave]:
@@ -74,10 +75,10 @@ def waves(plan: Iterable[pa.RecordBatch], kinds: Sequence[Kind], rows: int = WAV
         for start in range(0, batch.num_rows, CHUNK_ROWS):
             table = _plain(batch.slice(start, CHUNK_ROWS))
             for kind in kinds:
-                own = _of(table, kind)
-                if own.num_rows:
-                    chunks.append(Chunk(kind, _placed(own, count)))
-                    count += own.num_rows
+                asked = _of(table, kind)
+                if asked.num_rows:
+                    chunks.append(Chunk(kind, _numbered(asked, count)))
+                    count += asked.num_rows
         if count >= rows:
             yield Wave(chunks)
             chunks, count = [], 0
@@ -98,9 +99,9 @@ def _of(table: pa.Table, kind: Kind) -> pa.Table:
     return table.filter(pc.is_in(table["role"], value_set=pa.array(sorted(kind.roles), pa.string())))
 
 
-def _placed(table: pa.Table, first: int) -> pa.Table:
-    places = np.arange(first, first + table.num_rows, dtype=np.uint32)
-    return table.append_column(_COLUMNS.field(PLACE), pa.array(places)).combine_chunks()
+def _numbered(table: pa.Table, first: int) -> pa.Table:
+    positions = np.arange(first, first + table.num_rows, dtype=np.uint32)
+    return table.append_column(_COLUMNS.field(POSITION), pa.array(positions)).combine_chunks()
 
 
 HELD = 16  # blocks that wait for the driver; behind them Ray Data holds its workers back
@@ -143,14 +144,14 @@ class Feed:
         """References as they come, until all came or `is_over`. Raises what Ray Data raised."""
         while not is_over():
             try:
-                found = self._queue.get(timeout=LOOK_S)
+                block = self._queue.get(timeout=LOOK_S)
             except queue.Empty:
                 continue
-            if found is None:
+            if block is None:
                 return
-            if isinstance(found, BaseException):
-                raise found
-            yield found
+            if isinstance(block, BaseException):
+                raise block
+            yield block
 
     def _take(self) -> None:
         try:

@@ -25,11 +25,11 @@ from axiograph.engine.workers.models import load_tokenizer
 from axiograph.engine.workers.worker import Worker
 
 log = logging.getLogger("axiograph.sampling")
-PLACE = "place"  # the column that says which of the driver's rows a row is
+POSITION = "position"  # the column that says which of the driver's rows a row is
 START_LIMIT_S = 3600.0  # loading a large model over a network takes long
 ENVELOPE = pa.schema(
     [
-        ("places", pa.binary()),  # uint32 each, in the order of the responses
+        ("positions", pa.binary()),  # uint32 each, in the order of the responses
         ("responses", pa.binary()),  # an Arrow stream of RESPONSE_SCHEMA
         ("worker", pa.string()),  # node and process
         ("busy_s", pa.float64()),  # since the process was ready: seconds in which it had something to do
@@ -70,7 +70,7 @@ class WorkerJob:
 
 
 class RayWorker:
-    """What Ray Data calls with blocks of plan rows (with their PLACE): one row of ENVELOPE for each block.
+    """What Ray Data calls with blocks of plan rows (with their POSITION): one row of ENVELOPE for each block.
 
     An error that a person has to mend ends the run. Any other ends this process: Ray starts another one and
     asks again, as after a crash."""
@@ -121,7 +121,7 @@ class RayWorker:
         import ray
 
         log.exception("worker %s ends: %s", self._where, reason)
-        ray.get(self._job.ledger.broke.remote(block[PLACE].to_pylist(), reason))
+        ray.get(self._job.ledger.broke.remote(block[POSITION].to_pylist(), reason))
         os._exit(1)
 
 
@@ -172,9 +172,9 @@ def show_progress(worker: Worker, dog: Watchdog) -> None:
 
 
 def _envelope(block: pa.Table, responses: pa.Table, where: str, clock: Clock) -> pa.Table:
-    places = block[PLACE].to_numpy().astype(np.uint32).tobytes()
+    positions = block[POSITION].to_numpy().astype(np.uint32).tobytes()
     busy, ready = clock.read()
-    row = [places, packed(responses), where, busy, ready]
+    row = [positions, packed(responses), where, busy, ready]
     return pa.Table.from_arrays(
         [pa.array([v], f.type) for v, f in zip(row, ENVELOPE, strict=True)], schema=ENVELOPE
     )

@@ -60,9 +60,9 @@ class _OfRoles:
     def __iter__(self) -> Iterator[pa.RecordBatch]:
         for batch in self.plan:
             names = batch["role"].dictionary.to_pylist()
-            kept = np.array([self.wanted(name) for name in names], bool)[batch["role"].indices.to_numpy()]
-            if kept.any():
-                yield batch.filter(pa.array(kept))
+            mask = np.array([self.wanted(name) for name in names], bool)[batch["role"].indices.to_numpy()]
+            if mask.any():
+                yield batch.filter(pa.array(mask))
 
 
 def _request_table(rows: Sequence[dict[str, Any]], prompts: Sequence[Prompt]) -> pa.Table:

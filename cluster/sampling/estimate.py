@@ -1,6 +1,6 @@
-"""What a study would cost: requests, prompt tokens, disk and hours, the last two measured on a sample.
+"""What a study would cost: requests, prompt tokens, disk and hours.
 
-Timing: how long a kind of workers takes for its requests, measured on blocks that a run asks as well.
+Disk and hours are measured: every kind of workers answers some of the blocks that a run would ask it.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ import math
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from itertools import pairwise
 
 import numpy as np
@@ -17,7 +18,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from axiograph.cluster.sampling.asking import Requests
-from axiograph.cluster.sampling.executors import Kind, answers, closed_behind
+from axiograph.cluster.sampling.executors import Kind, answers, closing_worker
 from axiograph.cluster.sampling.loop import rows_per_table
 from axiograph.cluster.sampling.preparation import Prepared
 from axiograph.engine.plan.rows import PLAN_SCHEMA
@@ -26,7 +27,9 @@ from axiograph.engine.runs.pending import Firsts
 from axiograph.engine.runs.run_dir import RunDir
 from axiograph.engine.workers.worker import REQUEST_SCHEMA, Worker
 
-FIRST_PIECE = 2
+TOKEN_SAMPLE = 512
+MAX_BLOCKS = 24  # of a kind: what its timing may ask
+FIRST_PIECE = 2  # rows: what a worker is warmed up with at first
 PIECE_GROWTH = 4
 CONFIDENCE = 0.9
 DRIFT = 0.1  # a share: what a machine's speed was seen to differ between the plan and the run (docs/plan.md)
@@ -54,6 +57,138 @@ class Timing:
     bytes_each: float
 
 
+@dataclass(frozen=True)
+class Estimate:
+    """`requests`: different ones of the plan; `left`: those that are not stored; `orphans`: stored answers
+    that the plan does not ask for, which the run would refuse. What follows is of what is left.
+
+    `prompt_tokens` is exact for up to TOKEN_SAMPLE requests, otherwise scaled from a sample of that size.
+    `timings`: one for each kind of workers that has something to do; none where nothing was timed.
+    """
+
+    roles: int
+    conditions: int
+    items: int
+    repeats: int
+    rows: int
+    requests: int
+    left: int
+    orphans: int
+    prompt_tokens: int
+    timings: tuple[Timing, ...] = ()
+
+    @property
+    def bytes_on_disk(self) -> int:
+        return int(sum(timing.bytes_each * timing.requests for timing in self.timings))
+
+    @property
+    def seconds(self) -> float:
+        """For one worker of each kind, one behind the other as in a run in one process, starts included."""
+        return sum(timing.start_s + timing.seconds for timing in self.timings)
+
+    @property
+    def error_s(self) -> float | None:
+        """Half the width of the interval of `seconds`, as if the kinds erred together; None where one has
+        none."""
+        errors = [timing.error_s for timing in self.timings]
+        return None if None in errors else sum(error for error in errors if error is not None)
+
+
+def stored_ids(run: RunDir) -> IdSet | None:
+    """What the run holds already; None, and nothing is made there, where there is no run."""
+    return IdSet(run.store().ids()) if run.manifest_file.is_file() else None
+
+
+def estimate(prepared: Prepared, calibrate_s: float, stored: IdSet | None = None) -> Estimate:
+    """Go through the whole plan once; let each kind of workers answer some of its blocks for about
+    `calibrate_s` seconds (0: not at all).
+
+    `stored`: ids that need not be asked again.
+    """
+    stored = stored or IdSet(pa.array([], PLAN_SCHEMA.field("request_id").type))
+    walk = _walk(prepared, stored)
+    table = REQUEST_SCHEMA.empty_table()
+    if walk.left:
+        table = prepared.asking(walk.sample)
+    tokens = sum(len(ids) for ids in table["prompt_ids"].to_pylist())
+    timings = [
+        timed(kind.kind, prepared.asking, kind.blocks(), kind.left, calibrate_s)
+        for kind in walk.kinds
+        if calibrate_s > 0 and kind.left
+    ]
+    inputs = prepared.inputs
+    return Estimate(
+        roles=len(inputs.roles),
+        conditions=len(inputs.conditions),
+        items=len(inputs.items),
+        repeats=prepared.study.sampling.repeats,
+        rows=walk.rows,
+        requests=walk.requests,
+        left=walk.left,
+        orphans=len(stored) - (walk.requests - walk.left),
+        prompt_tokens=int(tokens * walk.left / max(1, table.num_rows)),
+        timings=tuple(timings),
+    )
+
+
+@dataclass
+class _KindBlocks:
+    """What is left for one kind of workers: how many requests, and a random choice of the blocks in which a
+    run asks them. Ids are hashes: the blocks whose first ids are the smallest are a random choice."""
+
+    kind: Kind
+    left: int = 0
+    _chosen: list[tuple[int, int, pa.RecordBatch]] = field(default_factory=list)
+
+    def add(self, block: pa.RecordBatch) -> None:
+        first = int(halves(block["request_id"].slice(0, 1))[0][0])
+        # A heap has its smallest entry on top, and the largest id is the one to go.
+        heapq.heappush(self._chosen, (-first, self.left, block))
+        if len(self._chosen) > MAX_BLOCKS:
+            heapq.heappop(self._chosen)
+        self.left += block.num_rows
+
+    def blocks(self) -> list[pa.RecordBatch]:
+        """In the order of their first ids: however many are taken, they are a random choice."""
+        return [block for _, _, block in sorted(self._chosen, reverse=True)]
+
+
+@dataclass
+class _Walk:
+    """`rows`, different `requests` and those that are `left`; `sample`: at most TOKEN_SAMPLE of these."""
+
+    kinds: list[_KindBlocks]
+    rows: int = 0
+    requests: int = 0
+    left: int = 0
+    sample: pa.Table = field(default_factory=PLAN_SCHEMA.empty_table)
+
+    def add(self, chosen: pa.RecordBatch) -> None:
+        self.left += chosen.num_rows
+        sample = pa.concat_tables([self.sample, pa.Table.from_batches([chosen])])
+        if sample.num_rows > TOKEN_SAMPLE:
+            smallest = np.argpartition(halves(sample["request_id"])[0], TOKEN_SAMPLE)[:TOKEN_SAMPLE]
+            sample = sample.take(pa.array(np.sort(smallest)))
+        self.sample = sample
+
+
+def _walk(prepared: Prepared, stored: IdSet) -> _Walk:
+    """Through the plan, one batch in memory at a time, cut into blocks as a run cuts it."""
+    walk = _Walk([_KindBlocks(kind) for kind in prepared.kinds()])
+    firsts, size = Firsts(), rows_per_table(prepared)
+    for batch in prepared.plan.batches():
+        first = firsts.of(batch)
+        asked = first & ~stored.has(batch["request_id"])
+        walk.rows, walk.requests = walk.rows + len(first), walk.requests + int(first.sum())
+        chosen = batch.filter(pa.array(asked))
+        walk.add(chosen)
+        for kind in walk.kinds:
+            for block in Requests(prepared.asking, [chosen], size).of_roles(kind.kind.answers).blocks():
+                kind.add(block)
+    walk.sample = walk.sample.unify_dictionaries().combine_chunks()
+    return walk
+
+
 def timed(
     kind: Kind, tokenise: Tokenise, blocks: Sequence[pa.RecordBatch], left: int, budget_s: float
 ) -> Timing:
@@ -64,12 +199,15 @@ def timed(
     takes longer than the budget, the last piece is all there is to go by: too slow for a whole batch.
     """
     began = time.perf_counter()
-    with closed_behind(kind.recipe.make()) as worker:
+    with closing_worker(kind.recipe.make()) as worker:
         ready = time.perf_counter()
+        timing = partial(Timing, kind.name, kind.recipe.backend, left, start_s=ready - began)
         too_slow = _warm_up(worker, tokenise(blocks[-1]), budget_s)
         if too_slow is not None:
             rows, seconds, size = too_slow
-            return _timing(kind, left, (rows, 0), ready - began, seconds / rows * left, None, size)
+            return timing(
+                answered=rows, blocks=0, seconds=seconds / rows * left, error_s=None, bytes_each=size
+            )
         course = _Course(ready + budget_s)
         course.run(worker, tokenise, blocks)
     rate, error = course.rate()
@@ -77,21 +215,13 @@ def timed(
     seconds = course.seconds + more * rate
     if not more:
         error = 0.0
-    error_s = None if error is None else math.hypot(more * error, DRIFT * seconds)
-    counts = (course.rows, course.blocks)
-    return _timing(kind, left, counts, ready - began, seconds, error_s, course.bytes / course.rows)
-
-
-def _timing(
-    kind: Kind,
-    left: int,
-    answered: tuple[int, int],
-    start_s: float,
-    seconds: float,
-    error_s: float | None,
-    bytes_each: float,
-) -> Timing:
-    return Timing(kind.name, kind.recipe.backend, left, *answered, start_s, seconds, error_s, bytes_each)
+    return timing(
+        answered=course.rows,
+        blocks=course.blocks,
+        seconds=seconds,
+        error_s=None if error is None else math.hypot(more * error, DRIFT * seconds),
+        bytes_each=course.bytes / course.rows,
+    )
 
 
 def _warm_up(worker: Worker, table: pa.Table, budget_s: float) -> tuple[int, float, float] | None:
@@ -169,7 +299,7 @@ def ratio(times: Sequence[float], rows: Sequence[int]) -> tuple[float, float | N
     rate, n = sum(times) / sum(rows), len(times)
     if n < 2:
         return rate, None
-    squares = sum((time - rate * own) ** 2 for time, own in zip(times, rows, strict=True))
+    squares = sum((time - rate * count) ** 2 for time, count in zip(times, rows, strict=True))
     error = math.sqrt(squares / (n * (n - 1))) * n / sum(rows)
     return rate, float(t.ppf((1 + CONFIDENCE) / 2, n - 1)) * error
 
@@ -178,139 +308,3 @@ def _stored_size(responses: pa.Table) -> int:
     sink = pa.BufferOutputStream()
     pq.write_table(responses, sink, compression="zstd")
     return int(sink.tell())
-
-
-TOKEN_SAMPLE = 512
-MAX_BLOCKS = 24
-
-
-@dataclass(frozen=True)
-class Estimate:
-    """`requests`: different ones of the plan; `left`: those that are not stored; `orphans`: stored answers
-    that the plan does not ask for, which the run would refuse. What follows is of what is left.
-
-    `prompt_tokens` is exact for up to TOKEN_SAMPLE requests, otherwise scaled from a sample of that size.
-    `timings`: one for each kind of workers that has something to do; none where nothing was timed.
-    """
-
-    roles: int
-    conditions: int
-    items: int
-    repeats: int
-    rows: int
-    requests: int
-    left: int
-    orphans: int
-    prompt_tokens: int
-    timings: tuple[Timing, ...] = ()
-
-    @property
-    def bytes_on_disk(self) -> int:
-        return int(sum(own.bytes_each * own.requests for own in self.timings))
-
-    @property
-    def seconds(self) -> float:
-        """For one worker of each kind, one behind the other as in a run in one process, starts included."""
-        return sum(own.start_s + own.seconds for own in self.timings)
-
-    @property
-    def error_s(self) -> float | None:
-        """Half the width of the interval of `seconds`, as if the kinds erred together; None where one has
-        none."""
-        errors = [own.error_s for own in self.timings]
-        return None if None in errors else sum(error for error in errors if error is not None)
-
-
-def stored_ids(run: RunDir) -> IdSet | None:
-    """What the run holds already; None, and nothing is made there, where there is no run."""
-    return IdSet(run.store().ids()) if run.manifest_file.is_file() else None
-
-
-def estimate(prepared: Prepared, calibrate_s: float, stored: IdSet | None = None) -> Estimate:
-    """Go through the whole plan once; let each kind of workers answer some of its blocks for about
-    `calibrate_s` seconds (0: not at all).
-
-    `stored`: ids that need not be asked again.
-    """
-    stored = stored or IdSet(pa.array([], PLAN_SCHEMA.field("request_id").type))
-    walk = _walk(prepared, stored)
-    table = REQUEST_SCHEMA.empty_table()
-    if walk.left:
-        table = prepared.asking(walk.sample)
-    tokens = sum(len(ids) for ids in table["prompt_ids"].to_pylist())
-    timings = [
-        timed(own.kind, prepared.asking, own.blocks(), own.left, calibrate_s)
-        for own in walk.kinds
-        if calibrate_s > 0 and own.left
-    ]
-    inputs = prepared.inputs
-    return Estimate(
-        roles=len(inputs.roles),
-        conditions=len(inputs.conditions),
-        items=len(inputs.items),
-        repeats=prepared.study.sampling.repeats,
-        rows=walk.rows,
-        requests=walk.requests,
-        left=walk.left,
-        orphans=len(stored) - (walk.requests - walk.left),
-        prompt_tokens=int(tokens * walk.left / max(1, table.num_rows)),
-        timings=tuple(timings),
-    )
-
-
-@dataclass
-class _KindBlocks:
-    """What is left for one kind of workers: how many requests, and a random choice of the blocks in which a
-    run asks them. Ids are hashes: the blocks whose first ids are the smallest are a random choice."""
-
-    kind: Kind
-    left: int = 0
-    _chosen: list[tuple[int, int, pa.RecordBatch]] = field(default_factory=list)
-
-    def add(self, block: pa.RecordBatch) -> None:
-        first = int(halves(block["request_id"].slice(0, 1))[0][0])
-        # A heap has its smallest entry on top, and the largest id is the one to go.
-        heapq.heappush(self._chosen, (-first, self.left, block))
-        if len(self._chosen) > MAX_BLOCKS:
-            heapq.heappop(self._chosen)
-        self.left += block.num_rows
-
-    def blocks(self) -> list[pa.RecordBatch]:
-        """In the order of their first ids: however many are taken, they are a random choice."""
-        return [block for _, _, block in sorted(self._chosen, reverse=True)]
-
-
-@dataclass
-class _Walk:
-    """`rows`, different `requests` and those that are `left`; `sample`: at most TOKEN_SAMPLE of these."""
-
-    kinds: list[_KindBlocks]
-    rows: int = 0
-    requests: int = 0
-    left: int = 0
-    sample: pa.Table = field(default_factory=PLAN_SCHEMA.empty_table)
-
-    def add(self, chosen: pa.RecordBatch) -> None:
-        self.left += chosen.num_rows
-        sample = pa.concat_tables([self.sample, pa.Table.from_batches([chosen])])
-        if sample.num_rows > TOKEN_SAMPLE:
-            smallest = np.argpartition(halves(sample["request_id"])[0], TOKEN_SAMPLE)[:TOKEN_SAMPLE]
-            sample = sample.take(pa.array(np.sort(smallest)))
-        self.sample = sample
-
-
-def _walk(prepared: Prepared, stored: IdSet) -> _Walk:
-    """Through the plan, one batch in memory at a time, cut into blocks as a run cuts it."""
-    walk = _Walk([_KindBlocks(kind) for kind in prepared.kinds()])
-    firsts, size = Firsts(), rows_per_table(prepared)
-    for batch in prepared.plan.batches():
-        first = firsts.of(batch)
-        asked = first & ~stored.has(batch["request_id"])
-        walk.rows, walk.requests = walk.rows + len(first), walk.requests + int(first.sum())
-        chosen = batch.filter(pa.array(asked))
-        walk.add(chosen)
-        for own in walk.kinds:
-            for block in Requests(prepared.asking, [chosen], size).of_roles(own.kind.answers).blocks():
-                own.add(block)
-    walk.sample = walk.sample.unify_dictionaries().combine_chunks()
-    return walk

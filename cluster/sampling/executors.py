@@ -1,6 +1,6 @@
-"""The execution seam: request tables in, response tables out, wherever the workers run (DESIGN 1).
+"""Executors: request tables in, response tables out, wherever the workers run (DESIGN 1).
 
-Recipes: how a worker is made. They travel; workers, which hold models, do not.
+What travels to where a worker runs is the recipe by which it is made; workers, which hold models, do not.
 """
 
 from __future__ import annotations
@@ -25,21 +25,22 @@ from axiograph.steering.vllm.worker import SteeredVllmWorker
 
 @dataclass(frozen=True)
 class WorkerRecipe:
-    """`backend`: hf or vllm; `operations`: by steered condition; `known`: all conditions of the study."""
+    """`backend`: hf or vllm; `operations`: by steered condition; `conditions`: the names of
+    all conditions of the study, steered or not."""
 
     backend: str
     config: WorkerConfig
     engine_args: Mapping[str, Any]
     operations: Mapping[str, tuple[Operation, ...]]
-    known: frozenset[str]
+    conditions: frozenset[str]
 
     def make(self) -> Worker:
         """The worker, with its model loaded; RunError or InputError when it refuses to start."""
         if self.backend == "hf":
-            return HookWorker(self.config, self.operations, self.known)
+            return HookWorker(self.config, self.operations, self.conditions)
         if not self.operations:
             return VllmWorker(self.config, self.engine_args)
-        return SteeredVllmWorker(self.config, self.engine_args, self.operations, self.known)
+        return SteeredVllmWorker(self.config, self.engine_args, self.operations, self.conditions)
 
     def at(self, source: ModelSource) -> WorkerRecipe:
         """The same with the model where this machine has it."""
@@ -85,7 +86,7 @@ class InProcessExecutor:
         first = next(tables, None)
         if first is None:
             return
-        with closed_behind(self._make_worker()) as worker:
+        with closing_worker(self._make_worker()) as worker:
             yield from answers(worker, itertools.chain([first], tables))
 
 
@@ -98,8 +99,7 @@ class InTurn:
     def run(self, requests: Requests) -> Iterator[pa.Table]:
         """Responses kind by kind: the plan rows are gone through once for each."""
         for kind in self._kinds:
-            own = requests.of_roles(kind.answers)
-            yield from InProcessExecutor(kind.recipe.make).run(own)
+            yield from InProcessExecutor(kind.recipe.make).run(requests.of_roles(kind.answers))
 
 
 def answers(worker: Worker, tables: Iterable[pa.Table]) -> Iterator[pa.Table]:
@@ -109,7 +109,7 @@ def answers(worker: Worker, tables: Iterable[pa.Table]) -> Iterator[pa.Table]:
 
 
 @contextmanager
-def closed_behind(worker: Worker) -> Iterator[Worker]:
+def closing_worker(worker: Worker) -> Iterator[Worker]:
     """Let a worker that holds an engine give its memory back, however the work ends."""
     try:
         yield worker

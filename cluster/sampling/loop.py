@@ -222,13 +222,13 @@ def library_versions() -> dict[str, str]:
         "pyarrow",
         "numpy",
     )
-    found = {"python": platform.python_version()}
+    versions = {"python": platform.python_version()}
     for name in names:
         try:
-            found[name] = metadata.version(name)
+            versions[name] = metadata.version(name)
         except metadata.PackageNotFoundError:
             continue
-    return found
+    return versions
 
 
 def refuse_other_worker(run: RunDir, roles: frozenset[str], backend: str, device: str) -> None:

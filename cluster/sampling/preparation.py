@@ -1,6 +1,7 @@
-"""Preparation: a study with its model, turned into a plan and into what workers need; asks nothing yet.
+"""Preparation: a study with its model, turned into a plan and into what workers need.
 
-Whether every prompt leaves room for its answer: found out before the run, and not in its sixth hour.
+Nothing is asked yet. What would end the run in its sixth hour, such as a prompt that leaves no room for its
+answer, is said here.
 """
 
 from __future__ import annotations
@@ -52,7 +53,7 @@ RESIDUAL_NORM_PROMPTS = 256
 Near = Callable[..., Any]
 
 
-def here(function: Callable[..., Any], *args: Any) -> Any:
+def in_process(function: Callable[..., Any], *args: Any) -> Any:
     """The Near of a run whose workers are in this process."""
     return function(*args)
 
@@ -102,9 +103,9 @@ class Prepared:
         return Kind("plain", plain, others), Kind("steered", steered, roles)
 
     def _recipe(self, choice: Choice, operations: dict[str, tuple[Operation, ...]]) -> WorkerRecipe:
-        known = frozenset(condition.name for condition in self.inputs.conditions)
+        conditions = frozenset(condition.name for condition in self.inputs.conditions)
         return WorkerRecipe(
-            choice.name, self.worker_config(), self.study.model.engine_args, operations, known
+            choice.name, self.worker_config(), self.study.model.engine_args, operations, conditions
         )
 
     def notes(self) -> list[str]:
@@ -151,7 +152,7 @@ class Prepared:
 
 
 def prepare(
-    study: Study, run: RunDir, measure: bool = True, near: Near = here, mixed: bool = False
+    study: Study, run: RunDir, measure: bool = True, near: Near = in_process, mixed: bool = False
 ) -> Prepared:
     """Check everything that can be checked before the model is loaded, and make the plan.
 
@@ -217,7 +218,7 @@ def _enough_rows(train: int, study: Study) -> bool:
     return True
 
 
-def prepare_unsteered(study: Study, run: RunDir, near: Near = here) -> Prepared:
+def prepare_unsteered(study: Study, run: RunDir, near: Near = in_process) -> Prepared:
     """As `prepare`, without resolving the steering: its plan holds the baseline only."""
     born = run.inputs().born if run.inputs_file.is_file() else None
     inputs = load_inputs(study, born)
@@ -262,23 +263,23 @@ def _check_items(inputs: Inputs) -> None:
 
 def _scales(prepared: Prepared, run: RunDir, measure: bool, near: Near) -> Scales:
     """Recorded scales, with the residual norms that the study needs and the run does not hold yet."""
-    operations = [point for condition in prepared.inputs.conditions for point in condition.operations]
+    operations = [op for condition in prepared.inputs.conditions for op in condition.operations]
     # Finding the hook points loads the SAEs, whose digests are needed as well.
-    hook_points = {point: prepared.directions.hook_point(point) for point in operations}
-    points = {place for point, place in hook_points.items() if point.unit == "residual_norm"}
+    hook_points = {op: prepared.directions.hook_point(op) for op in operations}
+    points = {point for op, point in hook_points.items() if op.unit == "residual_norm"}
     source = prepared.measured_on
-    known = load_scales(run.features_file, run.scales_file, source, prepared.directions.digests)
-    missing = sorted((p for p in points if str(p) not in known.residual_norm), key=str)
+    recorded = load_scales(run.features_file, run.scales_file, source, prepared.directions.digests)
+    missing = sorted((p for p in points if str(p) not in recorded.residual_norm), key=str)
     if not missing:
-        return known
+        return recorded
     if not measure:
-        return replace(known, residual_norm={**known.residual_norm, **{str(p): 1.0 for p in missing}})
+        return replace(recorded, residual_norm={**recorded.residual_norm, **{str(p): 1.0 for p in missing}})
     prompts = prepared.sample_prompts(RESIDUAL_NORM_PROMPTS)
     batch_size = prepared.study.sampling.batch_size
     measured = near(_norms, prepared.source, prepared.device, prompts, missing, batch_size)
     # Norms recorded before stay as they are: stored answers were steered with them.
-    save_norms({**known.residual_norm, **measured}, run.scales_file, source)
-    return replace(known, residual_norm={**known.residual_norm, **measured})
+    save_norms({**recorded.residual_norm, **measured}, run.scales_file, source)
+    return replace(recorded, residual_norm={**recorded.residual_norm, **measured})
 
 
 def _norms(

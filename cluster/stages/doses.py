@@ -1,6 +1,6 @@
-"""Sweep results of a run: its dose–response tables, written beside those of the stage `effects`.
+"""Dose–response tables of a run: which conditions are the points of which curve, and what they did.
 
-Sweeps: which conditions of a study are the points of which dose–response curve.
+They are written beside the tables of the stage `effects`.
 """
 
 from __future__ import annotations
@@ -61,17 +61,17 @@ _Key = tuple[OperationSpec, int | None, tuple[str, ...], Control | None]
 
 def _swept(condition: Condition) -> Iterator[tuple[_Key, OperationPoint]]:
     hint = [] if condition.hint is None else [f"hint {condition.hint.name}"]
-    for place, point in enumerate(condition.operations):
+    for number, point in enumerate(condition.operations):
         if point.strength is None:
             continue
-        others = [other.label for i, other in enumerate(condition.operations) if i != place]
+        others = [other.label for i, other in enumerate(condition.operations) if i != number]
         spec = point.spec.model_copy(update={"features": (), "strengths": (), "controls": None})
         yield (spec, point.feature, tuple(others + hint), point.control), point
 
 
 def _name(key: _Key, point: OperationPoint) -> str:
-    own = point.label.partition(":")[0]
-    return f"{own} with {' & '.join(key[2])}" if key[2] else own
+    name = point.label.partition(":")[0]
+    return f"{name} with {' & '.join(key[2])}" if key[2] else name
 
 
 def _names(wanted: dict[_Key, str]) -> dict[_Key, str]:
@@ -118,9 +118,9 @@ def read_doses(run: RunDir) -> DoseTables:
         try:
             tables[field.name] = pl.read_parquet(path)
         except (OSError, pl.exceptions.PolarsError) as error:
-            found = str(error).splitlines()[0]
+            cause = str(error).splitlines()[0]
             remedy = f"Run `axiograph effects {run.path}`."
-            raise RunError(str(path), "a table of the stage effects", found, remedy) from error
+            raise RunError(str(path), "a table of the stage effects", cause, remedy) from error
     return DoseTables(**tables)
 
 

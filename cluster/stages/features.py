@@ -94,17 +94,17 @@ def _saes(study: Study, prepared: Prepared) -> list[Sae]:
 
 
 def _ranked(table: pl.DataFrame, saes: Sequence[Sae]) -> pl.DataFrame:
-    known = {sae.name: sae for sae in saes}
-    links = [known[name].link(feature) for name, feature in table.select("sae", "feature").iter_rows()]
+    by_name = {sae.name: sae for sae in saes}
+    links = [by_name[name].link(feature) for name, feature in table.select("sae", "feature").iter_rows()]
     ordered = table.with_columns(link=pl.Series(links, dtype=pl.String)).sort(
         "sae", "max_activation", "feature", descending=[False, True, False]
     )
     return ordered.with_columns(rank=pl.int_range(1, pl.len() + 1).over("sae"))
 
 
-def _unrecorded(saes: list[Sae], known: Scales, run: RunDir) -> list[Sae]:
+def _unrecorded(saes: list[Sae], scales: Scales, run: RunDir) -> list[Sae]:
     """The SAEs without recorded features: stored answers may be steered in units of the recorded ones."""
-    recorded = {name for name, _ in known.max_activation}
+    recorded = {name for name, _ in scales.max_activation}
     left = [sae for sae in saes if sae.name not in recorded]
     if not left:
         raise InputError(

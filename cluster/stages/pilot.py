@@ -77,14 +77,14 @@ def run_pilot(study: Study, run: RunDir, active: Active, settings: PilotSettings
     items, roles = _items(inputs, settings), _roles(inputs, settings)
     key = digest_json([data, [asdict(i) for i in items], [asdict(r) for r in roles]]).hex()[:8]
     folder = run.path / "pilot" / key
-    own = _write(folder, data, items, roles)
+    pilot_study = _write(folder, data, items, roles)
     pilot = create_run(folder / "run")
     with pilot.locked():
         _take_scales(run, pilot)
-        prepared = prepare(own, pilot)
+        prepared = prepare(pilot_study, pilot)
         sampled = sample(prepared, pilot, InProcessExecutor(prepared.make_worker))
         score(pilot)
-        table, control = ranked(pilot, own, active)
+        table, control = ranked(pilot, pilot_study, active)
         write_atomic(folder / "features.parquet", table.write_parquet)
         write_atomic(folder / "features.csv", table.write_csv)
     return Pilot(pilot, sampled, table, control)
@@ -110,7 +110,7 @@ def ranked(pilot: RunDir, study: Study, active: Active) -> tuple[pl.DataFrame, l
     sweeps = responses.join(tables.doses.select("condition", "sae", "control"), on="condition").group_by(
         "sweep", "sae", "feature", "control", maintain_order=True
     )
-    found = sweeps.agg(
+    effects = sweeps.agg(
         effect=size.max(),
         value=pl.col("value").get(most),
         strength=pl.col("strength").get(most),
@@ -118,10 +118,10 @@ def ranked(pilot: RunDir, study: Study, active: Active) -> tuple[pl.DataFrame, l
         changed=pl.col("value").filter(pl.col("changed").fill_null(False)).n_unique(),
         breaks=pl.col("condition").is_in(broken).any(),
     )
-    control = found.filter(pl.col("control").is_not_null())["effect"].drop_nulls()
-    own = found.filter(pl.col("control").is_null()).drop("sweep", "control")
+    control = effects.filter(pl.col("control").is_not_null())["effect"].drop_nulls()
+    candidates = effects.filter(pl.col("control").is_null()).drop("sweep", "control")
     on_span = active.table.select("sae", "feature", "max_activation", "link", activation_rank="rank")
-    table = own.join(on_span, on=["sae", "feature"], how="left").sort(
+    table = candidates.join(on_span, on=["sae", "feature"], how="left").sort(
         "breaks", "effect", "feature", descending=[False, True, False], nulls_last=True
     )
     order = ["sae", "feature", "effect", "value", "strength", "difference", "changed", "breaks"]
@@ -184,12 +184,12 @@ def _entries(
 
 
 def _candidates(active: Active, sae: str, settings: PilotSettings) -> list[int]:
-    own = active.table.filter(pl.col("sae") == sae).sort(
+    features = active.table.filter(pl.col("sae") == sae).sort(
         "max_activation", "feature", descending=[True, False]
     )
     if settings.candidates is None:
-        own = own.filter(pl.col("max_activation") > 0)
-    left = [feature for feature in own["feature"] if feature not in settings.ban]
+        features = features.filter(pl.col("max_activation") > 0)
+    left = [feature for feature in features["feature"] if feature not in settings.ban]
     left = left[: settings.candidates or MOST]
     if not left:
         raise InputError(sae, "a feature that is active on the span and not banned", "none", "Ban fewer.")
@@ -210,13 +210,13 @@ def _items(inputs: Inputs, settings: PilotSettings) -> list[Item]:
     shared = {item.item_id for _, items in shared_texts(inputs.items) for item in items}
     chosen: list[Item] = []
     for value in inputs.values:
-        own = [i for i in inputs.items if i.value == value and inputs.item_split[i.item_id] == TRAIN]
-        kept = [i for i in own if i.item_id not in shared] or own
-        drawn = sorted(kept, key=lambda item: rank(settings.seed, "pilot item", item.item_id))
+        train = [i for i in inputs.items if i.value == value and inputs.item_split[i.item_id] == TRAIN]
+        alone = [i for i in train if i.item_id not in shared] or train
+        drawn = sorted(alone, key=lambda item: rank(settings.seed, "pilot item", item.item_id))
         keys = {sign: [i for i in drawn if i.agreement == sign] for sign in (1, -1)}
         # One of each key in turn.
-        place = {i.item_id: n for items in keys.values() for n, i in enumerate(items)}
-        chosen += sorted(drawn, key=lambda item: (place[item.item_id], -item.agreement))[: settings.items]
+        turn = {i.item_id: n for items in keys.values() for n, i in enumerate(items)}
+        chosen += sorted(drawn, key=lambda item: (turn[item.item_id], -item.agreement))[: settings.items]
     return chosen
 
 

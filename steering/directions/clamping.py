@@ -66,36 +66,36 @@ def feature_clamp(sae: Sae, feature: int, target: float) -> FeatureClamp:
         if getattr(encoder.cfg, "apply_b_dec_to_input", False):
             bias -= float(encoder.b_dec.detach().double().cpu() @ reader.double())
         threshold = float(encoder.threshold[feature]) if hasattr(encoder, "threshold") else 0.0
-    made = FeatureClamp(reader, writer, bias, max(0.0, threshold), target)
-    _check(made, sae, feature)
-    return made
+    clamp = FeatureClamp(reader, writer, bias, max(0.0, threshold), target)
+    _check(clamp, sae, feature)
+    return clamp
 
 
-def _check(made: FeatureClamp, sae: Sae, feature: int) -> None:
+def _check(clamp: FeatureClamp, sae: Sae, feature: int) -> None:
     """Against sae-lens' own encode and decode on random rows of several lengths."""
     import torch
 
     generator = torch.Generator().manual_seed(feature)
-    rows = torch.randn(_TRIED, made.reader.shape[0], generator=generator)
+    rows = torch.randn(_TRIED, clamp.reader.shape[0], generator=generator)
     # Short and long ones; along the reader, so that the feature is active in some.
     rows *= torch.logspace(-1, 2, _TRIED).unsqueeze(-1)
-    rows += made.reader * torch.linspace(0, 20, _TRIED).unsqueeze(-1)
+    rows += clamp.reader * torch.linspace(0, 20, _TRIED).unsqueeze(-1)
     with torch.inference_mode():
         before = sae.encoder.encode(rows)
         after = before.clone()
-        after[:, feature] = made.target
-        wanted = sae.encoder.decode(after) - sae.encoder.decode(before)
-    found = made.apply(rows) - rows
-    largest = max(float(rows.abs().max()), float(wanted.abs().max()))
-    off = float((found - wanted).abs().max()) / largest
+        after[:, feature] = clamp.target
+        expected = sae.encoder.decode(after) - sae.encoder.decode(before)
+    change = clamp.apply(rows) - rows
+    largest = max(float(rows.abs().max()), float(expected.abs().max()))
+    off = float((change - expected).abs().max()) / largest
     if not off <= _AGREES:
         raise _refusal(sae, f"{type(sae.encoder).__name__}, whose own encode and decode differ by {off:.2g}")
 
 
-def _refusal(sae: Sae, found: str) -> InputError:
+def _refusal(sae: Sae, obstacle: str) -> InputError:
     return InputError(
         f"study, steering with {sae.name}, kind clamp_feature",
         "an SAE whose features are read one at a time (standard or JumpReLU, without rescaled inputs)",
-        found,
+        obstacle,
         "Use kind: clamp or add, or another SAE.",
     )

@@ -87,28 +87,28 @@ class Directions:
             assert point.hook_point is not None
             check_layer(point.hook_point, self.n_layers, f"study, steering {point.label}, field hook_point")
             return point.hook_point
-        own = self.sae(point.sae).hook_point
-        if point.hook_point is None or point.hook_point == own:
-            return own
+        trained = self.sae(point.sae).hook_point
+        if point.hook_point is None or point.hook_point == trained:
+            return trained
         # Another layer than the SAE's is a legitimate experiment; a layer that is not there is not.
         check_layer(point.hook_point, self.n_layers, f"study, steering {point.label}, field hook_point")
         return point.hook_point
 
     def vector(self, point: OperationPoint) -> torch.Tensor:
         """The direction v, [d_model]: as released, or the control in its place."""
-        own = self._released(point)
+        released = self._released(point)
         if point.control is None:
-            return own
+            return released
         name = f"control {point.label.rpartition(':')[0]} (seed {point.spec.controls.seed})"  # type: ignore[union-attr]
         if point.control.kind == "direction":
-            made = as_long_as(control_direction(point, self.d_model), own)
-            self.digests[name] = digest(made.numpy().tobytes()).hex()
-            return made
+            random = as_long_as(control_direction(point, self.d_model), released)
+            self.digests[name] = digest(random.numpy().tobytes()).hex()
+            return random
         assert point.sae is not None
         sae = self.sae(point.sae)
         feature = control_feature(point, sae)
         self.digests[name] = f"feature {feature} of {sae.name}"
-        return as_long_as(sae.direction(feature), own)
+        return as_long_as(sae.direction(feature), released)
 
     def clamped(self, point: OperationPoint, target: float) -> FeatureClamp:
         """The clamp of the point's feature, or of the control in its place."""

@@ -120,7 +120,7 @@ def _from_release(release: str, sae_id: str, name: str) -> tuple[Any, torch.Tens
     return encoder, w_dec, digest(release.encode(), sae_id.encode(), w_dec.numpy().tobytes())
 
 
-def _load(name: str, load: Any, loader: Any, *place: str) -> tuple[Any, torch.Tensor]:
+def _load(name: str, load: Any, loader: Any, *source: str) -> tuple[Any, torch.Tensor]:
     """Load through sae-lens, keeping W_dec as it was before sae-lens folded any scale into it."""
     released: list[torch.Tensor] = []
 
@@ -130,7 +130,7 @@ def _load(name: str, load: Any, loader: Any, *place: str) -> tuple[Any, torch.Te
         return loaded
 
     try:
-        encoder = load(*place, device="cpu", dtype="float32", converter=keep_released)
+        encoder = load(*source, device="cpu", dtype="float32", converter=keep_released)
     except Exception as error:
         # sae-lens, safetensors and the hub raise many kinds of errors for one cause: it cannot be loaded.
         raise InputError(

@@ -51,9 +51,9 @@ def span_streams(
             def record(
                 stream: torch.Tensor, batch: Any = batch, chosen: Any = chosen, rows: Any = rows
             ) -> None:
-                for place, prompt in enumerate(chosen):
-                    columns = [batch.starts[place] + position for position in prompt.span]
-                    rows.append(stream[place, columns].float().cpu())
+                for row, prompt in enumerate(chosen):
+                    columns = [batch.starts[row] + position for position in prompt.span]
+                    rows.append(stream[row, columns].float().cpu())
 
             with torch.inference_mode(), hooked(model, point, record):
                 model(
@@ -105,8 +105,8 @@ def load_features(features_file: Path, source: str, saes: Mapping[str, str]) -> 
     if not features_file.is_file():
         return pl.DataFrame(schema=FEATURE_SCHEMA)
     digests = pl.col("sae").replace_strict(saes, default=None, return_dtype=pl.String)
-    kept = (pl.col("source") == source) & (pl.col("sae_digest") == digests)
-    return _features(features_file).filter(kept).select(FEATURE_SCHEMA.keys())
+    measured = (pl.col("source") == source) & (pl.col("sae_digest") == digests)
+    return _features(features_file).filter(measured).select(FEATURE_SCHEMA.keys())
 
 
 def _features(path: Path) -> pl.DataFrame:

@@ -1,11 +1,10 @@
-"""Proof of steering for packed passes, by a check that does not trust the code that steers (DESIGN 7).
+"""Packed passes, steered as the conditions of their rows say, and proven (DESIGN 7).
 
-What should be done at a token is worked out here again, from its row's condition and token ids alone: its
-claim. The stream is recorded before the steering and where the next module receives it, for all tokens of a
-pass; it must have changed as claimed, and nowhere else. What was proven of a stored prefix stays with it,
-and a row may only go on behind one of whose every token was proven what the row itself claims.
-
-The rows of one call of a packed worker: steered as their conditions say, and proven (DESIGN 7).
+The check does not trust the code that steers. What should be done at a token is worked out here again, from
+its row's condition and token ids alone: its claim. The stream is recorded before the steering and where the
+next module receives it, for all tokens of a pass; it must have changed as claimed, and nowhere else. What was
+proven of a stored prefix stays with it, and a row may only go on behind one of whose every token was proven
+what the row itself claims.
 """
 
 from __future__ import annotations
@@ -22,7 +21,7 @@ from axiograph.engine.hf.model import Tokens
 from axiograph.engine.hf.prefixes import Evidence
 from axiograph.engine.hf.sharing import flat
 from axiograph.steering.hf.packed_stream import Marks, hook_points
-from axiograph.steering.hf.proof import StreamProbe, failure, reset
+from axiograph.steering.hf.proof import ROUNDING, StreamProbe, check_tokens, failure, reset
 
 if TYPE_CHECKING:
     import torch
@@ -33,8 +32,6 @@ if TYPE_CHECKING:
 
 # That many patterns of claims are kept.
 PATTERNS = 512
-# Of float32 sums on the way to a changed number, in units of the last place of the largest norm.
-ROUNDING = 16
 
 
 @dataclass
@@ -53,7 +50,7 @@ class Claims:
     tokenizer: Any
     _promised: list[tuple[Operation, ...]] = field(default_factory=lambda: [()])
     _number: dict[tuple[bytes, ...], int] = field(default_factory=lambda: {(): 0})
-    _known: dict[tuple[int, ...], int] = field(default_factory=dict)
+    _by_identity: dict[tuple[int, ...], int] = field(default_factory=dict)
     _read: dict[tuple[int, ...], str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -63,7 +60,7 @@ class Claims:
     def of_prompt(self, request: Request, ids: Sequence[int]) -> np.ndarray:
         """The claim of every token of `ids` [n], with which the request's prompt begins; RunError when they
         are not its own, or when those of its span are other words."""
-        _check_own(request, ids)
+        check_tokens(list(ids), request)
         if any(op.span == "prompt_span" for op in self.conditions.get(request.condition, ())):
             self._check_span(request, ids)
         return self._pattern(request.condition, tuple(request.span), len(request.prompt_ids), len(ids))
@@ -76,37 +73,37 @@ class Claims:
         for k, op in enumerate(operations):
             sums[_positions(op, span, prompt, length)] += 1 << k
         claimed = np.zeros(length, dtype=np.int64)
-        for own in set(sums.tolist()) - {0}:
-            acting = tuple(op for k, op in enumerate(operations) if own >> k & 1)
-            claimed[sums == own] = self._claim(acting)
+        for powers in set(sums.tolist()) - {0}:
+            acting = tuple(op for k, op in enumerate(operations) if powers >> k & 1)
+            claimed[sums == powers] = self._claim(acting)
         claimed.flags.writeable = False  # many rows have the same one
         return claimed
 
     def of_steps(self, request: Request) -> int:
         """The claim of every token that the request writes."""
-        own = self.conditions.get(request.condition, ())
-        return self._claim(tuple(op for op in own if op.span in ("generated", "all")))
+        operations = self.conditions.get(request.condition, ())
+        return self._claim(tuple(op for op in operations if op.span in ("generated", "all")))
 
     def promised(self, claim: int) -> tuple[Operation, ...]:
         return self._promised[claim]
 
     def _claim(self, operations: tuple[Operation, ...]) -> int:
         short = tuple(id(op) for op in operations)
-        if short not in self._known:
+        if short not in self._by_identity:
             # By what the operations are: conditions may hold equal ones.
             key = tuple(op.digest for op in operations)
             if key not in self._number:
                 self._number[key] = len(self._promised)
                 self._promised.append(operations)
-            self._known[short] = self._number[key]
-        return self._known[short]
+            self._by_identity[short] = self._number[key]
+        return self._by_identity[short]
 
     def _check_span(self, request: Request, ids: Sequence[int]) -> None:
         """The tokens that are steered must decode to the words of the request's span."""
         tokens = tuple(ids[i] for i in request.span)
         if tokens not in self._read:
-            found = self.tokenizer.decode(list(tokens), clean_up_tokenization_spaces=False)
-            self._read[tokens] = " ".join(found.split())
+            text = self.tokenizer.decode(list(tokens), clean_up_tokenization_spaces=False)
+            self._read[tokens] = " ".join(text.split())
         if not tokens or self._read[tokens] != request.span_text:
             wanted = f"steered tokens that decode to '{request.span_text}'"
             raise failure(request, wanted, f"'{self._read[tokens]}'")
@@ -130,14 +127,14 @@ class Judge:
                     row = self.rows[int(np.flatnonzero(self.claimed == claim)[0])]
                     raise failure(row, f"a pass through {op.hook_point}", "none")
         for point, before in probe.before.items():
-            own = {
+            at_point = {
                 claim: acting
                 for claim, operations in present.items()
                 if (acting := [op for op in operations if op.hook_point == point])
             }
             if point not in probe.after:
                 raise failure(self.rows[0], f"a pass through {point}", "none")
-            errors = np.maximum(errors, self._at(point, before[0], probe.after[point][0], own))
+            errors = np.maximum(errors, self._at(point, before[0], probe.after[point][0], at_point))
         return errors
 
     def _at(
@@ -170,10 +167,10 @@ class Judge:
         wrong = ~(off <= bound).all(-1).cpu().numpy()
         largest = off.amax(-1).cpu().numpy()
         if wrong.any():
-            place = int(np.flatnonzero(wrong)[0])
+            first = int(np.flatnonzero(wrong)[0])
             wanted = f"a change at {point} of strength × direction"
             raise failure(
-                self.rows[int(tokens[place])], wanted, f"one that is off by {float(largest[place]):.3g}"
+                self.rows[int(tokens[first])], wanted, f"one that is off by {float(largest[first]):.3g}"
             )
         errors[tokens] = largest
         return errors
@@ -196,18 +193,18 @@ def _expected(
     peak = expected.norm(dim=-1, keepdim=True)
     for k in range(max(len(operations) for operations in acting.values())):
         # Equal operations of several claims are done together.
-        places: dict[int, list[np.ndarray]] = {}
+        tokens: dict[int, list[np.ndarray]] = {}
         by_id: dict[int, Operation] = {}
         for claim, operations in acting.items():
             if len(operations) > k:
                 by_id[id(operations[k])] = operations[k]
-                places.setdefault(id(operations[k]), []).append(np.flatnonzero(claimed == claim))
-        sizes = [sum(len(part) for part in parts) for parts in places.values()]
-        order = torch.from_numpy(np.concatenate([part for parts in places.values() for part in parts]))
+                tokens.setdefault(id(operations[k]), []).append(np.flatnonzero(claimed == claim))
+        sizes = [sum(len(part) for part in parts) for parts in tokens.values()]
+        order = torch.from_numpy(np.concatenate([part for parts in tokens.values() for part in parts]))
         which = torch.from_numpy(np.repeat(np.arange(len(sizes)), sizes)).to(before.device)
         order = order.to(before.device)
         rows = expected[order]
-        acting_now = [by_id[number] for number in places]
+        acting_now = [by_id[number] for number in tokens]
         added = _stacked([op.vector for op in acting_now], before)
         axes = _stacked([op.axis for op in acting_now], before)
         targets = torch.tensor([[op.target] for op in acting_now], device=before.device)
@@ -230,13 +227,6 @@ def _stacked(vectors: Sequence[torch.Tensor | None], like: torch.Tensor) -> torc
     return torch.stack([zero if vector is None else vector for vector in vectors]).to(like.device)
 
 
-def _check_own(request: Request, ids: Sequence[int]) -> None:
-    """The tokens put to the model begin with the request's prompt, with or without the answer cue."""
-    own = [list(request.prompt_ids), *([list(request.cued_ids)] if request.cued_ids else [])]
-    if not any(list(ids[: len(prompt)]) == prompt for prompt in own):
-        raise failure(request, "the request's own tokens in its row", "other tokens")
-
-
 class ProvenRows:
     """The hooks of one call: `prompts[i]` are the tokens put to the model for `requests[i]`."""
 
@@ -250,17 +240,17 @@ class ProvenRows:
     ) -> None:
         self._model, self._marks, self._claims = model, marks, claims
         self._requests = list(requests)
-        self._own_marks = [
+        self._marks_by_row = [
             marks.of_prompt(request, len(ids)) for request, ids in zip(requests, prompts, strict=True)
         ]
-        self._own_claims = [
+        self._claims_by_row = [
             claims.of_prompt(request, ids) for request, ids in zip(requests, prompts, strict=True)
         ]
         self._starts = np.cumsum([0, *(len(ids) for ids in prompts)])
         self._flat_ids = flat(prompts)
         self._flat_marks, self._flat_claims = (
-            np.concatenate(self._own_marks),
-            np.concatenate(self._own_claims),
+            np.concatenate(self._marks_by_row),
+            np.concatenate(self._claims_by_row),
         )
         self._step_marks = np.array([marks.of_steps(request) for request in requests], dtype=np.int64)
         self._step_claims = np.array([claims.of_steps(request) for request in requests], dtype=np.int64)
@@ -269,7 +259,7 @@ class ProvenRows:
         self._error = np.zeros(len(requests), dtype=np.float32)
 
     def marks(self, row: int) -> np.ndarray:
-        return self._own_marks[row]
+        return self._marks_by_row[row]
 
     def evidence(self, n: int) -> Evidence:
         assert len(self._evidence.claims) == n
@@ -280,29 +270,30 @@ class ProvenRows:
 
     def proof(self, row: int) -> PackedProof:
         """What was proven of `row`; RunError unless that covers every token of its prompt once."""
-        wanted, seen = len(self._own_claims[row]), int(self._seen[row])
+        wanted, seen = len(self._claims_by_row[row]), int(self._seen[row])
         if seen != wanted:
             raise failure(self._requests[row], f"proof of all {wanted} tokens", f"proof of {seen}")
         return PackedProof(int(self._touched[row]), float(self._error[row]))
 
     def admit(self, rows: Sequence[int], ids: np.ndarray, evidence: Evidence) -> None:
         n = len(ids)
-        own = np.asarray(rows)
-        short = np.flatnonzero(self._starts[own + 1] - self._starts[own] < n)
+        numbers = np.asarray(rows)
+        starts = self._starts[numbers]
+        short = np.flatnonzero(self._starts[numbers + 1] - starts < n)
         if len(short) or len(evidence.claims) != n:
             row = self._requests[rows[int(short[0]) if len(short) else 0]]
             raise failure(row, f"proof of a stored prefix of {n} tokens", f"{len(evidence.claims)}")
-        at = self._starts[own][:, None] + np.arange(n)
+        at = starts[:, None] + np.arange(n)
         wanted = "a stored prefix of the row's own tokens", "a stored prefix steered as the row is"
-        for known, stored, text in zip(
+        for expected, stored, text in zip(
             (self._flat_ids, self._flat_claims), (ids, evidence.claims), wanted, strict=True
         ):
-            wrong = np.flatnonzero((known[at] != stored).any(1))
+            wrong = np.flatnonzero((expected[at] != stored).any(1))
             if len(wrong):
                 raise failure(self._requests[rows[int(wrong[0])]], text, "another one")
         # A row that starts again, after memory ran out, is proven again.
-        self._seen[own], self._touched[own] = n, (evidence.claims != 0).sum()
-        self._error[own] = evidence.errors.max(initial=0.0)
+        self._seen[numbers], self._touched[numbers] = n, (evidence.claims != 0).sum()
+        self._error[numbers] = evidence.errors.max(initial=0.0)
 
     def around(self, tokens: Tokens) -> AbstractContextManager[None]:
         if tokens.written:
@@ -358,5 +349,5 @@ class _Requests(Sequence["Request"]):
     def __len__(self) -> int:
         return len(self._rows)
 
-    def __getitem__(self, place: Any) -> Any:
-        return self._requests[int(self._rows[place])]
+    def __getitem__(self, token: Any) -> Any:
+        return self._requests[int(self._rows[token])]

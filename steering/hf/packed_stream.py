@@ -28,14 +28,14 @@ class Marks:
     def __init__(self, conditions: Mapping[str, Sequence[Operation]]) -> None:
         self._conditions = conditions
         self._operations: list[Operation] = []
-        known: dict[bytes, int] = {}
+        numbers: dict[bytes, int] = {}
         self._numbers: dict[str, list[int]] = {}
         for name, operations in conditions.items():
             for op in operations:
-                if op.digest not in known:
-                    known[op.digest] = len(self._operations)
+                if op.digest not in numbers:
+                    numbers[op.digest] = len(self._operations)
                     self._operations.append(op)
-            self._numbers[name] = [known[op.digest] for op in operations]
+            self._numbers[name] = [numbers[op.digest] for op in operations]
         self._acts: list[tuple[int, ...]] = [()]
         self._mark: dict[tuple[int, ...], int] = {(): 0}
         # Most requests of a study have few patterns between them.
@@ -91,9 +91,9 @@ class Marks:
         with ExitStack() as stack:
             for point in hook_points(op for _, operations in present for op in operations):
                 acting = {
-                    mark: own
+                    mark: at_point
                     for mark, operations in present
-                    if (own := [op for op in operations if op.hook_point == point])
+                    if (at_point := [op for op in operations if op.hook_point == point])
                 }
                 stack.enter_context(hooked(model, point, _Change(marks, acting)))
             yield
@@ -120,8 +120,8 @@ class _Change:
         # Rounded to the model's dtype once, behind the last operation; tokens between stay as they are.
         tokens = self._tokens.to(stream.device)
         rows = stream[0, tokens].float()
-        for own in self._rounds:
-            rows[own.places.to(stream.device)] = own.operate(rows)
+        for round_ in self._rounds:
+            rows[round_.index.to(stream.device)] = round_.operate(rows)
         changed = stream.clone()
         changed[0, tokens] = rows.to(stream.dtype)
         return changed
@@ -134,11 +134,11 @@ class _Round:
         import torch
 
         deep = [mark for mark, operations in acting.items() if len(operations) > k]
-        places = np.flatnonzero(np.isin(marks, deep))
+        index = np.flatnonzero(np.isin(marks, deep))
         operations = [acting[mark][k] for mark in deep]
         number = np.zeros(max(deep) + 1, dtype=np.int64)
         number[deep] = np.arange(len(deep))
-        self.places, self._which = torch.from_numpy(places), torch.from_numpy(number[marks[places]])
+        self.index, self._which = torch.from_numpy(index), torch.from_numpy(number[marks[index]])
         zero = torch.zeros(_width(operations[0]))
         self._vectors = torch.stack([zero if op.vector is None else op.vector for op in operations])
         self._axes = torch.stack([zero if op.axis is None else op.axis for op in operations])
@@ -147,16 +147,16 @@ class _Round:
 
     def operate(self, rows: torch.Tensor) -> torch.Tensor:
         """Those of `rows` [tokens, d_model] that this round acts on, each changed by its own operation."""
-        own = rows[self.places.to(rows.device)]
+        acted = rows[self.index.to(rows.device)]
         vector, axis, target = (
             t[self._which].to(rows.device) for t in (self._vectors, self._axes, self._targets)
         )
         # For `add` the axis is zero and so is the second term; for the others the vector is.
-        component = (own * axis).sum(-1)
-        changed = own + vector + (target - component).unsqueeze(-1) * axis
+        component = (acted * axis).sum(-1)
+        changed = acted + vector + (target - component).unsqueeze(-1) * axis
         for number, clamp in self._clamps:
             chosen = (self._which == number).to(rows.device)
-            changed[chosen] = clamp.apply(own[chosen])
+            changed[chosen] = clamp.apply(acted[chosen])
         return changed
 
 

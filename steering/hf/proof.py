@@ -24,6 +24,9 @@ if TYPE_CHECKING:
     from axiograph.steering.directions.clamping import FeatureClamp
     from axiograph.steering.directions.operations import Operation
 
+# Of float32 sums on the way to a changed number, in units of the last place of the largest norm.
+ROUNDING = 16
+
 
 @dataclass
 class RowProof:
@@ -85,7 +88,7 @@ class StreamProbe:
 def _consumer(model: Any, point: HookPointSpec) -> Any:
     """The module that receives the stream behind `point`, or None where it is not known.
 
-    Behind resid_post of the last layer that is the final norm. Behind resid_pre the place itself is read
+    Behind resid_post of the last layer that is the final norm. Behind resid_pre the point itself is read
     again.
     """
     layers = decoder_layers(model)
@@ -119,20 +122,20 @@ def check_prompt_pass(
 ) -> list[RowProof]:
     """Proofs of all rows after the pass over the prompts; RunError at the first row that fails."""
     proofs = []
-    for place, request in enumerate(rows):
+    for row, request in enumerate(rows):
         operations = [op for op in conditions.get(request.condition, ()) if op.span != "generated"]
-        ids = batch.ids[place, batch.starts[place] :].tolist()
-        _check_ids(ids, request)
+        ids = batch.ids[row, batch.starts[row] :].tolist()
+        check_tokens(ids, request)
         _check_passed(probe, operations, request)
         steered: set[int] = set()
         error = 0.0
         for point, before in probe.before.items():
-            own = [op for op in operations if op.hook_point == point]
-            positions = {id(op): _positions(op, ids, request, tokenizer) for op in own}
-            rows_before = before[place, batch.starts[place] :].float()
-            rows_after = probe.after[point][place, batch.starts[place] :].float()
-            expected, peak = _expected(rows_before, own, positions)
-            touched = sorted({i for found in positions.values() for i in found})
+            acting = [op for op in operations if op.hook_point == point]
+            positions = {id(op): _positions(op, ids, request, tokenizer) for op in acting}
+            rows_before = before[row, batch.starts[row] :].float()
+            rows_after = probe.after[point][row, batch.starts[row] :].float()
+            expected, peak = _expected(rows_before, acting, positions)
+            touched = sorted({i for steered_by in positions.values() for i in steered_by})
             change = Change(rows_before, rows_after, expected, peak, touched, before.dtype)
             error = max(error, _compare(change, request, point))
             steered.update(touched)
@@ -145,23 +148,24 @@ def check_step(
 ) -> list[float]:
     """Largest error per row after one generated token; RunError at the first row that fails."""
     errors = []
-    for place, request in enumerate(rows):
+    for row, request in enumerate(rows):
         operations = [op for op in conditions.get(request.condition, ()) if op.span in ("generated", "all")]
         _check_passed(probe, operations, request)
         error = 0.0
         for point, before in probe.before.items():
-            own = [op for op in operations if op.hook_point == point]
-            rows_before, rows_after = before[place].float(), probe.after[point][place].float()
-            expected, peak = _expected(rows_before, own, {id(op): [0] for op in own})
-            change = Change(rows_before, rows_after, expected, peak, [0] if own else [], before.dtype)
+            acting = [op for op in operations if op.hook_point == point]
+            rows_before, rows_after = before[row].float(), probe.after[point][row].float()
+            expected, peak = _expected(rows_before, acting, {id(op): [0] for op in acting})
+            change = Change(rows_before, rows_after, expected, peak, [0] if acting else [], before.dtype)
             error = max(error, _compare(change, request, point))
         errors.append(error)
     return errors
 
 
-def _check_ids(ids: list[int], request: Request) -> None:
-    own = [list(request.prompt_ids), *([list(request.cued_ids)] if request.cued_ids else [])]
-    if not any(ids[: len(prompt)] == prompt for prompt in own):
+def check_tokens(ids: list[int], request: Request) -> None:
+    """RunError unless `ids`, put to the model, begin with the request's prompt, with or without the cue."""
+    prompts = [list(request.prompt_ids), *([list(request.cued_ids)] if request.cued_ids else [])]
+    if not any(ids[: len(prompt)] == prompt for prompt in prompts):
         raise failure(request, "the request's own tokens in its row", "other tokens")
 
 
@@ -176,9 +180,9 @@ def _positions(op: Operation, ids: list[int], request: Request, tokenizer: Any) 
     """Where `op` should act, by the tokens themselves: those of a span must decode to its words."""
     if op.span in ("prompt", "all"):
         return list(range(len(request.prompt_ids) if op.span == "prompt" else len(ids)))
-    found = tokenizer.decode([ids[i] for i in request.span], clean_up_tokenization_spaces=False)
-    if not request.span or " ".join(found.split()) != request.span_text:
-        raise failure(request, f"steered tokens that decode to '{request.span_text}'", f"'{found}'")
+    text = tokenizer.decode([ids[i] for i in request.span], clean_up_tokenization_spaces=False)
+    if not request.span or " ".join(text.split()) != request.span_text:
+        raise failure(request, f"steered tokens that decode to '{request.span_text}'", f"'{text}'")
     return list(request.span)
 
 
@@ -189,15 +193,15 @@ def _expected(
     expected = before.clone()
     peak = expected.norm(dim=-1, keepdim=True)
     for op in operations:
-        place = list(positions[id(op)])
+        at = list(positions[id(op)])
         if op.vector is not None:
-            expected[place] += op.vector.to(before.device)
+            expected[at] += op.vector.to(before.device)
         elif op.axis is not None:
             axis = op.axis.to(before.device)
-            expected[place] -= (expected[place] @ axis).outer(axis)
-            expected[place] += op.target * axis
+            expected[at] -= (expected[at] @ axis).outer(axis)
+            expected[at] += op.target * axis
         elif op.clamp is not None:
-            expected[place] = reset(expected[place], op.clamp)
+            expected[at] = reset(expected[at], op.clamp)
         peak = peak.maximum(expected.norm(dim=-1, keepdim=True))
     return expected, peak
 
@@ -226,7 +230,7 @@ def _compare(change: Change, request: Request, point: HookPointSpec) -> float:
     error = (change.after[mask] - expected).abs()
     # Rounding of each number to the model's dtype, once, and of float32 sums on the way there.
     rounding = torch.finfo(change.dtype).eps / 2 * expected.abs() + torch.finfo(change.dtype).smallest_normal
-    bound = rounding + 16 * torch.finfo(torch.float32).eps * change.peak[mask]
+    bound = rounding + ROUNDING * torch.finfo(torch.float32).eps * change.peak[mask]
     # Written so that NaN fails.
     if not bool((error <= bound).all()):
         off = f"one that is off by {float(error.max()):.3g}"
@@ -234,11 +238,11 @@ def _compare(change: Change, request: Request, point: HookPointSpec) -> float:
     return float(error.max())
 
 
-def failure(request: Request, expected: str, found: str) -> RunError:
+def failure(request: Request, expected: str, observed: str) -> RunError:
     """What a row is refused with whose steering is not what its condition says."""
     return RunError(
         f"proof of steering, role '{request.role}', condition '{request.condition}', item {request.item_id}",
         expected,
-        found,
+        observed,
         "The answers of this batch were not stored; report this with the study, it is a bug.",
     )

@@ -63,8 +63,8 @@ def _pre_hook(function: StreamFunction) -> Callable[..., Any]:
 
 
 @dataclass(frozen=True)
-class Places:
-    """Stream rows that one operation of each of several batch rows acts on, flattened.
+class Round:
+    """The stream rows that one operation of each of several batch rows acts on, flattened.
 
     rows, columns: [n] indices into the stream; operations: [n], which operation acts there.
     """
@@ -129,58 +129,58 @@ class Steering:
 
     def _rounds(
         self, point: HookPointSpec, spans: tuple[str, ...], columns: Callable[[int, str], Sequence[int]]
-    ) -> list[Places]:
-        """The k-th operation of every row at `point` forms round k: within one, no place comes twice."""
-        own = [
+    ) -> list[Round]:
+        """The k-th operation of every row at `point` forms round k: within one, no token comes twice."""
+        acting = [
             [op for op in operations if op.hook_point == point and op.span in spans]
             for operations in self._operations
         ]
-        depth = max(len(operations) for operations in own)
+        depth = max(len(operations) for operations in acting)
         return [
-            self._places([(row, ops[k]) for row, ops in enumerate(own) if len(ops) > k], columns)
+            self._round([(row, ops[k]) for row, ops in enumerate(acting) if len(ops) > k], columns)
             for k in range(depth)
         ]
 
-    def _places(
+    def _round(
         self, acting: list[tuple[int, Operation]], columns: Callable[[int, str], Sequence[int]]
-    ) -> Places:
+    ) -> Round:
         import torch
 
         distinct = list({id(op): op for _, op in acting}.values())
         number = {id(op): i for i, op in enumerate(distinct)}
         triples = [(row, column, number[id(op)]) for row, op in acting for column in columns(row, op.span)]
         table = torch.tensor(triples, dtype=torch.long, device=self._model.device).reshape(-1, 3)
-        return Places(table[:, 0], table[:, 1], tuple(distinct), table[:, 2])
+        return Round(table[:, 0], table[:, 1], tuple(distinct), table[:, 2])
 
 
-def _apply(rounds: list[Places]) -> StreamFunction:
+def _apply(rounds: list[Round]) -> StreamFunction:
     import torch
 
     def function(stream: torch.Tensor) -> torch.Tensor:
         # Rounded to the model's dtype once, behind the last operation; rows between stay as they are.
         changed = stream.to(torch.float32, copy=True)
-        for places in rounds:
-            rows = changed[places.rows, places.columns]
-            changed[places.rows, places.columns] = _operate(rows, places)
+        for round_ in rounds:
+            rows = changed[round_.rows, round_.columns]
+            changed[round_.rows, round_.columns] = _operate(rows, round_)
         return changed.to(stream.dtype)
 
     return function
 
 
-def _operate(rows: torch.Tensor, places: Places) -> torch.Tensor:
+def _operate(rows: torch.Tensor, round_: Round) -> torch.Tensor:
     """Every stream row [n, d_model] changed by its own operation, in float32."""
     import torch
 
     zero = torch.zeros(rows.shape[1])
-    vectors = torch.stack([zero if op.vector is None else op.vector for op in places.operations])
-    axes = torch.stack([zero if op.axis is None else op.axis for op in places.operations])
-    targets = torch.tensor([op.target for op in places.operations])
-    vector, axis, target = (t.to(rows.device)[places.index] for t in (vectors, axes, targets))
+    vectors = torch.stack([zero if op.vector is None else op.vector for op in round_.operations])
+    axes = torch.stack([zero if op.axis is None else op.axis for op in round_.operations])
+    targets = torch.tensor([op.target for op in round_.operations])
+    vector, axis, target = (t.to(rows.device)[round_.index] for t in (vectors, axes, targets))
     # For `add` the axis is zero and so is the second term; for the others the vector is.
     component = (rows * axis).sum(-1)
     changed = rows + vector + (target - component).unsqueeze(-1) * axis
-    for number, op in enumerate(places.operations):
+    for number, op in enumerate(round_.operations):
         if op.clamp is not None:
-            own = places.index == number
-            changed[own] = op.clamp.apply(rows[own])
+            clamped = round_.index == number
+            changed[clamped] = op.clamp.apply(rows[clamped])
     return changed

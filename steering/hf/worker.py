@@ -22,7 +22,7 @@ from axiograph.steering.hf.stream import Steering
 class HookWorker(HfWorker):
     """Answers steered and unsteered requests, mixed in any way.
 
-    `conditions` maps the steered conditions to their operations, `known` names every condition of the
+    `conditions` maps the steered conditions to their operations, `names` are those of all conditions of the
     study: a request of any other is refused, so that no answer can carry a label that means nothing here.
     """
 
@@ -32,9 +32,9 @@ class HookWorker(HfWorker):
         self,
         config: WorkerConfig,
         conditions: Mapping[str, Sequence[Operation]],
-        known: frozenset[str],
+        names: frozenset[str],
     ) -> None:
-        self.conditions, self.known = dict(conditions), known
+        self.conditions, self.names = dict(conditions), names
         super().__init__(config)
 
     def _start(self) -> None:
@@ -47,7 +47,7 @@ class HookWorker(HfWorker):
         self._check_packed(prompts, ProvenSteering(self, rows), hooks)
 
     def refuse(self, rows: Sequence[Request]) -> None:
-        refuse_unknown(rows, self.known, "hook worker")
+        refuse_unknown(rows, self.names, "hook worker")
 
     def packed_hooks(self, rows: Sequence[Request], prompts: Sequence[Sequence[int]]) -> PackedHooks:
         self.refuse(rows)
@@ -59,15 +59,15 @@ class HookWorker(HfWorker):
             return NoHooks()
         return ProvenSteering(self, rows)
 
-    def proof(self, hooks: StreamHooks | PackedHooks, place: int) -> dict[str, Any]:
+    def proof(self, hooks: StreamHooks | PackedHooks, row: int) -> dict[str, Any]:
         if isinstance(hooks, ProvenRows):
-            found = hooks.proof(place)
-            error = found.error if hooks.is_steered(place) else None
-            return {"steered_tokens": found.steered, "proof_error": error}
+            packed = hooks.proof(row)
+            error = packed.error if hooks.is_steered(row) else None
+            return {"steered_tokens": packed.steered, "proof_error": error}
         if not isinstance(hooks, ProvenSteering):
-            return super().proof(hooks, place)
-        proof = hooks.proofs[place]
-        steered = proof.steered_tokens > 0 or hooks.is_steered(place)
+            return super().proof(hooks, row)
+        proof = hooks.proofs[row]
+        steered = proof.steered_tokens > 0 or hooks.is_steered(row)
         return {"steered_tokens": proof.steered_tokens, "proof_error": proof.error if steered else None}
 
     def _canary(self) -> None:
@@ -141,8 +141,8 @@ class ProvenSteering:
         self._steps = any(op.span in ("generated", "all") for ops in operations for op in ops)
         self.proofs: list[RowProof] = [RowProof() for _ in rows]
 
-    def is_steered(self, place: int) -> bool:
-        return self._all[place].condition in self._worker.conditions
+    def is_steered(self, row: int) -> bool:
+        return self._all[row].condition in self._worker.conditions
 
     @contextmanager
     def prefill(self, batch: Batch) -> Iterator[None]:
@@ -162,9 +162,9 @@ class ProvenSteering:
         probe = StreamProbe(worker.model, self._steering.hook_points(("generated", "all")))
         with probe.recording_before(), self._steering.decode(), probe.recording_after():
             yield
-        rows = [self._all[place] for place in self._live]
-        for place, error in zip(self._live, check_step(probe, rows, worker.conditions), strict=True):
-            self.proofs[place].error = max(self.proofs[place].error, error)
+        requests = [self._all[row] for row in self._live]
+        for row, error in zip(self._live, check_step(probe, requests, worker.conditions), strict=True):
+            self.proofs[row].error = max(self.proofs[row].error, error)
 
     def keep(self, rows: Sequence[int]) -> None:
         self._live = [self._live[row] for row in rows]

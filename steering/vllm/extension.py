@@ -59,7 +59,7 @@ class VllmSteering:
         )
         points = {op.hook_point for operations in self._conditions for op in operations}
         self._steerer = Steerer(self._table)
-        self.points = _here(runner.model, points)
+        self.points = _held_points(runner.model, points)
         self._proof = PassProof(self.points)
         self._hook_all(runner.model)
         self._forward = runner._model_forward
@@ -133,8 +133,8 @@ class VllmSteering:
         return row.prompt_steered(), row.error, row.failure or ""
 
 
-def _here(model: Any, points: set[HookPointSpec]) -> list[HookPointSpec]:
+def _held_points(model: Any, points: set[HookPointSpec]) -> list[HookPointSpec]:
     """The hook points that lie in this process, in layer order."""
     layers = decoder_layers(model)
-    own = [point for point in points if not is_elsewhere(layers[point.layer])]
-    return sorted(own, key=lambda point: (point.layer, point.place != "resid_pre"))
+    held = [point for point in points if not is_elsewhere(layers[point.layer])]
+    return sorted(held, key=lambda point: (point.layer, point.place != "resid_pre"))

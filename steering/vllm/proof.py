@@ -4,11 +4,10 @@ In every pass with steered tokens the stream is recorded before the steering and
 receives it. What should have changed is worked out again from the positions and tokens that the model
 itself was given, and from each request's own operations.
 
-The ledger of cached keys: who wrote each block of vLLM's cache, so that a hit can be proven, not trusted.
-
-A request that finds its prefix in the cache did not pass its steered tokens through the model. Its steering
-is proven if the request that wrote those blocks had the same tokens and the same steering there, and was
-proven itself. This also shows poisoned blocks to unsteered requests, whatever salts were given.
+A request that finds its prefix in the cache did not pass its steered tokens through the model. A ledger
+holds who wrote each block of the cache: the steering is proven if that request had the same tokens and the
+same steering there, and was proven itself. This also shows poisoned blocks to unsteered requests, whatever
+salts were given.
 """
 
 from __future__ import annotations
@@ -20,13 +19,12 @@ from typing import TYPE_CHECKING, Any
 from axiograph.engine.study.steering import HookPointSpec
 from axiograph.engine.workers.models import FINAL_NORMS, find_module
 from axiograph.steering.directions.operations import Operation
+from axiograph.steering.hf.proof import ROUNDING
 from axiograph.steering.vllm.rows import Part, Row
 from axiograph.steering.vllm.stream import Streamed, receiver, returned
 
 if TYPE_CHECKING:
     import torch
-
-ROUNDING = 16  # float32 sums on the way, in units of the last place of the largest norm (steering.hf.proof)
 
 
 class PassProof:
@@ -73,10 +71,10 @@ class PassProof:
 
             layers[point.layer].register_forward_hook(after)
         else:
-            own = receiver(layers[point.layer])
+            received = receiver(layers[point.layer])
 
             def again(module: Any, args: Any, kwargs: Any) -> None:
-                self._record_after(point, own(args, kwargs))
+                self._record_after(point, received(args, kwargs))
 
             layers[point.layer].register_forward_pre_hook(again, with_kwargs=True)
 
@@ -94,19 +92,18 @@ class PassProof:
         self._before, self._after = {}, {}
         if not any(part.row.operations for part in parts):
             return
-        ids, places = input_ids.tolist(), positions.tolist()
+        all_ids, all_positions = input_ids.tolist(), positions.tolist()
         for part in parts:
-            own = slice(part.offset, part.offset + part.count)
             if part.row.operations:
-                self._expect_row(part, ids[own], places[own])
+                self._expect_row(part, all_ids[part.tokens], all_positions[part.tokens])
 
-    def _expect_row(self, part: Part, ids: list[int], places: list[int]) -> None:
-        row = part.row
-        if row.tokens(places[0], places[-1] + 1) != ids or places != list(range(places[0], places[-1] + 1)):
+    def _expect_row(self, part: Part, ids: list[int], positions: list[int]) -> None:
+        row, start, stop = part.row, positions[0], positions[-1] + 1
+        if row.tokens(start, stop) != ids or positions != list(range(start, stop)):
             row.fail("other tokens than the request's own in its row")
             return
         for op in row.operations:
-            at = [part.offset + i for i, position in enumerate(places) if _acts(op, row, position)]
+            at = [part.offset + i for i, position in enumerate(positions) if _acts(op, row, position)]
             if at and op.hook_point in self._acting:
                 self._acting[op.hook_point].append((part, op, at))
 
@@ -130,23 +127,22 @@ class PassProof:
         before, (after, carrier) = self._before[point], self._after[point]
         expected, peak = _expected(before, acting)
         touched = torch.zeros(len(before), dtype=torch.bool)
-        touched[sorted({place for _, _, at in acting for place in at})] = True
+        touched[sorted({token for _, _, at in acting for token in at})] = True
         error = (after - expected).abs()
         limits = torch.finfo(carrier.dtype)
         rounding = limits.eps / 2 * torch.maximum(expected.abs(), carrier.float().abs())
         bound = rounding + limits.smallest_normal + ROUNDING * torch.finfo(torch.float32).eps * peak
         # Written so that NaN fails.
         right = (error <= bound).all(-1).cpu()
-        kept = (after == before).all(-1).cpu()
-        good = torch.where(touched, right, kept).tolist()
+        unchanged = (after == before).all(-1).cpu()
+        good = torch.where(touched, right, unchanged).tolist()
         largest = torch.where(touched, error.amax(-1).cpu(), 0.0).tolist()
         for part in self._parts:
-            own = slice(part.offset, part.offset + part.count)
-            part.row.error = max(part.row.error, *largest[own])
-            if not all(good[own]):
+            part.row.error = max(part.row.error, *largest[part.tokens])
+            if not all(good[part.tokens]):
                 part.row.fail(
                     f"a change at {point} of strength × direction at the steered tokens and none elsewhere, "
-                    f"found one that is off by up to {float(error[own].max()):.3g}"
+                    f"found one that is off by up to {float(error[part.tokens].max()):.3g}"
                 )
 
 
@@ -186,7 +182,7 @@ def _expected(
 def _in_turns(
     acting: Sequence[tuple[Part, Operation, list[int]]],
 ) -> list[tuple[Operation, list[int]]]:
-    """Operations with all of their places: those that several rows share together, each row's in order."""
+    """Operations with all of their tokens: those that several rows share together, each row's in order."""
     turns: list[dict[int, tuple[Operation, list[int]]]] = []
     depth: dict[Row, int] = {}
     for part, op, at in acting:
@@ -198,7 +194,7 @@ def _in_turns(
 
 
 def consumer_of(model: Any, layers: Sequence[Any], point: HookPointSpec) -> Any:
-    """The module that receives the stream behind `point`, or None where the place itself is read again:
+    """The module that receives the stream behind `point`, or None where the point itself is read again:
     behind resid_pre, and where the next layer lives in another process."""
     if point.place == "resid_pre":
         return None
@@ -222,7 +218,7 @@ NULL_BLOCK = 0  # vLLM's placeholder for blocks that a sliding window left behin
 @dataclass(frozen=True)
 class _Entry:
     writer: Row
-    place: int
+    number: int  # of the block in its writer's own list
 
 
 class Ledger:
@@ -239,8 +235,8 @@ class Ledger:
     def write(self, part: Part) -> None:
         """The pass under way writes the blocks that begin inside `part`."""
         for blocks, size in zip(part.row.state.block_ids, self._sizes, strict=True):
-            for place in range(-(-part.start // size), (part.stop - 1) // size + 1):
-                self._entries[blocks[place]] = _Entry(part.row, place)
+            for number in range(-(-part.start // size), (part.stop - 1) // size + 1):
+                self._entries[blocks[number]] = _Entry(part.row, number)
 
     def check_hits(self, admitted: Iterable[tuple[Row, int]]) -> None:
         """Fail every row of (row, number of its tokens that were cached) whose cached keys are not proven."""
@@ -257,12 +253,12 @@ class Ledger:
         for blocks, size in zip(row.state.block_ids, self._sizes, strict=True):
             if cached % size:
                 return f"{cached} cached tokens, which are no whole blocks of {size}"
-            for place in range(cached // size):
-                if blocks[place] == NULL_BLOCK:
+            for number in range(cached // size):
+                if blocks[number] == NULL_BLOCK:
                     continue
-                entry = self._entries.get(blocks[place])
-                stop = (place + 1) * size
-                if entry is None or entry.place != place or entry.writer.proven < stop:
+                entry = self._entries.get(blocks[number])
+                stop = (number + 1) * size
+                if entry is None or entry.number != number or entry.writer.proven < stop:
                     return "cached keys of which nobody knows how they were computed"
                 compared[entry.writer] = max(compared.get(entry.writer, 0), stop)
         for writer, stop in compared.items():

@@ -1,8 +1,7 @@
 """Requests as vLLM's workers see them: which of their tokens are steered, and what of them is proven.
 
-The table of steered conditions as it travels to vLLM's workers: once, as plain data.
-
-A request then carries the number of its condition, so that its operations need not travel with it.
+The steered conditions travel to the workers once, as plain data; a request then carries the number of its
+condition, so that its operations need not travel with it.
 """
 
 from __future__ import annotations
@@ -48,11 +47,11 @@ class Row:
 
     def tokens(self, start: int, stop: int) -> list[int]:
         """Its tokens at positions [start, stop)."""
-        known = self.state.prompt_token_ids
-        if stop <= len(known):
-            return list(known[start:stop])
-        behind = self.state.output_token_ids[max(0, start - len(known)) : stop - len(known)]
-        return [*known[start:], *behind]
+        prompt = self.state.prompt_token_ids
+        if stop <= len(prompt):
+            return list(prompt[start:stop])
+        written = self.state.output_token_ids[max(0, start - len(prompt)) : stop - len(prompt)]
+        return [*prompt[start:], *written]
 
     def prompt_steered(self) -> int:
         """How many tokens of what was sent as prompt are steered."""
@@ -104,6 +103,11 @@ class Part:
     @property
     def stop(self) -> int:
         return self.start + self.count
+
+    @property
+    def tokens(self) -> slice:
+        """Its tokens in the batch."""
+        return slice(self.offset, self.offset + self.count)
 
 
 EXTRA = "axiograph"  # the key of a request's extra_args: [condition number, prompt length, *span] or [−1, 0]

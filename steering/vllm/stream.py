@@ -1,12 +1,10 @@
-"""What is done to the stream in one pass of vLLM: the places, and the hooks that change it there.
-
-Nothing here proves anything: see steering.vllm.proof, which works the places out again from what the model
-itself received.
-
-The residual stream inside vLLM, whatever a layer passes on: one tensor, or a pair whose sum it is.
+"""The residual stream inside vLLM, and the hooks that change it in a pass.
 
 Llama-like layers of vLLM hand (hidden, residual) to the next layer, which adds them; GPT-2, OPT and Falcon
 hand on the stream itself. Which it is is seen at every layer, from what it receives and returns.
+
+Nothing here proves anything: steering.vllm.proof works out again, from what the model itself received, which
+tokens should have changed.
 """
 
 from __future__ import annotations
@@ -27,7 +25,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Streamed:
-    """The stream of a pass at one place: `hidden` [tokens, d_model], and `residual`, where it is a pair."""
+    """The stream of a pass at one point: `hidden` [tokens, d_model], and `residual`, where it is a pair."""
 
     hidden: torch.Tensor
     residual: torch.Tensor | None
@@ -77,32 +75,32 @@ def receiver(module: Any) -> Callable[[tuple[Any, ...], dict[str, Any]], Streame
         names = ["hidden_states", "residual"]  # norms: the stream first, the residual behind it
 
     def received(args: tuple[Any, ...], kwargs: dict[str, Any]) -> Streamed:
-        given = dict(zip(names, args, strict=False)) | kwargs
-        return Streamed(given["hidden_states"], given.get("residual"))
+        named = dict(zip(names, args, strict=False)) | kwargs
+        return Streamed(named["hidden_states"], named.get("residual"))
 
     return received
 
 
-Round = tuple[np.ndarray, np.ndarray]  # places in the batch, and which operation acts there
+Round = tuple[np.ndarray, np.ndarray]  # tokens of the batch, and which operation acts on each
 
 
 def rounds_of(parts: Iterable[Part]) -> dict[HookPointSpec, list[Round]]:
-    """Per hook point the k-th operation of every row: within a round, no place comes twice."""
+    """Per hook point the k-th operation of every row: within a round, no token comes twice."""
     gathered: dict[HookPointSpec, list[tuple[list[int], list[int]]]] = {}
     for part in parts:
         depth: dict[HookPointSpec, int] = {}
         for op, number in zip(part.row.operations, part.row.numbers, strict=True):
             k = depth[op.hook_point] = depth.get(op.hook_point, -1) + 1
             shift = part.offset - part.start
-            places = [position + shift for position in acted_on(op, part.row, part.start, part.stop)]
-            if not places:
+            tokens = [position + shift for position in acted_on(op, part.row, part.start, part.stop)]
+            if not tokens:
                 continue
             rounds = gathered.setdefault(op.hook_point, [])
             rounds += [([], []) for _ in range(k + 1 - len(rounds))]
-            rounds[k][0].extend(places)
-            rounds[k][1].extend([number] * len(places))
+            rounds[k][0].extend(tokens)
+            rounds[k][1].extend([number] * len(tokens))
     return {
-        point: [(np.array(places), np.array(numbers)) for places, numbers in rounds if places]
+        point: [(np.array(tokens), np.array(numbers)) for tokens, numbers in rounds if tokens]
         for point, rounds in gathered.items()
     }
 
@@ -146,12 +144,12 @@ def change(stream: Streamed, rounds: Sequence[Round], table: Stacked) -> None:
     import torch
 
     device = stream.hidden.device
-    touched = np.unique(np.concatenate([places for places, _ in rounds]))
+    touched = np.unique(np.concatenate([tokens for tokens, _ in rounds]))
     index = torch.from_numpy(touched).to(device)
     old = stream.rows(index)
     new = old.clone()
-    for places, numbers in rounds:
-        at = torch.from_numpy(np.searchsorted(touched, places)).to(device)
+    for tokens, numbers in rounds:
+        at = torch.from_numpy(np.searchsorted(touched, tokens)).to(device)
         new[at] = operated(new[at], table, torch.from_numpy(numbers).to(device))
     stream.change(index, old, new)
 

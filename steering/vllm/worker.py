@@ -23,7 +23,7 @@ CANARY_LOGPROBS = 20
 class SteeredVllmWorker(VllmWorker):
     """Answers steered and unsteered requests, mixed in any way, in one vLLM engine.
 
-    `conditions` maps the steered conditions to their operations, `known` names every condition of the
+    `conditions` maps the steered conditions to their operations, `names` are those of all conditions of the
     study. Proof as in steering.hf.worker: a row whose steering did not fire stops the run.
     """
 
@@ -34,10 +34,10 @@ class SteeredVllmWorker(VllmWorker):
         config: WorkerConfig,
         engine_args: Mapping[str, Any],
         conditions: Mapping[str, Sequence[Operation]],
-        known: frozenset[str],
+        names: frozenset[str],
         process: bool | None = None,
     ) -> None:
-        self.conditions, self.known = dict(conditions), known
+        self.conditions, self.names = dict(conditions), names
         self._numbers = {name: number for number, name in enumerate(self.conditions)}
         self._digests = steering_digests(self.conditions)
         self._spans: dict[tuple[int, ...], str] = {}
@@ -54,12 +54,12 @@ class SteeredVllmWorker(VllmWorker):
         missing = points - {point for _, held in answers for point in held}
         reason = next((reason for reason, _ in answers if reason), "")
         if reason or missing:
-            found = reason or f"no worker that holds {', '.join(sorted(missing))}"
-            raise RunError("vLLM worker", "a model that can be steered", found, "Use backend: hf.")
+            obstacle = reason or f"no worker that holds {', '.join(sorted(missing))}"
+            raise RunError("vLLM worker", "a model that can be steered", obstacle, "Use backend: hf.")
         self._canary()
 
     def check(self, rows: Sequence[Request]) -> None:
-        refuse_unknown(rows, self.known, "vLLM worker")
+        refuse_unknown(rows, self.names, "vLLM worker")
         for row in rows:
             if any(op.span == "prompt_span" for op in self.conditions.get(row.condition, ())):
                 self._check_span(row)
@@ -91,13 +91,13 @@ class SteeredVllmWorker(VllmWorker):
         computed = {name: n for result in results for name, n in result["computed"].items()}
         proofs = self._proofs(computed)
         for row, result in zip(rows, results, strict=True):
-            own = [proofs[name] for name in result["computed"]]
-            for _, _, failure in own:
+            row_proofs = [proofs[name] for name in result["computed"]]
+            for _, _, failure in row_proofs:
                 if failure:
                     raise _failure(row, *_halves(failure))
-            if row.condition in self.conditions and own:
-                result["steered_tokens"] = own[0][0]
-                result["proof_error"] = max(error for _, error, _ in own)
+            if row.condition in self.conditions and row_proofs:
+                result["steered_tokens"] = row_proofs[0][0]
+                result["proof_error"] = max(error for _, error, _ in row_proofs)
 
     def _proofs(self, computed: dict[str, int]) -> dict[str, tuple[int, float, str]]:
         """Proofs by request, from all workers together: each sees the layers that it holds."""
@@ -180,14 +180,14 @@ def steering_arguments(
 
 
 def _halves(failure: str) -> tuple[str, str]:
-    expected, _, found = failure.partition(", found ")
-    return (expected, found) if found else ("steering as labelled", failure)
+    expected, _, observed = failure.partition(", found ")
+    return (expected, observed) if observed else ("steering as labelled", failure)
 
 
-def _failure(row: Request, expected: str, found: str) -> RunError:
+def _failure(row: Request, expected: str, observed: str) -> RunError:
     return RunError(
         f"proof of steering in vLLM, role '{row.role}', condition '{row.condition}', item {row.item_id}",
         expected,
-        found,
+        observed,
         "This answer was not stored; report this with the study, it is a bug.",
     )

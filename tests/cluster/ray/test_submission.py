@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import os
 import shlex
+import subprocess
+import sys
 import time
+from pathlib import Path
 
 import pytest
 import yaml
 
+import axiograph
 from axiograph.cluster.ray import submission as bundle_module
 from axiograph.cluster.ray.submission import check_variables, entrypoint, pack, submit
 from axiograph.engine.errors import InputError, RunError
@@ -46,6 +51,41 @@ def test_a_bundle_holds_the_study_its_files_and_the_code_and_nothing_else(study,
     assert not any(b"not-a-secret" in text or b"stay where they are" in text for text in texts)
     assert not list(folder.rglob("__pycache__"))
     assert made.size < 20_000_000
+
+
+def test_a_bundle_holds_the_whole_package_and_runs_from_there(study, tmp_path):
+    """Every file that git holds for the package, behind links too: code, assets, templates; no tests."""
+    folder = tmp_path / "bundle"
+    folder.mkdir()
+    pack(study, folder)
+    package = folder / "axiograph"
+    packed = {path.relative_to(package).as_posix() for path in package.rglob("*") if path.is_file()}
+    assert packed == set(package_files())
+    assert not any(path.is_symlink() for path in folder.rglob("*"))
+    code = "import axiograph.cli, axiograph.engine; print(axiograph.engine.__file__)"
+    done = subprocess.run([sys.executable, "-c", code], cwd=folder, env=clean(), capture_output=True, text=True)
+    assert done.stdout.strip() == str(package / "engine" / "__init__.py"), done.stderr
+    shown = subprocess.run(
+        [sys.executable, "-m", "axiograph.cli", "run", "--help"], cwd=folder, env=clean(), capture_output=True
+    )
+    assert shown.returncode == 0 and b"--retry-failed" in shown.stdout
+
+
+def package_files():
+    """Of the clone, by their path inside the package; folders that are links count with what is in them."""
+    root = Path(axiograph.__file__).parent
+    for path in root.iterdir():
+        folder = path.resolve()
+        for file in [folder] if path.is_file() else folder.rglob("*"):
+            inside = Path(path.name) / file.relative_to(folder)
+            hidden = any(part == "__pycache__" or part.startswith(".") for part in inside.parts)
+            if file.is_file() and not hidden:
+                yield inside.as_posix()
+
+
+def clean():
+    """The environment without what makes another copy of the package importable first."""
+    return {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
 
 
 def test_what_is_too_large_stays_and_is_named(study, tmp_path, monkeypatch):

@@ -7,7 +7,7 @@ from axiograph.cluster.sampling.asking import Requests
 from axiograph.cluster.sampling.executors import InTurn, Kind
 from axiograph.cluster.sampling.loop import install_plan
 from axiograph.cluster.sampling.meter import Meter
-from axiograph.cluster.sampling.preparation import here, prepare
+from axiograph.cluster.sampling.preparation import in_process, prepare
 from axiograph.cluster.sampling.site import LocalSite
 from axiograph.engine.runs.run_dir import create_run
 from axiograph.engine.study.loading import load_study
@@ -18,7 +18,7 @@ from tests import studies
 def near(function, *args):
     """A machine on which vLLM runs, but cannot steer."""
     vllm = Choice("vllm", None, 100_000)
-    return (HF if args[3] else vllm) if function is choose_backend else here(function, *args)
+    return (HF if args[3] else vllm) if function is choose_backend else in_process(function, *args)
 
 
 class Echo:

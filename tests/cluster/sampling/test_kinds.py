@@ -8,7 +8,7 @@ import pytest
 
 from axiograph.cluster.ray.wave import waves
 from axiograph.cluster.sampling.executors import Kind
-from axiograph.cluster.sampling.preparation import here, prepare
+from axiograph.cluster.sampling.preparation import in_process, prepare
 from axiograph.cluster.stages.effects import _answered_alike
 from axiograph.engine.runs.run_dir import RunDir
 from axiograph.engine.study.engine_args import parallel_size
@@ -21,7 +21,7 @@ VLLM = Choice("vllm", None, 100_000)
 
 def near(function, *args):
     """A cluster on which vLLM runs, but cannot steer."""
-    return (HF if args[3] else VLLM) if function is choose_backend else here(function, *args)
+    return (HF if args[3] else VLLM) if function is choose_backend else in_process(function, *args)
 
 
 def prepared(study_assets, tmp_path, near=near, mixed=True, backend="auto", **changes):
@@ -55,7 +55,7 @@ def test_otherwise_all_roles_share_one_kind(study_assets, tmp_path, options):
 
 
 def _only_hf(function, *args):
-    return HF if function is choose_backend else here(function, *args)
+    return HF if function is choose_backend else in_process(function, *args)
 
 
 def test_no_steering_no_choice(study_assets, tmp_path):
@@ -74,7 +74,7 @@ def test_a_wave_gives_every_row_of_a_role_to_its_kind_baseline_included(study_as
             # Rows of one condition and role stand together.
             runs = table.select(pl.struct("condition", "role").rle_id().max() + 1).item()
             assert runs == table.select(pl.struct("condition", "role").n_unique()).item()
-            places += table["place"].to_list()
+            places += table["position"].to_list()
             seen |= set(table["request_id"])
             rows += table.height
         assert sorted(places) == list(range(len(wave)))
@@ -88,7 +88,9 @@ def test_a_wave_knows_what_is_missing_and_takes_nothing_twice(study_assets, tmp_
     assert wave.take(some).all() and not wave.take(some[:5]).any()
     left = wave.missing()
     assert sum(len(chunk.rows) for chunk in left) == len(wave) - len(some) and not wave.is_done
-    assert {int(p) for chunk in left for p in chunk.rows["place"].to_pylist()} == set(range(1, len(wave), 2))
+    assert {int(p) for chunk in left for p in chunk.rows["position"].to_pylist()} == set(
+        range(1, len(wave), 2)
+    )
     wave.take(np.arange(len(wave), dtype=np.uint32))
     assert wave.is_done and not wave.missing()
 

@@ -86,13 +86,13 @@ def of_other_rows(self, rows):
 
 OPERATE, HOOKED = (_Round, "operate"), (axiograph.steering.hf.packed_stream, "hooked")
 FAULTS = {
-    "does nothing": (OPERATE, lambda self, rows: rows[self.places]),
+    "does nothing": (OPERATE, lambda self, rows: rows[self.index]),
     "another row's vector": (OPERATE, of_other_rows),
     "scaled by 0.99": (
         OPERATE,
-        lambda self, rows: rows[self.places] + 0.99 * (real_operate(self, rows) - rows[self.places]),
+        lambda self, rows: rows[self.index] + 0.99 * (real_operate(self, rows) - rows[self.index]),
     ),
-    "reversed": (OPERATE, lambda self, rows: 2 * rows[self.places] - real_operate(self, rows)),
+    "reversed": (OPERATE, lambda self, rows: 2 * rows[self.index] - real_operate(self, rows)),
     "NaN": (OPERATE, lambda self, rows: real_operate(self, rows) * float("nan")),
     "another layer": (HOOKED, a_layer_early),
     "the next token": ((_Change, "__init__"), next_tokens),

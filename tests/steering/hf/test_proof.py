@@ -49,32 +49,32 @@ PLACES = [
     ("prompt", HookPointSpec(layer=1, place="resid_pre")),
     ("generated", HookPointSpec(layer=2, place="resid_post")),
 ]
-real_operate, real_places, real_hooked = (
+real_operate, real_round, real_hooked = (
     axiograph.steering.hf.stream._operate,
-    axiograph.steering.hf.stream.Steering._places,
+    axiograph.steering.hf.stream.Steering._round,
     axiograph.steering.hf.stream.hooked,
 )
 
 
-def rotated(places):
-    return dataclasses.replace(places, index=(places.index + 1) % len(places.operations))
+def rotated(round_):
+    return dataclasses.replace(round_, index=(round_.index + 1) % len(round_.operations))
 
 
 def shifted(self, acting, columns):
-    places = real_places(self, acting, columns)
-    return dataclasses.replace(places, columns=places.columns - 1)
+    round_ = real_round(self, acting, columns)
+    return dataclasses.replace(round_, columns=round_.columns - 1)
 
 
 def of_the_next_row(self, acting, columns):
-    places = real_places(self, acting, columns)
-    return dataclasses.replace(places, rows=(places.rows + 1) % len(self._operations))
+    round_ = real_round(self, acting, columns)
+    return dataclasses.replace(round_, rows=(round_.rows + 1) % len(self._operations))
 
 
 def one_more(self, acting, columns):
-    places = real_places(self, acting, columns)
-    further = torch.cat([places.columns, places.columns[-1:] + 1])
-    rows, index = (torch.cat([t, t[-1:]]) for t in (places.rows, places.index))
-    return dataclasses.replace(places, rows=rows, columns=further, index=index)
+    round_ = real_round(self, acting, columns)
+    further = torch.cat([round_.columns, round_.columns[-1:] + 1])
+    rows, index = (torch.cat([t, t[-1:]]) for t in (round_.rows, round_.index))
+    return dataclasses.replace(round_, rows=rows, columns=further, index=index)
 
 
 def a_layer_early(model, point, function):
@@ -83,17 +83,17 @@ def a_layer_early(model, point, function):
 
 OPERATE, PLACED, HOOKED = (
     (axiograph.steering.hf.stream, "_operate"),
-    (axiograph.steering.hf.stream.Steering, "_places"),
+    (axiograph.steering.hf.stream.Steering, "_round"),
     (axiograph.steering.hf.stream, "hooked"),
 )
 FAULTS = {
-    "does nothing": (OPERATE, lambda rows, places: rows),
-    "another row's vector": (OPERATE, lambda rows, places: real_operate(rows, rotated(places))),
-    "scaled by 0.99": (OPERATE, lambda rows, places: rows + 0.99 * (real_operate(rows, places) - rows)),
-    "acts twice": (OPERATE, lambda rows, places: real_operate(real_operate(rows, places), places)),
-    "reversed": (OPERATE, lambda rows, places: 2 * rows - real_operate(rows, places)),
-    "NaN": (OPERATE, lambda rows, places: real_operate(rows, places) * float("nan")),
-    "infinite": (OPERATE, lambda rows, places: real_operate(rows, places) + float("inf")),
+    "does nothing": (OPERATE, lambda rows, round_: rows),
+    "another row's vector": (OPERATE, lambda rows, round_: real_operate(rows, rotated(round_))),
+    "scaled by 0.99": (OPERATE, lambda rows, round_: rows + 0.99 * (real_operate(rows, round_) - rows)),
+    "acts twice": (OPERATE, lambda rows, round_: real_operate(real_operate(rows, round_), round_)),
+    "reversed": (OPERATE, lambda rows, round_: 2 * rows - real_operate(rows, round_)),
+    "NaN": (OPERATE, lambda rows, round_: real_operate(rows, round_) * float("nan")),
+    "infinite": (OPERATE, lambda rows, round_: real_operate(rows, round_) + float("inf")),
     "another row": (PLACED, of_the_next_row),
     "another layer": (HOOKED, a_layer_early),
 }
