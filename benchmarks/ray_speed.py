@@ -23,10 +23,10 @@ import numpy as np
 import pyarrow as pa
 
 from axiograph.cluster.ray.executor import RayExecutor, RayOptions
-from axiograph.cluster.sampling.asking import Requests
 from axiograph.cluster.sampling.executors import InProcessExecutor, Kind
 from axiograph.cluster.sampling.loop import library_versions
 from axiograph.cluster.sampling.meter import Meter
+from axiograph.cluster.sampling.requests import Requests
 from axiograph.engine.plan.rows import PLAN_BATCH_ROWS, PLAN_SCHEMA
 from axiograph.engine.runs.store import RESPONSE_SCHEMA
 
@@ -126,10 +126,10 @@ class _Rows:
     """Requests without tokens: tables of `rows` plan rows."""
 
     def __init__(self, batches: list[pa.RecordBatch], rows: int) -> None:
-        self.plan, self.rows_per_table, self.asking = batches, rows, lambda table: table
+        self.plan, self.rows_per_table, self.request_builder = batches, rows, lambda table: table
 
     def __iter__(self) -> Iterator[pa.Table]:
-        return iter(Requests(self.asking, self.plan, self.rows_per_table))
+        return iter(Requests(self.request_builder, self.plan, self.rows_per_table))
 
 
 @dataclass(frozen=True)

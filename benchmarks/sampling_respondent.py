@@ -21,7 +21,7 @@ def chosen_requests(prepared: Prepared, count: int) -> pa.Table:
     runs = max(1, count // 96)
     step = table.num_rows // runs
     places = [i for start in range(0, runs * step, step) for i in range(start, start + count // runs)]
-    return prepared.asking(table.take(pa.array(places)))
+    return prepared.request_builder(table.take(pa.array(places)))
 
 
 def scoring_worker(study: Study, count: int) -> tuple[Any, pa.Table]:

@@ -50,7 +50,7 @@ def chosen(prepared: Prepared, count: int) -> pa.Table:
     """`count` requests, evenly spread over the plan's roles and conditions."""
     table = pa.Table.from_batches(list(prepared.plan.batches())).combine_chunks()
     step = max(1, table.num_rows // count)
-    return prepared.asking(table.take(pa.array(range(0, table.num_rows, step)[:count])))
+    return prepared.request_builder(table.take(pa.array(range(0, table.num_rows, step)[:count])))
 
 
 def gap(worker: HookWorker, request: Request, one: list[int], other: list[int]) -> float:

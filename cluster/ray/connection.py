@@ -15,7 +15,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from typing import Any, TypeVar
 
-from axiograph.cluster.ray.models import TravellingModel
+from axiograph.cluster.ray.model_transfer import ModelFiles, TransferableModel
 from axiograph.cluster.sampling.executors import Kind, WorkerRecipe
 from axiograph.engine.errors import InputError, RunError
 from axiograph.engine.study.engine_args import parallel_size
@@ -243,7 +243,7 @@ def near_workers(engine_args: Mapping[str, Any], machines: Sequence[Node]) -> Ca
 
         pool = _gpu_pool(machines, 1)
         gpus = 1 if pool.spread else min(wanted, max(node.gpus for node in machines))
-        sent = [shelved(arg) if isinstance(arg, ModelSource) else arg for arg in args]
+        sent = [transferable(arg) if isinstance(arg, ModelSource) else arg for arg in args]
         task = ray.remote(_called).options(
             num_gpus=gpus, num_cpus=0, accelerator_type=pool.accelerator, max_retries=2
         )
@@ -256,17 +256,15 @@ def near_workers(engine_args: Mapping[str, Any], machines: Sequence[Node]) -> Ca
 
 
 def _called(function: Callable[..., Any], args: Sequence[Any]) -> Any:
-    return function(*(arg.here() if isinstance(arg, TravellingModel) else arg for arg in args))
+    return function(*(arg.local() if isinstance(arg, TransferableModel) else arg for arg in args))
 
 
-def shelved(source: ModelSource) -> TravellingModel:
+def transferable(source: ModelSource) -> TransferableModel:
     """The model ready to travel: its files can be read from an actor on this node."""
     import ray
 
-    from axiograph.cluster.ray.models import Shelf
-
-    shelf = ray.remote(Shelf).options(**beside_driver()).remote(source.folder)
-    return TravellingModel(source, source.digest(), shelf)
+    files = ray.remote(ModelFiles).options(**beside_driver()).remote(source.folder)
+    return TransferableModel(source, source.digest(), files)
 
 
 def beside_driver() -> dict[str, Any]:

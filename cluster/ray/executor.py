@@ -23,16 +23,16 @@ from axiograph.cluster.ray.connection import (
     Pool,
     beside_driver,
     nodes,
-    shelved,
     size_pool,
+    transferable,
     worker_memory,
 )
-from axiograph.cluster.ray.watch import LOST_S, Ledger, Watch
+from axiograph.cluster.ray.monitor import LOST_S, Ledger, Monitor
 from axiograph.cluster.ray.wave import WAVE_ROWS, Chunk, Feed, Wave, waves
 from axiograph.cluster.ray.worker import POSITION, RayWorker, WorkerJob, unpacked
-from axiograph.cluster.sampling.asking import Requests
 from axiograph.cluster.sampling.executors import Kind
 from axiograph.cluster.sampling.meter import Meter
+from axiograph.cluster.sampling.requests import Requests
 from axiograph.engine.errors import RunError
 from axiograph.engine.runs.store import RESPONSE_SCHEMA
 from axiograph.engine.vllm.jobs import failed
@@ -64,7 +64,7 @@ LEVELS = (Level(1, 2, 4), Level(1 / 16, 1, 1), Level(0, 2, 1))
 @dataclass(frozen=True)
 class RayOptions:
     """`stall_s`: a worker without progress for so long is killed and its work done again; `workers`: at most
-    so many of a kind; `wave_rows`, `lost_s`: of cluster.ray.wave and cluster.ray.watch."""
+    so many of a kind; `wave_rows`, `lost_s`: of cluster.ray.wave and cluster.ray.monitor."""
 
     stall_s: float = STALL_S
     workers: int | None = None
@@ -94,13 +94,13 @@ class RayExecutor:
             yield from _gathered(self._answered(wave))
 
     def _job(self, kind: Kind) -> WorkerJob:
-        asking = self._requests.asking
+        builder = self._requests.request_builder
         spread = self._sized(kind).spread
         return WorkerJob(
             recipe=kind.recipe.across_nodes() if spread else kind.recipe,
-            inputs=asking.inputs,
-            prompt_digest=asking.builder.digest,
-            model=shelved(kind.recipe.config.source),
+            inputs=builder.inputs,
+            prompt_digest=builder.builder.digest,
+            model=transferable(kind.recipe.config.source),
             ledger=self._ledger,
             stall_s=self.options.stall_s,
         )
@@ -124,33 +124,33 @@ class RayExecutor:
         pools = self._pools(chunks, level)
         ray.get(self._ledger.clear.remote())
         try:
-            with Watch(self._ledger, list(pools.values()), self.options.lost_s) as watch:
-                for envelope in self._envelopes(chunks, pools, level, watch):
-                    watch.blocks += 1
+            with Monitor(self._ledger, list(pools.values()), self.options.lost_s) as monitor:
+                for envelope in self._envelopes(chunks, pools, level, monitor):
+                    monitor.blocks += 1
                     if responses := self._opened(envelope, wave):
                         yield responses
         finally:
             for pool in pools.values():
                 pool.close()
-        if error := watch.error or watch.read().error:
+        if error := monitor.error or monitor.read().error:
             raise error
-        return not watch.gave_up
+        return not monitor.gave_up
 
     def _envelopes(
-        self, chunks: Sequence[Chunk], pools: dict[str, Pool], level: Level, watch: Watch
+        self, chunks: Sequence[Chunk], pools: dict[str, Pool], level: Level, monitor: Monitor
     ) -> Iterator[dict[str, Any]]:
         import ray
 
         data = self._dataset(chunks, pools, level)
         try:
             with Feed(data.iter_internal_ref_bundles) as feed:
-                for block in feed.blocks(lambda: watch.is_over):
+                for block in feed.blocks(lambda: monitor.is_over):
                     try:
                         yield from ray.get(block).to_pylist()
                     except ray.exceptions.RayError as error:
                         log.warning("a block was lost on its way and is asked again: %s", error)
         except (ray.exceptions.RayError, RuntimeError) as error:
-            reason = watch.error or watch.read().error
+            reason = monitor.error or monitor.read().error
             raise reason or _no_workers(error) from error
 
     def _dataset(self, chunks: Sequence[Chunk], pools: dict[str, Pool], level: Level) -> Any:
@@ -264,7 +264,7 @@ class RayExecutor:
 
     def _failed_chunk(self, chunk: Chunk, reasons: dict[int, str]) -> pa.Table:
         died = f"its worker died or stood still {1 + LEVELS[-1].retries} times"
-        requests = self._requests.asking(chunk.rows)
+        requests = self._requests.request_builder(chunk.rows)
         positions = chunk.rows[POSITION].to_pylist()
         rows = [
             {name: row[name] for name in ("request_id", "role", "condition", "item_id", "repeat")}

@@ -14,10 +14,10 @@ from typing import Any, NoReturn
 import numpy as np
 import pyarrow as pa
 
-from axiograph.cluster.ray.models import TravellingModel
+from axiograph.cluster.ray.model_transfer import TransferableModel
 from axiograph.cluster.ray.watchdog import Watchdog
-from axiograph.cluster.sampling.asking import Asking
 from axiograph.cluster.sampling.executors import WorkerRecipe
+from axiograph.cluster.sampling.requests import RequestBuilder
 from axiograph.engine.errors import AxiographError, BrokenEngineError, RunError
 from axiograph.engine.plan.inputs import Inputs
 from axiograph.engine.prompting.prompts import PromptBuilder
@@ -46,7 +46,7 @@ class WorkerJob:
     recipe: WorkerRecipe
     inputs: Inputs
     prompt_digest: bytes
-    model: TravellingModel
+    model: TransferableModel
     ledger: Any
     stall_s: float
 
@@ -55,9 +55,9 @@ class WorkerJob:
         """Whether calls of several threads share the worker: vLLM's engine, but not a model."""
         return self.recipe.backend == "vllm"
 
-    def open(self) -> tuple[Asking, Worker]:
+    def open(self) -> tuple[RequestBuilder, Worker]:
         """What this node asks and answers with. RunError unless its tokenizer is the driver's."""
-        source = self.model.here()
+        source = self.model.local()
         builder = PromptBuilder(self.inputs.template, load_tokenizer(source))
         if builder.digest != self.prompt_digest:
             raise RunError(
@@ -66,7 +66,7 @@ class WorkerJob:
                 "others",
                 "Install the same versions on all nodes.",
             )
-        return Asking(self.inputs, builder), self.recipe.at(source).make()
+        return RequestBuilder(self.inputs, builder), self.recipe.at(source).make()
 
 
 class RayWorker:
@@ -86,7 +86,7 @@ class RayWorker:
         dog = Watchdog(self._job.stall_s, START_LIMIT_S)
         with dog.busy(starting=True):
             try:
-                self._asking, self._worker = self._job.open()
+                self._request_builder, self._worker = self._job.open()
             except AxiographError as error:
                 self._end_run(error)
                 raise
@@ -99,7 +99,7 @@ class RayWorker:
         with self._clock.running():
             try:
                 with self._tokenising:
-                    requests = self._asking(block)
+                    requests = self._request_builder(block)
                 with self._turn:
                     responses = self._worker(requests)
             except BrokenEngineError as error:

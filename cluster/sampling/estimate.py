@@ -17,10 +17,10 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from axiograph.cluster.sampling.asking import Requests
 from axiograph.cluster.sampling.executors import Kind, answers, closing_worker
 from axiograph.cluster.sampling.loop import rows_per_table
 from axiograph.cluster.sampling.preparation import Prepared
+from axiograph.cluster.sampling.requests import Requests
 from axiograph.engine.plan.rows import PLAN_SCHEMA
 from axiograph.engine.runs.id_set import IdSet, halves
 from axiograph.engine.runs.pending import Firsts
@@ -109,10 +109,10 @@ def estimate(prepared: Prepared, calibrate_s: float, stored: IdSet | None = None
     walk = _walk(prepared, stored)
     table = REQUEST_SCHEMA.empty_table()
     if walk.left:
-        table = prepared.asking(walk.sample)
+        table = prepared.request_builder(walk.sample)
     tokens = sum(len(ids) for ids in table["prompt_ids"].to_pylist())
     timings = [
-        timed(kind.kind, prepared.asking, kind.blocks(), kind.left, calibrate_s)
+        timed(kind.kind, prepared.request_builder, kind.blocks(), kind.left, calibrate_s)
         for kind in walk.kinds
         if calibrate_s > 0 and kind.left
     ]
@@ -183,7 +183,9 @@ def _walk(prepared: Prepared, stored: IdSet) -> _Walk:
         chosen = batch.filter(pa.array(asked))
         walk.add(chosen)
         for kind in walk.kinds:
-            for block in Requests(prepared.asking, [chosen], size).of_roles(kind.kind.answers).blocks():
+            for block in (
+                Requests(prepared.request_builder, [chosen], size).of_roles(kind.kind.answers).blocks()
+            ):
                 kind.add(block)
     walk.sample = walk.sample.unify_dictionaries().combine_chunks()
     return walk

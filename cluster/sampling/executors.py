@@ -13,7 +13,7 @@ from typing import Any, Protocol
 
 import pyarrow as pa
 
-from axiograph.cluster.sampling.asking import Requests
+from axiograph.cluster.sampling.requests import Requests
 from axiograph.engine.study.engine_args import parallel_size
 from axiograph.engine.vllm.worker import VllmWorker
 from axiograph.engine.workers.models import ModelSource

@@ -13,12 +13,12 @@ from typing import Any
 import polars as pl
 import pyarrow.parquet as pq
 
-from axiograph.cluster.sampling.asking import Requests
 from axiograph.cluster.sampling.executors import Executor
 from axiograph.cluster.sampling.heartbeat import beating
 from axiograph.cluster.sampling.meter import Meter
 from axiograph.cluster.sampling.preparation import Prepared
 from axiograph.cluster.sampling.progress import metered
+from axiograph.cluster.sampling.requests import Requests
 from axiograph.engine.errors import InputError, RunError
 from axiograph.engine.plan.inputs import save_inputs, study_as_json
 from axiograph.engine.plan.rows import PLAN_SCHEMA, Plan, base_digest
@@ -68,7 +68,7 @@ def sample(
         refuse_other_worker(run, asked, kind.recipe.backend, prepared.device_name)
     meter = meter or Meter()
     meter.start(todo.left)
-    requests = Requests(prepared.asking, todo, rows_per_table(prepared), not sets_batches(prepared))
+    requests = Requests(prepared.request_builder, todo, rows_per_table(prepared), not sets_batches(prepared))
     with beating(run, meter, type(executor).__name__), metered(meter):
         for responses in executor.run(requests):
             store.append(responses)

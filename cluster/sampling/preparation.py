@@ -12,8 +12,8 @@ from typing import Any
 
 import numpy as np
 
-from axiograph.cluster.sampling.asking import Asking
 from axiograph.cluster.sampling.executors import Kind, WorkerRecipe
+from axiograph.cluster.sampling.requests import RequestBuilder
 from axiograph.discovery.pc.search import MIN_ROWS
 from axiograph.discovery.resampling.rows import parse_resample, rows_in_replicate
 from axiograph.engine.errors import InputError
@@ -79,8 +79,8 @@ class Prepared:
     unsteered: Choice | None = None
 
     @property
-    def asking(self) -> Asking:
-        return Asking(self.inputs, self.builder)
+    def request_builder(self) -> RequestBuilder:
+        return RequestBuilder(self.inputs, self.builder)
 
     @property
     def measured_on(self) -> str:
@@ -130,8 +130,8 @@ class Prepared:
         )
 
     def build(self, fields: Sequence[PromptFields]) -> list[Prompt]:
-        """Prompts of the study's scoring mode (cluster.sampling.asking)."""
-        return self.asking.build(fields)
+        """Prompts of the study's scoring mode (cluster.sampling.requests)."""
+        return self.request_builder.build(fields)
 
     def canary(self) -> Prompt:
         """The first role's first item, unsteered and unhinted."""

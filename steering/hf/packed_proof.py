@@ -109,124 +109,6 @@ class Claims:
             raise failure(request, wanted, f"'{self._read[tokens]}'")
 
 
-@dataclass(frozen=True)
-class Judge:
-    """Compares what one pass did with what its tokens claim; `rows[i]` is the request of token i."""
-
-    claims: Claims
-    claimed: np.ndarray
-    rows: Sequence[Request]
-
-    def errors(self, probe: StreamProbe) -> np.ndarray:
-        """Largest |observed − expected| of every token [n]; RunError at the first that fails."""
-        errors = np.zeros(len(self.claimed), dtype=np.float32)
-        present = {int(claim): self.claims.promised(int(claim)) for claim in np.unique(self.claimed)}
-        for claim, operations in present.items():
-            for op in operations:
-                if op.hook_point not in probe.before or op.hook_point not in probe.after:
-                    row = self.rows[int(np.flatnonzero(self.claimed == claim)[0])]
-                    raise failure(row, f"a pass through {op.hook_point}", "none")
-        for point, before in probe.before.items():
-            at_point = {
-                claim: acting
-                for claim, operations in present.items()
-                if (acting := [op for op in operations if op.hook_point == point])
-            }
-            if point not in probe.after:
-                raise failure(self.rows[0], f"a pass through {point}", "none")
-            errors = np.maximum(errors, self._at(point, before[0], probe.after[point][0], at_point))
-        return errors
-
-    def _at(
-        self,
-        point: HookPointSpec,
-        before: torch.Tensor,
-        after: torch.Tensor,
-        acting: Mapping[int, Sequence[Operation]],
-    ) -> np.ndarray:
-        """`before`, `after` [tokens, d_model] at one point; `acting` are the claims with operations there."""
-        import torch
-
-        touched = np.isin(self.claimed, list(acting))
-        changed = (before != after).any(-1).cpu().numpy()
-        if (changed & ~touched).any():
-            row = self.rows[int(np.flatnonzero(changed & ~touched)[0])]
-            raise failure(row, f"no change at {point} outside the steered tokens", "a change")
-        errors = np.zeros(len(touched), dtype=np.float32)
-        if not touched.any():
-            return errors
-        tokens = np.flatnonzero(touched)
-        chosen = torch.from_numpy(tokens).to(before.device)
-        expected, peak = _expected(before[chosen].float(), self.claimed[tokens], acting)
-        off = (after[chosen].float() - expected).abs()
-        # Rounding of each number to the model's dtype, once, and of float32 sums on the way there.
-        kind = torch.finfo(before.dtype)
-        bound = kind.eps / 2 * expected.abs() + kind.smallest_normal
-        bound = bound + ROUNDING * torch.finfo(torch.float32).eps * peak
-        # Written so that NaN fails.
-        wrong = ~(off <= bound).all(-1).cpu().numpy()
-        largest = off.amax(-1).cpu().numpy()
-        if wrong.any():
-            first = int(np.flatnonzero(wrong)[0])
-            wanted = f"a change at {point} of strength × direction"
-            raise failure(
-                self.rows[int(tokens[first])], wanted, f"one that is off by {float(largest[first]):.3g}"
-            )
-        errors[tokens] = largest
-        return errors
-
-
-def _positions(op: Operation, span: Sequence[int], prompt: int, length: int) -> np.ndarray:
-    """Which of `length` tokens `op` should act on; the first `prompt` of them are the request's prompt."""
-    acted = {"prompt_span": span, "prompt": range(prompt), "all": range(length)}.get(op.span, ())
-    return np.array(acted, dtype=np.int64)
-
-
-def _expected(
-    before: torch.Tensor, claimed: np.ndarray, acting: Mapping[int, Sequence[Operation]]
-) -> tuple[torch.Tensor, torch.Tensor]:
-    """The stream rows [n, d_model] as their operations, one after the other, should leave them, and the
-    largest L2 norm of each on the way [n, 1]."""
-    import torch
-
-    expected = before.clone()
-    peak = expected.norm(dim=-1, keepdim=True)
-    for k in range(max(len(operations) for operations in acting.values())):
-        # Equal operations of several claims are done together.
-        tokens: dict[int, list[np.ndarray]] = {}
-        by_id: dict[int, Operation] = {}
-        for claim, operations in acting.items():
-            if len(operations) > k:
-                by_id[id(operations[k])] = operations[k]
-                tokens.setdefault(id(operations[k]), []).append(np.flatnonzero(claimed == claim))
-        sizes = [sum(len(part) for part in parts) for parts in tokens.values()]
-        order = torch.from_numpy(np.concatenate([part for parts in tokens.values() for part in parts]))
-        which = torch.from_numpy(np.repeat(np.arange(len(sizes)), sizes)).to(before.device)
-        order = order.to(before.device)
-        rows = expected[order]
-        acting_now = [by_id[number] for number in tokens]
-        added = _stacked([op.vector for op in acting_now], before)
-        axes = _stacked([op.axis for op in acting_now], before)
-        targets = torch.tensor([[op.target] for op in acting_now], device=before.device)
-        rows += added[which]
-        rows -= torch.einsum("nd,nd->n", rows, axes[which]).unsqueeze(1) * axes[which]
-        rows += targets[which] * axes[which]
-        for number, op in enumerate(acting_now):
-            if op.clamp is not None:
-                rows[which == number] = reset(rows[which == number], op.clamp)
-        expected[order] = rows
-        peak[order] = peak[order].maximum(rows.norm(dim=-1, keepdim=True))
-    return expected, peak
-
-
-def _stacked(vectors: Sequence[torch.Tensor | None], like: torch.Tensor) -> torch.Tensor:
-    """[operations, d_model] beside `like`; what an operation does not have is zero."""
-    import torch
-
-    zero = torch.zeros(like.shape[-1])
-    return torch.stack([zero if vector is None else vector for vector in vectors]).to(like.device)
-
-
 class ProvenRows:
     """The hooks of one call: `prompts[i]` are the tokens put to the model for `requests[i]`."""
 
@@ -351,3 +233,121 @@ class _Requests(Sequence["Request"]):
 
     def __getitem__(self, token: Any) -> Any:
         return self._requests[int(self._rows[token])]
+
+
+@dataclass(frozen=True)
+class Judge:
+    """Compares what one pass did with what its tokens claim; `rows[i]` is the request of token i."""
+
+    claims: Claims
+    claimed: np.ndarray
+    rows: Sequence[Request]
+
+    def errors(self, probe: StreamProbe) -> np.ndarray:
+        """Largest |observed − expected| of every token [n]; RunError at the first that fails."""
+        errors = np.zeros(len(self.claimed), dtype=np.float32)
+        present = {int(claim): self.claims.promised(int(claim)) for claim in np.unique(self.claimed)}
+        for claim, operations in present.items():
+            for op in operations:
+                if op.hook_point not in probe.before or op.hook_point not in probe.after:
+                    row = self.rows[int(np.flatnonzero(self.claimed == claim)[0])]
+                    raise failure(row, f"a pass through {op.hook_point}", "none")
+        for point, before in probe.before.items():
+            at_point = {
+                claim: acting
+                for claim, operations in present.items()
+                if (acting := [op for op in operations if op.hook_point == point])
+            }
+            if point not in probe.after:
+                raise failure(self.rows[0], f"a pass through {point}", "none")
+            errors = np.maximum(errors, self._at(point, before[0], probe.after[point][0], at_point))
+        return errors
+
+    def _at(
+        self,
+        point: HookPointSpec,
+        before: torch.Tensor,
+        after: torch.Tensor,
+        acting: Mapping[int, Sequence[Operation]],
+    ) -> np.ndarray:
+        """`before`, `after` [tokens, d_model] at one point; `acting` are the claims with operations there."""
+        import torch
+
+        touched = np.isin(self.claimed, list(acting))
+        changed = (before != after).any(-1).cpu().numpy()
+        if (changed & ~touched).any():
+            row = self.rows[int(np.flatnonzero(changed & ~touched)[0])]
+            raise failure(row, f"no change at {point} outside the steered tokens", "a change")
+        errors = np.zeros(len(touched), dtype=np.float32)
+        if not touched.any():
+            return errors
+        tokens = np.flatnonzero(touched)
+        chosen = torch.from_numpy(tokens).to(before.device)
+        expected, peak = _expected(before[chosen].float(), self.claimed[tokens], acting)
+        off = (after[chosen].float() - expected).abs()
+        # Rounding of each number to the model's dtype, once, and of float32 sums on the way there.
+        kind = torch.finfo(before.dtype)
+        bound = kind.eps / 2 * expected.abs() + kind.smallest_normal
+        bound = bound + ROUNDING * torch.finfo(torch.float32).eps * peak
+        # Written so that NaN fails.
+        wrong = ~(off <= bound).all(-1).cpu().numpy()
+        largest = off.amax(-1).cpu().numpy()
+        if wrong.any():
+            first = int(np.flatnonzero(wrong)[0])
+            wanted = f"a change at {point} of strength × direction"
+            raise failure(
+                self.rows[int(tokens[first])], wanted, f"one that is off by {float(largest[first]):.3g}"
+            )
+        errors[tokens] = largest
+        return errors
+
+
+def _positions(op: Operation, span: Sequence[int], prompt: int, length: int) -> np.ndarray:
+    """Which of `length` tokens `op` should act on; the first `prompt` of them are the request's prompt."""
+    acted = {"prompt_span": span, "prompt": range(prompt), "all": range(length)}.get(op.span, ())
+    return np.array(acted, dtype=np.int64)
+
+
+def _expected(
+    before: torch.Tensor, claimed: np.ndarray, acting: Mapping[int, Sequence[Operation]]
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """The stream rows [n, d_model] as their operations, one after the other, should leave them, and the
+    largest L2 norm of each on the way [n, 1]."""
+    import torch
+
+    expected = before.clone()
+    peak = expected.norm(dim=-1, keepdim=True)
+    for k in range(max(len(operations) for operations in acting.values())):
+        # Equal operations of several claims are done together.
+        tokens: dict[int, list[np.ndarray]] = {}
+        by_id: dict[int, Operation] = {}
+        for claim, operations in acting.items():
+            if len(operations) > k:
+                by_id[id(operations[k])] = operations[k]
+                tokens.setdefault(id(operations[k]), []).append(np.flatnonzero(claimed == claim))
+        sizes = [sum(len(part) for part in parts) for parts in tokens.values()]
+        order = torch.from_numpy(np.concatenate([part for parts in tokens.values() for part in parts]))
+        which = torch.from_numpy(np.repeat(np.arange(len(sizes)), sizes)).to(before.device)
+        order = order.to(before.device)
+        rows = expected[order]
+        acting_now = [by_id[number] for number in tokens]
+        added = _stacked([op.vector for op in acting_now], before)
+        axes = _stacked([op.axis for op in acting_now], before)
+        targets = torch.tensor([[op.target] for op in acting_now], device=before.device)
+        rows += added[which]
+        rows -= torch.einsum("nd,nd->n", rows, axes[which]).unsqueeze(1) * axes[which]
+        rows += targets[which] * axes[which]
+        for number, op in enumerate(acting_now):
+            if op.clamp is not None:
+                rows[which == number] = reset(rows[which == number], op.clamp)
+        expected[order] = rows
+        peak[order] = peak[order].maximum(rows.norm(dim=-1, keepdim=True))
+    return expected, peak
+
+
+def _stacked(vectors: Sequence[torch.Tensor | None], like: torch.Tensor) -> torch.Tensor:
+    """[operations, d_model] beside `like`; what an operation does not have is zero."""
+    import torch
+
+    zero = torch.zeros(like.shape[-1])
+    return torch.stack([zero if vector is None else vector for vector in vectors]).to(like.device)

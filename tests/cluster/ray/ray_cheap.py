@@ -13,8 +13,8 @@ from typing import Any
 import pyarrow as pa
 
 from axiograph.cluster.ray.executor import RayExecutor
-from axiograph.cluster.sampling.asking import Requests
 from axiograph.cluster.sampling.executors import Kind
+from axiograph.cluster.sampling.requests import Requests
 from axiograph.engine.errors import RunError
 from axiograph.engine.plan.rows import PLAN_SCHEMA
 from axiograph.engine.runs.store import RESPONSE_SCHEMA
@@ -100,7 +100,7 @@ def plan(items: list[str], roles: list[str], condition: str = "baseline") -> lis
     return pa.Table.from_pylist(rows, schema=PLAN_SCHEMA).combine_chunks().to_batches()
 
 
-def failing_asking(rows: pa.Table) -> pa.Table:
+def failing_builder(rows: pa.Table) -> pa.Table:
     """What the driver asks for rows that failed: only the length of the prompt is of interest."""
     return rows.append_column("prompt_ids", pa.array([[1, 2]] * rows.num_rows))
 
@@ -108,5 +108,5 @@ def failing_asking(rows: pa.Table) -> pa.Table:
 def ask(
     executor: RayExecutor, batches: list[pa.RecordBatch], rows_per_table: int = 32
 ) -> list[dict[str, Any]]:
-    tables = executor.run(Requests(failing_asking, batches, rows_per_table))
+    tables = executor.run(Requests(failing_builder, batches, rows_per_table))
     return [row for table in tables for row in table.to_pylist()]

@@ -10,7 +10,7 @@ from collections import Counter
 
 import pytest
 
-from axiograph.cluster.ray import watch as ray_watch
+from axiograph.cluster.ray import monitor as ray_monitor
 from axiograph.cluster.ray.executor import RayOptions
 from axiograph.cluster.sampling.executors import Kind
 from axiograph.cluster.sampling.meter import Meter
@@ -82,7 +82,7 @@ def test_an_error_that_a_person_has_to_mend_ends_the_run(tmp_path):
 
 @pytest.mark.slow
 def test_workers_that_do_nothing_but_die_end_the_run(tmp_path, monkeypatch):
-    monkeypatch.setattr(ray_watch, "DEATHS", 5)
+    monkeypatch.setattr(ray_monitor, "DEATHS", 5)
     batches = plan([f"raises {i}" for i in range(64)], ROLES[:1])
     with pytest.raises(RunError, match="no answer to raises"):
         ask(executor(tmp_path), batches)

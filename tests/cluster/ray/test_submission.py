@@ -63,7 +63,9 @@ def test_a_bundle_holds_the_whole_package_and_runs_from_there(study, tmp_path):
     assert packed == set(package_files())
     assert not any(path.is_symlink() for path in folder.rglob("*"))
     code = "import axiograph.cli, axiograph.engine; print(axiograph.engine.__file__)"
-    done = subprocess.run([sys.executable, "-c", code], cwd=folder, env=clean(), capture_output=True, text=True)
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=folder, env=clean(), capture_output=True, text=True
+    )
     assert done.stdout.strip() == str(package / "engine" / "__init__.py"), done.stderr
     shown = subprocess.run(
         [sys.executable, "-m", "axiograph.cli", "run", "--help"], cwd=folder, env=clean(), capture_output=True

@@ -12,10 +12,10 @@ from types import SimpleNamespace
 import pytest
 
 from axiograph.cluster.sampling import estimate as estimating
-from axiograph.cluster.sampling.asking import Requests
 from axiograph.cluster.sampling.estimate import Estimate, Timing, estimate, stored_ids
 from axiograph.cluster.sampling.loop import install_plan, rows_per_table
 from axiograph.cluster.sampling.preparation import prepare
+from axiograph.cluster.sampling.requests import Requests
 from axiograph.engine.runs.run_dir import create_run
 from axiograph.engine.study.loading import load_study
 from axiograph.engine.workers.worker import REQUEST_SCHEMA
@@ -48,7 +48,7 @@ def asked(monkeypatch):
 
 def run_blocks(prepared, todo):
     """By kind, the ids of each table as cluster.sampling.executors.InTurn hands them to its worker."""
-    requests = Requests(prepared.asking, todo, rows_per_table(prepared))
+    requests = Requests(prepared.request_builder, todo, rows_per_table(prepared))
     return {
         kind.name: [table["request_id"].to_pylist() for table in requests.of_roles(kind.answers)]
         for kind in prepared.kinds()

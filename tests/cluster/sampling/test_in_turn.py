@@ -3,11 +3,11 @@
 from dataclasses import replace
 from types import SimpleNamespace
 
-from axiograph.cluster.sampling.asking import Requests
 from axiograph.cluster.sampling.executors import InTurn, Kind
 from axiograph.cluster.sampling.loop import install_plan
 from axiograph.cluster.sampling.meter import Meter
 from axiograph.cluster.sampling.preparation import in_process, prepare
+from axiograph.cluster.sampling.requests import Requests
 from axiograph.cluster.sampling.site import LocalSite
 from axiograph.engine.runs.run_dir import create_run
 from axiograph.engine.study.loading import load_study
@@ -46,7 +46,7 @@ def test_every_role_is_asked_by_its_kind_and_one_worker_lives_at_a_time(study_as
         replace(kind, recipe=SimpleNamespace(make=lambda name=kind.name: Echo(name, log)))
         for kind in prepared.kinds()
     ]
-    tables = list(InTurn(kinds).run(Requests(prepared.asking, todo, 50)))
+    tables = list(InTurn(kinds).run(Requests(prepared.request_builder, todo, 50)))
     ids = [row["request_id"] for table in tables for row in table.to_pylist()]
     assert len(ids) == len(set(ids)) == todo.left
     assert [name for name, what in log if what in ("made", "closed")] == ["plain"] * 2 + ["steered"] * 2
@@ -69,4 +69,4 @@ def test_a_run_here_gives_unsteered_roles_a_backend_of_their_own(study_assets, t
     executor = LocalSite().executor(prepared, Meter())
     assert isinstance(executor, InTurn)
     none = Kind("plain", SimpleNamespace(make=None), frozenset())
-    assert not list(InTurn([none]).run(Requests(prepared.asking, install_plan(prepared, run), 50)))
+    assert not list(InTurn([none]).run(Requests(prepared.request_builder, install_plan(prepared, run), 50)))

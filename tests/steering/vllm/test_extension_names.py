@@ -1,4 +1,4 @@
-"""vLLM imports worker extensions by name, in processes of its own: a name that leads nowhere shows only there."""
+"""vLLM imports worker extensions by name, in processes of its own: a wrong name would show only there."""
 
 import importlib
 

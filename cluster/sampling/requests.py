@@ -1,4 +1,4 @@
-"""Asking: plan rows become requests with tokens. The only place where they do, in whichever process."""
+"""Requests: plan rows with tokens. Only here does one become the other, in whichever process."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from axiograph.engine.workers.worker import REQUEST_SCHEMA
 
 
 @dataclass(frozen=True)
-class Asking:
+class RequestBuilder:
     """Turns plan rows (the first five columns of REQUEST_SCHEMA) into requests."""
 
     inputs: Inputs
@@ -86,7 +86,7 @@ class Requests:
     instead and lets them do that. `growing`: tables become larger as long as they are answered quickly, so
     that the last rows of a table seldom have a device to themselves, and a crash still costs little."""
 
-    asking: Asking
+    request_builder: RequestBuilder
     plan: Iterable[pa.RecordBatch]
     rows_per_table: int
     growing: bool = False
@@ -109,7 +109,7 @@ class Requests:
                     size = self._resized(size, time.monotonic() - began)
 
     def __iter__(self) -> Iterator[pa.Table]:
-        return map(self.asking, self.blocks())
+        return map(self.request_builder, self.blocks())
 
     def _resized(self, size: int, seconds: float) -> int:
         """The size of the next table, after one of `size` was answered (or queued) in so many seconds."""

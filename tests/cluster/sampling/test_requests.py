@@ -7,9 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from axiograph.cluster.sampling import asking
-from axiograph.cluster.sampling.asking import MOST_ROWS, QUICK_S, SLOW_S, Requests
+from axiograph.cluster.sampling import requests as requests_module
 from axiograph.cluster.sampling.loop import rows_per_table
+from axiograph.cluster.sampling.requests import MOST_ROWS, QUICK_S, SLOW_S, Requests
 from axiograph.engine.study.schema import SamplingSpec
 from axiograph.engine.workers.machine import GPU_ROWS
 
@@ -27,7 +27,7 @@ def plan(*sizes):
 def sizes_of(monkeypatch):
     """sizes_of(requests, seconds): rows of each table, where table i takes `seconds[i]`, or the last."""
     clock = [0.0]
-    monkeypatch.setattr(asking, "time", SimpleNamespace(monotonic=lambda: clock[0]))
+    monkeypatch.setattr(requests_module, "time", SimpleNamespace(monotonic=lambda: clock[0]))
 
     def sizes(requests, seconds):
         found, rows = [], []

@@ -20,7 +20,7 @@ PIECE = 64 * 2**20  # bytes of a file that travel at once
 CACHE = f"axiograph-models-{os.getuid() if hasattr(os, 'getuid') else 0}"
 
 
-class Shelf:
+class ModelFiles:
     """The files of a model where the driver has them; an actor beside the driver."""
 
     def __init__(self, folder: Path) -> None:
@@ -39,20 +39,20 @@ class Shelf:
 
 
 @dataclass(frozen=True)
-class TravellingModel:
-    """A model that any node can get: its own copy, the hub's, or the driver's, from the `shelf` (an actor
-    handle of Shelf). `digest`: of the driver's files."""
+class TransferableModel:
+    """A model that any node can get: its own copy, the hub's, or the driver's, from `driver_files` (an
+    actor handle of ModelFiles). `digest`: of the driver's files."""
 
     source: ModelSource
     digest: bytes
-    shelf: Any
+    driver_files: Any
 
-    def here(self) -> ModelSource:
+    def local(self) -> ModelSource:
         """The model as this node has it, the same to the byte. RunError when it cannot be had."""
-        local = self._local()
-        return local if local is not None else replace(self.source, folder=self._copied())
+        source = self._available()
+        return source if source is not None else replace(self.source, folder=self._copied())
 
-    def _local(self) -> ModelSource | None:
+    def _available(self) -> ModelSource | None:
         if self.source.folder.is_dir() and self.source.digest() == self.digest:
             return self.source
         if self.source.revision is None:
@@ -77,12 +77,12 @@ class TravellingModel:
     def _copy(self, folder: Path) -> None:
         import ray
 
-        for name, size in ray.get(self.shelf.files.remote()).items():
+        for name, size in ray.get(self.driver_files.files.remote()).items():
             path = folder / name
             path.parent.mkdir(parents=True, exist_ok=True)
             with path.open("wb") as stream:
                 while stream.tell() < size:
-                    stream.write(ray.get(self.shelf.read.remote(name, stream.tell())))
+                    stream.write(ray.get(self.driver_files.read.remote(name, stream.tell())))
         if replace(self.source, folder=folder).digest() != self.digest:
             raise RunError(
                 f"model {self.source.name}",

@@ -61,7 +61,7 @@ LOST_S = 60.0  # a worker whose node is gone for so long is given up: its reques
 DEATHS = 20  # so many deaths, and more than blocks answered, mean that something is wrong with all workers
 
 
-class Watch:
+class Monitor:
     """A thread that looks at the ledger and at the nodes while Ray Data works. Used as a context manager.
 
     Ray starts a dead worker again wherever there is room. Where there is none any more, what it had in hand
@@ -73,7 +73,7 @@ class Watch:
         self._ledger, self._pools, self._lost_s = ledger, pools, lost_s
         self._lost_since: dict[str, float] = {}
         self._end = threading.Event()
-        self._thread = threading.Thread(target=self._run, name="axiograph-watch", daemon=True)
+        self._thread = threading.Thread(target=self._run, name="axiograph-monitor", daemon=True)
         self._given_up: set[str] = set()
         self.blocks = 0
         self.is_over = False
@@ -84,7 +84,7 @@ class Watch:
         """Whether some worker was given up: what it had in hand is not to blame."""
         return bool(self._given_up)
 
-    def __enter__(self) -> Watch:
+    def __enter__(self) -> Monitor:
         self._thread.start()
         return self
 
