@@ -19,15 +19,10 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from axiograph.cluster.ray.connection import (
-    Pool,
-    beside_driver,
-    nodes,
-    size_pool,
-    transferable,
-    worker_memory,
-)
+from axiograph.cluster.ray.connection import beside_driver, nodes
 from axiograph.cluster.ray.monitor import LOST_S, Ledger, Monitor
+from axiograph.cluster.ray.pool import Pool, size_pool, worker_memory
+from axiograph.cluster.ray.tasks import transferable
 from axiograph.cluster.ray.wave import WAVE_ROWS, Chunk, Feed, Wave, waves
 from axiograph.cluster.ray.worker import POSITION, RayWorker, WorkerJob, unpacked
 from axiograph.cluster.sampling.executors import Kind

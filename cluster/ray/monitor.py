@@ -12,7 +12,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from axiograph.cluster.ray.connection import Pool, nodes
+from axiograph.cluster.ray.connection import nodes
+from axiograph.cluster.ray.pool import Pool
 from axiograph.engine.errors import AxiographError, RunError
 
 

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from axiograph.cluster.ray.connection import RaySpread, near_workers, nodes, pool_note
+from axiograph.cluster.ray.connection import nodes
 from axiograph.cluster.ray.executor import RayExecutor, RayOptions
+from axiograph.cluster.ray.pool import pool_note
+from axiograph.cluster.ray.tasks import RaySpread, near_workers
 from axiograph.cluster.sampling.executors import Executor
 from axiograph.cluster.sampling.meter import Meter
 from axiograph.cluster.sampling.preparation import Prepared, prepare

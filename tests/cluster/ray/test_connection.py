@@ -6,7 +6,8 @@ from types import SimpleNamespace
 
 import pytest
 
-from axiograph.cluster.ray.connection import Node, joined, size_pool
+from axiograph.cluster.ray.connection import Node, joined
+from axiograph.cluster.ray.pool import size_pool
 from axiograph.engine.errors import InputError, RunError
 
 numbers = itertools.count()

@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 
 from axiograph.cluster.ray import model_transfer as ray_models
-from axiograph.cluster.ray.connection import transferable
+from axiograph.cluster.ray.tasks import transferable
 from axiograph.engine.errors import RunError
 from axiograph.engine.workers.models import ModelSource
 

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from axiograph.cluster.ray.connection import RaySpread
+from axiograph.cluster.ray.tasks import RaySpread
 from axiograph.discovery.pc.search import pc
 from axiograph.discovery.resampling.bootstrap import bootstrap
 from axiograph.engine.errors import InputError

@@ -102,8 +102,9 @@ def test_a_study_on_ray_whose_worker_is_killed(axiograph, study_assets, undistur
 def sample_on_ray(study, address, seed):
     """What `axiograph run --ray ADDRESS` does up to the last answer; its process will be killed."""
     from axiograph.cluster.ray import executor as ray_executor
-    from axiograph.cluster.ray.connection import joined, near_workers, nodes
+    from axiograph.cluster.ray.connection import joined, nodes
     from axiograph.cluster.ray.executor import RayExecutor, RayOptions
+    from axiograph.cluster.ray.tasks import near_workers
     from axiograph.cluster.sampling.loop import sample
     from axiograph.cluster.sampling.meter import Meter
     from axiograph.cluster.sampling.preparation import prepare
