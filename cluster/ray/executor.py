@@ -24,7 +24,7 @@ from axiograph.cluster.ray.monitor import LOST_S, Ledger, Monitor
 from axiograph.cluster.ray.pool import Pool, size_pool, worker_memory
 from axiograph.cluster.ray.tasks import transferable
 from axiograph.cluster.ray.wave import WAVE_ROWS, Chunk, Feed, Wave, waves
-from axiograph.cluster.ray.worker import POSITION, RayWorker, WorkerJob, unpacked
+from axiograph.cluster.ray.worker import POSITION, RayWorker, WorkerJob, decode_table
 from axiograph.cluster.sampling.executors import Kind
 from axiograph.cluster.sampling.meter import Meter
 from axiograph.cluster.sampling.requests import Requests
@@ -86,11 +86,11 @@ class RayExecutor:
         self._ledger = ledger.options(**beside_driver()).remote()
         self._jobs = {kind.name: ray.put(self._job(kind)) for kind in self.kinds}
         for wave in waves(requests.plan, self.kinds, self.options.wave_rows):
-            yield from _gathered(self._answered(wave))
+            yield from _gather(self._answer_wave(wave))
 
     def _job(self, kind: Kind) -> WorkerJob:
         builder = self._requests.request_builder
-        spread = self._sized(kind).spread
+        spread = self._sized_pool(kind).spread
         return WorkerJob(
             recipe=kind.recipe.across_nodes() if spread else kind.recipe,
             inputs=builder.inputs,
@@ -100,8 +100,8 @@ class RayExecutor:
             stall_s=self.options.stall_s,
         )
 
-    def _answered(self, wave: Wave) -> Iterator[pa.Table]:
-        _put(wave)
+    def _answer_wave(self, wave: Wave) -> Iterator[pa.Table]:
+        _move_to_store(wave)
         levels = list(LEVELS)
         while levels and not wave.is_done:
             complete = yield from self._pass(wave, levels[0])
@@ -122,7 +122,7 @@ class RayExecutor:
             with Monitor(self._ledger, list(pools.values()), self.options.lost_s) as monitor:
                 for envelope in self._envelopes(chunks, pools, level, monitor):
                     monitor.blocks += 1
-                    if responses := self._opened(envelope, wave):
+                    if responses := self._open_envelope(envelope, wave):
                         yield responses
         finally:
             for pool in pools.values():
@@ -159,10 +159,10 @@ class RayExecutor:
                 if tables:
                     rows = self._block_rows(sum(map(len, tables)), pools[kind.name], level)
                     cut = ray.data.from_arrow(tables).repartition(target_num_rows_per_block=rows)
-                    branches.append(self._mapped(cut, rows, kind, pools[kind.name], level))
+                    branches.append(self._answer_branch(cut, rows, kind, pools[kind.name], level))
             return branches[0] if len(branches) == 1 else branches[0].union(*branches[1:])
 
-    def _mapped(self, data: Any, rows: int, kind: Kind, pool: Pool, level: Level) -> Any:
+    def _answer_branch(self, data: Any, rows: int, kind: Kind, pool: Pool, level: Level) -> Any:
         import ray
         from ray.data import ActorPoolStrategy
 
@@ -199,7 +199,7 @@ class RayExecutor:
         for kind in self.kinds:
             if not rows[kind.name]:
                 continue
-            pool = self._sized(kind)
+            pool = self._sized_pool(kind)
             share = rows[kind.name] / sum(rows.values())
             blocks = math.ceil(rows[kind.name] / self._block_rows(rows[kind.name], pool, level))
             pool.size = min(pool.size, blocks)
@@ -207,7 +207,7 @@ class RayExecutor:
             pools[kind.name] = pool
         return pools
 
-    def _sized(self, kind: Kind) -> Pool:
+    def _sized_pool(self, kind: Kind) -> Pool:
         """RunError when no node that could hold a worker has been there for NO_NODES_S seconds."""
         until = time.monotonic() + NO_NODES_S
         while True:
@@ -223,9 +223,9 @@ class RayExecutor:
         fair = max(MIN_BLOCK_ROWS, math.ceil(rows / (pool.size * BLOCKS_PER_WORKER)))
         return max(1, math.floor(min(most, fair) * level.share))
 
-    def _opened(self, envelope: dict[str, Any], wave: Wave) -> pa.Table | None:
+    def _open_envelope(self, envelope: dict[str, Any], wave: Wave) -> pa.Table | None:
         positions = np.frombuffer(envelope["positions"], np.uint32)
-        responses = unpacked(envelope["responses"])
+        responses = decode_table(envelope["responses"])
         share = envelope["busy_s"] / max(envelope["ready_s"], 1e-9)
         self.meter.worker(envelope["worker"], len(positions), share)
         self._remember(responses)
@@ -271,14 +271,14 @@ class RayExecutor:
         return pa.Table.from_pylist(rows, schema=RESPONSE_SCHEMA)
 
 
-def _put(wave: Wave) -> None:
+def _move_to_store(wave: Wave) -> None:
     """Move the wave's rows into the object store; what stays here is a view of them."""
     import ray
 
     wave.chunks = [Chunk(chunk.kind, ray.get(ray.put(chunk.rows))) for chunk in wave.chunks]
 
 
-def _gathered(tables: Iterator[pa.Table]) -> Iterator[pa.Table]:
+def _gather(tables: Iterator[pa.Table]) -> Iterator[pa.Table]:
     """Fewer, larger tables where they come fast: each becomes a file."""
     held: list[pa.Table] = []
     rows, since = 0, time.monotonic()

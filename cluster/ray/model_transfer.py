@@ -50,7 +50,7 @@ class TransferableModel:
     def local(self) -> ModelSource:
         """The model as this node has it, the same to the byte. RunError when it cannot be had."""
         source = self._available()
-        return source if source is not None else replace(self.source, folder=self._copied())
+        return source if source is not None else replace(self.source, folder=self._cached_copy())
 
     def _available(self) -> ModelSource | None:
         if self.source.folder.is_dir() and self.source.digest() == self.digest:
@@ -64,9 +64,9 @@ class TransferableModel:
             return None
         return replace(self.source, folder=resolved.folder)
 
-    def _copied(self) -> Path:
+    def _cached_copy(self) -> Path:
         folder = Path(tempfile.gettempdir()) / CACHE / self.digest.hex()
-        with _alone(folder):
+        with _exclusive(folder):
             if not folder.is_dir():
                 unfinished = folder.with_suffix(".unfinished")
                 shutil.rmtree(unfinished, ignore_errors=True)
@@ -97,7 +97,7 @@ def _dtype(source: ModelSource) -> Any:
 
 
 @contextmanager
-def _alone(folder: Path) -> Iterator[None]:
+def _exclusive(folder: Path) -> Iterator[None]:
     """One worker of a node copies, the others wait for it."""
     folder.parent.mkdir(parents=True, exist_ok=True)
     with folder.with_suffix(".lock").open("w") as stream:

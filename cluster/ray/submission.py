@@ -35,6 +35,10 @@ if TYPE_CHECKING:
 STUDY = "study.yaml"
 FILES = "files"
 LARGE = 100 * 2**20  # a model or an SAE of more bytes stays where it is
+POLL_S = 1.0
+START_S = 120.0
+_SECRET = re.compile(r"KEY|SECRET|TOKEN|PASSWORD|PASSWD|CREDENTIAL", re.IGNORECASE)
+Say = Callable[[str], None]
 
 
 @dataclass
@@ -52,64 +56,6 @@ class Bundle:
     def size(self) -> int:
         """In bytes."""
         return sum(path.stat().st_size for path in self.folder.rglob("*") if path.is_file())
-
-
-def pack(study_file: Path, folder: Path, out: str | None = None) -> Bundle:
-    """Pack the study into `folder`, which is empty. InputError where the study or a file of it is wrong."""
-    study = load_study(study_file)
-    load_inputs(study)  # every file that it names is read: what is wrong is said here, not on the cluster
-    bundle = Bundle(folder, study.name, str(out or study.out))
-    packed = _packed(study, bundle)
-    data = packed.model_dump(mode="json", by_alias=True) | {"out": bundle.out}
-    (folder / STUDY).write_text(yaml.safe_dump(data, sort_keys=False, allow_unicode=True), encoding="utf-8")
-    # In a clone of the repository, folders of the package are links to those beside it: what they lead to is
-    # packed.
-    source = Path(str(resources.files("axiograph")))
-    shutil.copytree(source, folder / source.name, ignore=shutil.ignore_patterns("__pycache__", ".*"))
-    return bundle
-
-
-def _packed(value: Any, bundle: Bundle) -> Any:
-    """`value` with every path of a file in it copied into the bundle, and relative to that."""
-    if isinstance(value, Study):
-        # Where the run goes is no file to pack.
-        names = [name for name in type(value).model_fields if name != "out"]
-        return value.model_copy(update={name: _packed(getattr(value, name), bundle) for name in names})
-    if isinstance(value, BaseModel):
-        names = list(type(value).model_fields)
-        return value.model_copy(update={name: _packed(getattr(value, name), bundle) for name in names})
-    if isinstance(value, tuple):
-        return tuple(_packed(item, bundle) for item in value)
-    return _copied(value, bundle) if isinstance(value, Path) else value
-
-
-def _copied(path: Path, bundle: Bundle) -> Path:
-    if not path.exists():
-        raise InputError("study", f"the file {path}", "none", "Mend the path in the study.")
-    if _size(path) > LARGE:
-        bundle.left.append(path)
-        return path
-    # Numbered, so that files of one name from several folders do not meet.
-    target = Path(FILES) / str(bundle.files) / path.name
-    bundle.files += 1
-    copy = bundle.folder / target
-    if path.is_dir():
-        shutil.copytree(path, copy)
-    else:
-        copy.parent.mkdir(parents=True)
-        shutil.copy2(path, copy)
-    return target
-
-
-def _size(path: Path) -> int:
-    files = [path] if path.is_file() else [inside for inside in path.rglob("*") if inside.is_file()]
-    return sum(file.stat().st_size for file in files)
-
-
-POLL_S = 1.0
-START_S = 120.0
-_SECRET = re.compile(r"KEY|SECRET|TOKEN|PASSWORD|PASSWD|CREDENTIAL", re.IGNORECASE)
-Say = Callable[[str], None]
 
 
 @dataclass(frozen=True)
@@ -140,7 +86,7 @@ def submit(
         job = f"{_label(bundle.name)}-{time.strftime('%Y%m%d-%H%M%S')}-{time.time_ns() % 10_000:04d}"
         client = _client(address)
         with _explained(address):
-            _when_ready(
+            _retry_until_ready(
                 lambda: client.submit_job(
                     entrypoint=entrypoint(bundle.out, options),
                     submission_id=job,
@@ -151,7 +97,7 @@ def submit(
         return Submitted(job, address, bundle.out, bundle, bundle.size)
 
 
-def _when_ready(send: Callable[[], object]) -> None:
+def _retry_until_ready(send: Callable[[], object]) -> None:
     """A cluster that has just started answers before it can take jobs; Ray says then to try again."""
     until = time.monotonic() + START_S
     while True:
@@ -168,6 +114,57 @@ def entrypoint(out: str, options: Sequence[str] = ()) -> str:
     """The command that the cluster's head runs in the bundle."""
     command = ["python", "-m", "axiograph.cli", "run", STUDY, "--ray", "auto", "--out", out, *options]
     return shlex.join(command)
+
+
+def pack(study_file: Path, folder: Path, out: str | None = None) -> Bundle:
+    """Pack the study into `folder`, which is empty. InputError where the study or a file of it is wrong."""
+    study = load_study(study_file)
+    load_inputs(study)  # every file that it names is read: what is wrong is said here, not on the cluster
+    bundle = Bundle(folder, study.name, str(out or study.out))
+    packed = _with_packed_files(study, bundle)
+    data = packed.model_dump(mode="json", by_alias=True) | {"out": bundle.out}
+    (folder / STUDY).write_text(yaml.safe_dump(data, sort_keys=False, allow_unicode=True), encoding="utf-8")
+    # In a clone of the repository, folders of the package are links to those beside it: what they lead to is
+    # packed.
+    source = Path(str(resources.files("axiograph")))
+    shutil.copytree(source, folder / source.name, ignore=shutil.ignore_patterns("__pycache__", ".*"))
+    return bundle
+
+
+def _with_packed_files(value: Any, bundle: Bundle) -> Any:
+    """`value` with every path of a file in it copied into the bundle, and relative to that."""
+    if isinstance(value, BaseModel):
+        # Where the run goes is no file to pack.
+        left = {"out"} if isinstance(value, Study) else set()
+        names = [name for name in type(value).model_fields if name not in left]
+        packed = {name: _with_packed_files(getattr(value, name), bundle) for name in names}
+        return value.model_copy(update=packed)
+    if isinstance(value, tuple):
+        return tuple(_with_packed_files(item, bundle) for item in value)
+    return _pack_file(value, bundle) if isinstance(value, Path) else value
+
+
+def _pack_file(path: Path, bundle: Bundle) -> Path:
+    if not path.exists():
+        raise InputError("study", f"the file {path}", "none", "Mend the path in the study.")
+    if _size(path) > LARGE:
+        bundle.left.append(path)
+        return path
+    # Numbered, so that files of one name from several folders do not meet.
+    target = Path(FILES) / str(bundle.files) / path.name
+    bundle.files += 1
+    copy = bundle.folder / target
+    if path.is_dir():
+        shutil.copytree(path, copy)
+    else:
+        copy.parent.mkdir(parents=True)
+        shutil.copy2(path, copy)
+    return target
+
+
+def _size(path: Path) -> int:
+    files = [path] if path.is_file() else [inside for inside in path.rglob("*") if inside.is_file()]
+    return sum(file.stat().st_size for file in files)
 
 
 def check_variables(variables: Mapping[str, str]) -> None:

@@ -174,13 +174,13 @@ def show_progress(worker: Worker, dog: Watchdog) -> None:
 def _envelope(block: pa.Table, responses: pa.Table, where: str, clock: Clock) -> pa.Table:
     positions = block[POSITION].to_numpy().astype(np.uint32).tobytes()
     busy, ready = clock.read()
-    row = [positions, packed(responses), where, busy, ready]
+    row = [positions, encode_table(responses), where, busy, ready]
     return pa.Table.from_arrays(
         [pa.array([v], f.type) for v, f in zip(row, ENVELOPE, strict=True)], schema=ENVELOPE
     )
 
 
-def packed(table: pa.Table) -> bytes:
+def encode_table(table: pa.Table) -> bytes:
     """An Arrow stream; Ray Data would take the table apart and look at every column."""
     sink = pa.BufferOutputStream()
     with pa.ipc.new_stream(sink, table.schema) as writer:
@@ -188,6 +188,6 @@ def packed(table: pa.Table) -> bytes:
     return bytes(sink.getvalue())
 
 
-def unpacked(data: bytes) -> pa.Table:
+def decode_table(data: bytes) -> pa.Table:
     with pa.ipc.open_stream(data) as reader:
         return reader.read_all()

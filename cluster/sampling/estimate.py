@@ -112,7 +112,7 @@ def estimate(prepared: Prepared, calibrate_s: float, stored: IdSet | None = None
         table = prepared.request_builder(walk.sample)
     tokens = sum(len(ids) for ids in table["prompt_ids"].to_pylist())
     timings = [
-        timed(kind.kind, prepared.request_builder, kind.blocks(), kind.left, calibrate_s)
+        measure_kind(kind.kind, prepared.request_builder, kind.blocks(), kind.left, calibrate_s)
         for kind in walk.kinds
         if calibrate_s > 0 and kind.left
     ]
@@ -191,7 +191,7 @@ def _walk(prepared: Prepared, stored: IdSet) -> _Walk:
     return walk
 
 
-def timed(
+def measure_kind(
     kind: Kind, tokenise: Tokenise, blocks: Sequence[pa.RecordBatch], left: int, budget_s: float
 ) -> Timing:
     """Make the worker of `kind` and let it answer `blocks` (a random choice of those that make up its `left`

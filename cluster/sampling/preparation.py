@@ -276,13 +276,13 @@ def _scales(prepared: Prepared, run: RunDir, measure: bool, near: Near) -> Scale
         return replace(recorded, residual_norm={**recorded.residual_norm, **{str(p): 1.0 for p in missing}})
     prompts = prepared.sample_prompts(RESIDUAL_NORM_PROMPTS)
     batch_size = prepared.study.sampling.batch_size
-    measured = near(_norms, prepared.source, prepared.device, prompts, missing, batch_size)
+    measured = near(_measure_norms, prepared.source, prepared.device, prompts, missing, batch_size)
     # Norms recorded before stay as they are: stored answers were steered with them.
     save_norms({**recorded.residual_norm, **measured}, run.scales_file, source)
     return replace(recorded, residual_norm={**recorded.residual_norm, **measured})
 
 
-def _norms(
+def _measure_norms(
     source: ModelSource,
     device: str,
     prompts: Sequence[Prompt],

@@ -60,7 +60,7 @@ class PilotSettings:
 
 @dataclass(frozen=True)
 class Pilot:
-    """`table`: see `ranked`; `control`: the largest effects of random directions, largest first."""
+    """`table`: see `rank_features`; `control`: the largest effects of random directions, largest first."""
 
     run: RunDir
     sampled: Sampled
@@ -84,13 +84,13 @@ def run_pilot(study: Study, run: RunDir, active: Active, settings: PilotSettings
         prepared = prepare(pilot_study, pilot)
         sampled = sample(prepared, pilot, InProcessExecutor(prepared.make_worker))
         score(pilot)
-        table, control = ranked(pilot, pilot_study, active)
+        table, control = rank_features(pilot, pilot_study, active)
         write_atomic(folder / "features.parquet", table.write_parquet)
         write_atomic(folder / "features.csv", table.write_csv)
     return Pilot(pilot, sampled, table, control)
 
 
-def ranked(pilot: RunDir, study: Study, active: Active) -> tuple[pl.DataFrame, list[float]]:
+def rank_features(pilot: RunDir, study: Study, active: Active) -> tuple[pl.DataFrame, list[float]]:
     """A row per candidate, by rank: those that leave the model whole before those that break it, then by
     effect. Columns: rank, sae, feature, effect (the largest |mean difference| of a value to the baseline,
     over values and strengths), value, strength and difference where that was, changed (values that changed by

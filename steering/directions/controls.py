@@ -50,7 +50,7 @@ def control_direction(point: OperationPoint, width: int) -> torch.Tensor:
     return torch.from_numpy(drawn / np.sqrt((drawn**2).sum()))
 
 
-def as_long_as(vector: torch.Tensor, other: torch.Tensor) -> torch.Tensor:
+def with_norm_of(vector: torch.Tensor, other: torch.Tensor) -> torch.Tensor:
     """`vector` with the L2 norm of `other`, in float32."""
     return (vector.double() * (other.double().norm() / vector.double().norm())).float()
 

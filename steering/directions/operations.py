@@ -23,7 +23,7 @@ from axiograph.engine.identity import digest, digest_json
 from axiograph.engine.study.conditions import Condition, OperationPoint
 from axiograph.engine.study.steering import DirectionFile, HookPointSpec, SaeSource
 from axiograph.steering.directions.clamping import FeatureClamp, feature_clamp
-from axiograph.steering.directions.controls import as_long_as, control_direction, control_feature
+from axiograph.steering.directions.controls import control_direction, control_feature, with_norm_of
 from axiograph.steering.directions.saes import Sae, check_layer, load_sae
 
 if TYPE_CHECKING:
@@ -101,14 +101,14 @@ class Directions:
             return released
         name = f"control {point.label.rpartition(':')[0]} (seed {point.spec.controls.seed})"  # type: ignore[union-attr]
         if point.control.kind == "direction":
-            random = as_long_as(control_direction(point, self.d_model), released)
+            random = with_norm_of(control_direction(point, self.d_model), released)
             self.digests[name] = digest(random.numpy().tobytes()).hex()
             return random
         assert point.sae is not None
         sae = self.sae(point.sae)
         feature = control_feature(point, sae)
         self.digests[name] = f"feature {feature} of {sae.name}"
-        return as_long_as(sae.direction(feature), released)
+        return with_norm_of(sae.direction(feature), released)
 
     def clamped(self, point: OperationPoint, target: float) -> FeatureClamp:
         """The clamp of the point's feature, or of the control in its place."""

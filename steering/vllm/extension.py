@@ -15,7 +15,7 @@ from axiograph.engine.study.steering import HookPointSpec
 from axiograph.engine.vllm.extension import all_finite, complete_pipeline, watch_logits
 from axiograph.engine.workers.models import decoder_layers
 from axiograph.steering.vllm.proof import Ledger, PassProof, is_elsewhere
-from axiograph.steering.vllm.rows import EXTRA, UNSTEERED, Part, Row, stacked, unpacked
+from axiograph.steering.vllm.rows import EXTRA, UNSTEERED, Part, Row, stack_operations, unpack_conditions
 from axiograph.steering.vllm.stream import Steerer
 
 NEEDED = ("_model_forward", "input_batch", "query_start_loc", "requests", "kv_cache_config")
@@ -28,8 +28,8 @@ class SteeringExtension:
     axiograph_steering: VllmSteering
 
     def axiograph_install(self, table: Sequence[Mapping[str, Any]]) -> tuple[str, list[str]]:
-        """Set the hooks for `table` (steering.vllm.rows.packed): why that cannot be done, or "", and the
-        hook points that lie in this process."""
+        """Set the hooks for `table` (steering.vllm.rows.pack_conditions): why that cannot be done, or "", and
+        the hook points that lie in this process."""
         runner = self.model_runner
         if not all(hasattr(runner, name) for name in NEEDED):
             return f"the V1 model runner of vLLM 0.32, not that of {type(runner).__module__}", []
@@ -50,8 +50,8 @@ class VllmSteering:
 
     def __init__(self, runner: Any, table: Sequence[Mapping[str, Any]]) -> None:
         self._runner = runner
-        self._conditions = unpacked(table)
-        self._table = stacked(self._conditions, runner.device)
+        self._conditions = unpack_conditions(table)
+        self._table = stack_operations(self._conditions, runner.device)
         self._rows: dict[str, Row] = {}
         self._admitted: list[tuple[Row, int]] = []
         self._ledger = Ledger(

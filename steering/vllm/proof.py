@@ -21,7 +21,7 @@ from axiograph.engine.workers.models import FINAL_NORMS, find_module
 from axiograph.steering.directions.operations import Operation
 from axiograph.steering.hf.proof import ROUNDING
 from axiograph.steering.vllm.rows import Part, Row
-from axiograph.steering.vllm.stream import Streamed, receiver, returned
+from axiograph.steering.vllm.stream import Streamed, returned_stream, stream_receiver
 
 if TYPE_CHECKING:
     import torch
@@ -42,11 +42,11 @@ class PassProof:
         if point.place == "resid_post":
 
             def after(module: Any, args: Any, output: Any) -> None:
-                self._record_before(point, returned(output))
+                self._record_before(point, returned_stream(output))
 
             layer.register_forward_hook(after)
         else:
-            received = receiver(layer)
+            received = stream_receiver(layer)
 
             def before(module: Any, args: Any, kwargs: Any) -> None:
                 self._record_before(point, received(args, kwargs))
@@ -57,7 +57,7 @@ class PassProof:
         """To be set behind the steering's hook: at the module that receives the stream, where it is here."""
         consumer = consumer_of(model, layers, point)
         if consumer is not None:
-            received = receiver(consumer)
+            received = stream_receiver(consumer)
 
             def before(module: Any, args: Any, kwargs: Any) -> None:
                 self._record_after(point, received(args, kwargs))
@@ -67,11 +67,11 @@ class PassProof:
         elif point.place == "resid_post":
 
             def after(module: Any, args: Any, output: Any) -> None:
-                self._record_after(point, returned(output))
+                self._record_after(point, returned_stream(output))
 
             layers[point.layer].register_forward_hook(after)
         else:
-            received = receiver(layers[point.layer])
+            received = stream_receiver(layers[point.layer])
 
             def again(module: Any, args: Any, kwargs: Any) -> None:
                 self._record_after(point, received(args, kwargs))

@@ -56,7 +56,7 @@ class Row:
     def prompt_steered(self) -> int:
         """How many tokens of what was sent as prompt are steered."""
         length = len(self.state.prompt_token_ids)
-        return len({p for op in self.operations for p in acted_on(op, self, 0, length)})
+        return len({p for op in self.operations for p in acting_positions(op, self, 0, length)})
 
     def fail(self, reason: str) -> None:
         self.failure = self.failure or reason
@@ -80,7 +80,7 @@ def _last(op: Operation, row: Row) -> float:
     return {"prompt_span": max(row.span, default=-1) + 1, "prompt": row.prompt}.get(op.span, math.inf)
 
 
-def acted_on(op: Operation, row: Row, start: int, stop: int) -> Sequence[int]:
+def acting_positions(op: Operation, row: Row, start: int, stop: int) -> Sequence[int]:
     """The positions in [start, stop) of the request at which `op` acts."""
     if op.span == "prompt_span":
         return [position for position in row.span if start <= position < stop]
@@ -114,8 +114,8 @@ EXTRA = "axiograph"  # the key of a request's extra_args: [condition number, pro
 UNSTEERED = -1
 
 
-def packed(conditions: Mapping[str, Sequence[Operation]]) -> list[dict[str, Any]]:
-    """Plain data for `unpacked`; conditions are numbered in their order."""
+def pack_conditions(conditions: Mapping[str, Sequence[Operation]]) -> list[dict[str, Any]]:
+    """Plain data for `unpack_conditions`; conditions are numbered in their order."""
     digests = steering_digests(conditions)
     return [
         {"name": name, "digest": digests[name].hex(), "operations": [_plain(op) for op in operations]}
@@ -138,7 +138,7 @@ def _plain(op: Operation) -> dict[str, Any]:
     }
 
 
-def unpacked(plain: Sequence[Mapping[str, Any]]) -> list[tuple[Operation, ...]]:
+def unpack_conditions(plain: Sequence[Mapping[str, Any]]) -> list[tuple[Operation, ...]]:
     """The operations by condition number; ValueError where they are not those that were packed."""
     named = {entry["name"]: tuple(map(_operation, entry["operations"])) for entry in plain}
     digests = steering_digests(named)
@@ -171,7 +171,7 @@ class Stacked:
     numbers: list[list[int]]
 
 
-def stacked(conditions: Sequence[Sequence[Operation]], device: Any) -> Stacked:
+def stack_operations(conditions: Sequence[Sequence[Operation]], device: Any) -> Stacked:
     import torch
 
     every = [op for operations in conditions for op in operations]

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from axiograph.engine.study.steering import HookPointSpec
-from axiograph.steering.vllm.rows import Part, Stacked, acted_on
+from axiograph.steering.vllm.rows import Part, Stacked, acting_positions
 
 if TYPE_CHECKING:
     import torch
@@ -55,7 +55,7 @@ class Streamed:
             self.residual[index] = moved.to(self.residual.dtype)
 
 
-def returned(output: Any) -> Streamed:
+def returned_stream(output: Any) -> Streamed:
     """What a layer returned; TypeError for anything but one tensor or a pair of the same shape."""
     import torch
 
@@ -68,7 +68,7 @@ def returned(output: Any) -> Streamed:
     raise TypeError("a decoder layer that returns neither one tensor nor a (hidden, residual) pair")
 
 
-def receiver(module: Any) -> Callable[[tuple[Any, ...], dict[str, Any]], Streamed]:
+def stream_receiver(module: Any) -> Callable[[tuple[Any, ...], dict[str, Any]], Streamed]:
     """A function from the arguments of `module` (a decoder layer or a final norm) to the stream in them."""
     names = list(inspect.signature(module.forward).parameters)
     if "hidden_states" not in names:
@@ -84,7 +84,7 @@ def receiver(module: Any) -> Callable[[tuple[Any, ...], dict[str, Any]], Streame
 Round = tuple[np.ndarray, np.ndarray]  # tokens of the batch, and which operation acts on each
 
 
-def rounds_of(parts: Iterable[Part]) -> dict[HookPointSpec, list[Round]]:
+def steering_rounds(parts: Iterable[Part]) -> dict[HookPointSpec, list[Round]]:
     """Per hook point the k-th operation of every row: within a round, no token comes twice."""
     gathered: dict[HookPointSpec, list[tuple[list[int], list[int]]]] = {}
     for part in parts:
@@ -92,7 +92,7 @@ def rounds_of(parts: Iterable[Part]) -> dict[HookPointSpec, list[Round]]:
         for op, number in zip(part.row.operations, part.row.numbers, strict=True):
             k = depth[op.hook_point] = depth.get(op.hook_point, -1) + 1
             shift = part.offset - part.start
-            tokens = [position + shift for position in acted_on(op, part.row, part.start, part.stop)]
+            tokens = [position + shift for position in acting_positions(op, part.row, part.start, part.stop)]
             if not tokens:
                 continue
             rounds = gathered.setdefault(op.hook_point, [])
@@ -114,18 +114,18 @@ class Steerer:
         self.acted: set[HookPointSpec] = set()
 
     def set(self, parts: Sequence[Part]) -> None:
-        self._rounds, self.acted = (rounds_of(parts) if parts else {}), set()
+        self._rounds, self.acted = (steering_rounds(parts) if parts else {}), set()
 
     def hook(self, layer: Any, point: HookPointSpec) -> None:
         """Let `layer` of the model be changed at `point` from now on."""
         if point.place == "resid_post":
 
             def after(module: Any, args: Any, output: Any) -> None:
-                self._act(point, returned(output))
+                self._act(point, returned_stream(output))
 
             layer.register_forward_hook(after)
         else:
-            received = receiver(layer)
+            received = stream_receiver(layer)
 
             def before(module: Any, args: Any, kwargs: Any) -> None:
                 self._act(point, received(args, kwargs))
@@ -136,10 +136,10 @@ class Steerer:
         rounds = self._rounds.get(point)
         if rounds:
             self.acted.add(point)
-            change(stream, rounds, self._table)
+            apply_rounds(stream, rounds, self._table)
 
 
-def change(stream: Streamed, rounds: Sequence[Round], table: Stacked) -> None:
+def apply_rounds(stream: Streamed, rounds: Sequence[Round], table: Stacked) -> None:
     """Do the rounds one after the other, in float32, in place; rows that none names stay as they are."""
     import torch
 
@@ -150,11 +150,11 @@ def change(stream: Streamed, rounds: Sequence[Round], table: Stacked) -> None:
     new = old.clone()
     for tokens, numbers in rounds:
         at = torch.from_numpy(np.searchsorted(touched, tokens)).to(device)
-        new[at] = operated(new[at], table, torch.from_numpy(numbers).to(device))
+        new[at] = apply_operations(new[at], table, torch.from_numpy(numbers).to(device))
     stream.change(index, old, new)
 
 
-def operated(rows: torch.Tensor, table: Stacked, numbers: torch.Tensor) -> torch.Tensor:
+def apply_operations(rows: torch.Tensor, table: Stacked, numbers: torch.Tensor) -> torch.Tensor:
     """Every stream row [n, d_model] changed by its own operation (steering.directions.operations'
     formulas)."""
     axis = table.axes[numbers]

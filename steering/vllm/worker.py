@@ -14,7 +14,7 @@ from axiograph.engine.vllm.worker import VllmWorker
 from axiograph.engine.workers.worker import Request, WorkerConfig, refuse_unknown
 from axiograph.steering.directions.operations import Operation, steering_digests
 from axiograph.steering.hf.worker import strongest_of_each_kind
-from axiograph.steering.vllm.rows import EXTRA, UNSTEERED, packed
+from axiograph.steering.vllm.rows import EXTRA, UNSTEERED, pack_conditions
 
 CANARY_TOKENS = 2  # the second is the first that reads a steered token of the answer
 CANARY_LOGPROBS = 20
@@ -49,7 +49,7 @@ class SteeredVllmWorker(VllmWorker):
         return steering_arguments(self.conditions, engine_args)
 
     def prepare_engine(self) -> None:
-        answers = self.engine.ask_workers("axiograph_install", packed(self.conditions))
+        answers = self.engine.ask_workers("axiograph_install", pack_conditions(self.conditions))
         points = {str(op.hook_point) for operations in self.conditions.values() for op in operations}
         missing = points - {point for _, held in answers for point in held}
         reason = next((reason for reason, _ in answers if reason), "")

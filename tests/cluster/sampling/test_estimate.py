@@ -42,7 +42,7 @@ def asked(monkeypatch):
         assert tokenise(blocks[0]).schema == REQUEST_SCHEMA
         return Timing(kind.name, kind.recipe.backend, left, 1, 1, 0.0, 1.0, None, 1.0)
 
-    monkeypatch.setattr(estimating, "timed", record)
+    monkeypatch.setattr(estimating, "measure_kind", record)
     return asked
 
 

@@ -10,7 +10,7 @@ import pytest
 from scipy.stats import t
 
 from axiograph.cluster.sampling import estimate as timing
-from axiograph.cluster.sampling.estimate import ratio, timed
+from axiograph.cluster.sampling.estimate import measure_kind, ratio
 from axiograph.cluster.sampling.executors import Kind
 
 START, CALL, ROW = 5.0, 1.0, 0.1
@@ -74,7 +74,7 @@ def tokenised(block):
 
 def test_blocks_are_timed_whole_and_the_start_and_the_warm_up_apart(clock):
     made = []
-    found = timed(kind(made, OneByOne, clock), tokenised, blocks(3), left=1000, budget_s=60)
+    found = measure_kind(kind(made, OneByOne, clock), tokenised, blocks(3), left=1000, budget_s=60)
     (worker,) = made
     assert worker.closed
     # The warm-up grows on rows of the last block; then all three, in their order.
@@ -89,27 +89,27 @@ def test_blocks_are_timed_whole_and_the_start_and_the_warm_up_apart(clock):
 
 def test_no_more_blocks_than_the_time_allows_and_at_least_one(clock):
     made = []
-    found = timed(kind(made, OneByOne, clock), tokenised, blocks(9), left=4000, budget_s=20)
+    found = measure_kind(kind(made, OneByOne, clock), tokenised, blocks(9), left=4000, budget_s=20)
     # Warm-up 1.2 + 1.8 + 4.2 s; then blocks of 5 s are begun at 7.2, 12.2 and 17.2 s.
     assert found.blocks == 3 and found.seconds == pytest.approx(500)
-    found = timed(kind(made, OneByOne, clock), tokenised, blocks(9), left=4000, budget_s=8.5)
+    found = measure_kind(kind(made, OneByOne, clock), tokenised, blocks(9), left=4000, budget_s=8.5)
     assert found.blocks == 1 and found.error_s is None
 
 
 def test_an_engine_that_is_not_full_at_either_end_is_timed_in_between(clock):
-    found = timed(kind([], Streaming, clock), tokenised, blocks(6), left=100 * BLOCK, budget_s=600)
+    found = measure_kind(kind([], Streaming, clock), tokenised, blocks(6), left=100 * BLOCK, budget_s=600)
     # Six blocks in 10 + 5 × 2 + 9 s; the 94 others at 2 s each.
     assert found.answered == 6 * BLOCK
     assert found.seconds == pytest.approx(29 + 94 * 2)
 
 
 def test_too_few_blocks_for_a_full_engine_count_whole_and_without_a_range(clock):
-    found = timed(kind([], Streaming, clock), tokenised, blocks(2), left=10 * BLOCK, budget_s=600)
+    found = measure_kind(kind([], Streaming, clock), tokenised, blocks(2), left=10 * BLOCK, budget_s=600)
     assert found.seconds == pytest.approx(5 * (10 + 2 + 9)) and found.error_s is None
 
 
 def test_what_was_answered_altogether_has_no_error_but_the_machines(clock):
-    found = timed(kind([], Streaming, clock), tokenised, blocks(2), left=2 * BLOCK, budget_s=600)
+    found = measure_kind(kind([], Streaming, clock), tokenised, blocks(2), left=2 * BLOCK, budget_s=600)
     assert (found.seconds, found.error_s) == (pytest.approx(21), pytest.approx(2.1))
 
 
@@ -118,7 +118,7 @@ def test_blocks_that_differ_widen_the_range(clock):
     sizes = [40, 40, 10, 10]
     starts = [sum(sizes[:i]) for i in range(4)]
     unequal = [pa.record_batch({"n": range(a, a + n)}) for a, n in zip(starts, sizes, strict=True)]
-    found = timed(kind([], OneByOne, clock), tokenised, unequal, left=1100, budget_s=600)
+    found = measure_kind(kind([], OneByOne, clock), tokenised, unequal, left=1100, budget_s=600)
     rate, error = ratio([5.0, 5.0, 2.0, 2.0], sizes)
     assert error > 0.1 * rate and found.seconds == pytest.approx(1100 * rate)
     assert found.error_s == pytest.approx(math.hypot(1000 * error, 110 * rate))
@@ -126,7 +126,7 @@ def test_blocks_that_differ_widen_the_range(clock):
 
 def test_a_worker_too_slow_for_a_block_is_left_in_time(clock):
     made = []
-    found = timed(kind(made, OneByOne, clock, row=10), tokenised, blocks(2), left=1000, budget_s=30)
+    found = measure_kind(kind(made, OneByOne, clock, row=10), tokenised, blocks(2), left=1000, budget_s=30)
     assert [len(asked) for asked in made[0].asked] == [2] and made[0].closed
     assert (found.answered, found.blocks, found.error_s) == (2, 0, None)
     assert found.seconds == pytest.approx(1000 * 21 / 2)

@@ -13,7 +13,14 @@ from hypothesis import strategies as st
 from axiograph.engine.study.steering import HookPointSpec
 from axiograph.steering.directions.operations import Operation, steering_digests
 from axiograph.steering.vllm.proof import NULL_BLOCK, Ledger
-from axiograph.steering.vllm.rows import Part, Row, acted_on, packed, stacked, unpacked
+from axiograph.steering.vllm.rows import (
+    Part,
+    Row,
+    acting_positions,
+    pack_conditions,
+    stack_operations,
+    unpack_conditions,
+)
 from tests import vllm_models
 
 POINT = HookPointSpec(layer=1)
@@ -149,10 +156,10 @@ def row_like(other):
 def test_places_of_chunks_are_those_of_the_whole(span, prompt, where, chunks):
     where = sorted(position for position in where if position < prompt)
     one, total = row(range(prompt), [], span=span, where=where), sum(chunks)
-    whole = list(acted_on(one.operations[0], one, 0, total))
+    whole = list(acting_positions(one.operations[0], one, 0, total))
     parts, start = [], 0
     for count in chunks:
-        parts += acted_on(one.operations[0], one, start, start + count)
+        parts += acting_positions(one.operations[0], one, start, start + count)
         start += count
     assert parts == whole
     meant = {
@@ -175,10 +182,10 @@ def test_tokens_of_prompt_and_answer():
 
 def test_the_table_survives_its_travel():
     conditions = vllm_models.operations(vllm_models.every())
-    back = unpacked(packed(conditions))
+    back = unpack_conditions(pack_conditions(conditions))
     named = dict(zip(conditions, back, strict=True))
     assert steering_digests(named) == steering_digests(conditions)
-    table = stacked(back, "cpu")
+    table = stack_operations(back, "cpu")
     for operations, numbers in zip(back, table.numbers, strict=True):
         for op, number in zip(operations, numbers, strict=True):
             vector, axis = table.vectors[number], table.axes[number]
@@ -188,8 +195,8 @@ def test_the_table_survives_its_travel():
 
 
 def test_a_table_that_changed_on_its_way_is_refused():
-    plain = packed(vllm_models.operations(vllm_models.some()))
+    plain = pack_conditions(vllm_models.operations(vllm_models.some()))
     first = plain[0]["operations"][0]
     first["vector"] = bytes(reversed(first["vector"]))
     with pytest.raises(ValueError, match="changed on their way"):
-        unpacked(plain)
+        unpack_conditions(plain)

@@ -8,8 +8,8 @@ import torch
 
 from axiograph.engine.study.steering import HookPointSpec
 from axiograph.steering.directions.operations import Operation
-from axiograph.steering.vllm.rows import stacked
-from axiograph.steering.vllm.stream import Streamed, change, receiver, returned
+from axiograph.steering.vllm.rows import stack_operations
+from axiograph.steering.vllm.stream import Streamed, apply_rounds, returned_stream, stream_receiver
 
 WIDTH, TOKENS = 6, 5
 POINT = HookPointSpec(layer=0)
@@ -33,10 +33,10 @@ def test_a_pair_is_its_sum():
 
 def test_what_layers_return_and_receive():
     a, b = random(0, 2, 3), random(1, 2, 3)
-    assert returned(a).residual is None and returned((a, b)).residual is b
+    assert returned_stream(a).residual is None and returned_stream((a, b)).residual is b
     for other in ((a, None), (a, b[:1]), (a,), [a, b], None):
         with pytest.raises(TypeError, match="neither one tensor nor a"):
-            returned(other)
+            returned_stream(other)
 
     class Pair(torch.nn.Module):
         def forward(self, positions, hidden_states, residual):
@@ -46,7 +46,7 @@ def test_what_layers_return_and_receive():
         def forward(self, hidden_states):
             return hidden_states
 
-    received = receiver(Pair())
+    received = stream_receiver(Pair())
     for args, kwargs in (
         ((0, a, b), {}),
         ((0, a), {"residual": b}),
@@ -54,8 +54,8 @@ def test_what_layers_return_and_receive():
     ):
         assert (received(args, kwargs).hidden, received(args, kwargs).residual) == (a, b)
     assert received((0, a, None), {}).residual is None
-    assert receiver(Single())((a,), {}).residual is None
-    norm = receiver(torch.nn.LayerNorm(3))
+    assert stream_receiver(Single())((a,), {}).residual is None
+    norm = stream_receiver(torch.nn.LayerNorm(3))
     assert norm((a,), {}).residual is None and norm((a, b), {}).residual is b
 
 
@@ -66,12 +66,12 @@ def test_rounds_by_hand(kind, dtype):
     add = Operation("add", "all", POINT, random(3, WIDTH), None, 0.0)
     clamp = Operation("clamp", "all", POINT, None, axis, 2.5)
     out = Operation("project_out", "all", POINT, None, axis, 0.0)
-    table = stacked([(add, clamp), (out,)], "cpu")
+    table = stack_operations([(add, clamp), (out,)], "cpu")
     stream = streams(dtype)[kind]
     before = stream.whole()
     # Token 1: add, then clamp. Token 3: project out. Token 4: add alone. Tokens 0 and 2: nothing.
     rounds = [(np.array([4, 1, 3]), np.array([0, 0, 2])), (np.array([1]), np.array([1]))]
-    change(stream, rounds, table)
+    apply_rounds(stream, rounds, table)
     wanted = before.clone()
     wanted[1] += add.vector
     wanted[1] += (2.5 - wanted[1] @ axis) * axis
@@ -85,8 +85,8 @@ def test_rounds_by_hand(kind, dtype):
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
 def test_strength_zero_changes_no_bit(dtype):
-    table = stacked([(Operation("add", "all", POINT, torch.zeros(WIDTH), None, 0.0),)], "cpu")
+    table = stack_operations([(Operation("add", "all", POINT, torch.zeros(WIDTH), None, 0.0),)], "cpu")
     for stream in streams(dtype).values():
         before = stream.whole()
-        change(stream, [(np.arange(TOKENS), np.zeros(TOKENS, int))], table)
+        apply_rounds(stream, [(np.arange(TOKENS), np.zeros(TOKENS, int))], table)
         assert torch.equal(stream.whole(), before)

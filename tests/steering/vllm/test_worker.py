@@ -88,24 +88,24 @@ def faults(steered):
     """Planted fault → what it does; each stands for a bug that gives wrong answers without an error."""
     from axiograph.steering.vllm import stream as hooks
 
-    rounds_of, operated = hooks.rounds_of, hooks.operated
+    steering_rounds, apply_operations = hooks.steering_rounds, hooks.apply_operations
 
     def without_computed(parts):
-        return rounds_of([dataclasses.replace(part, start=0) for part in parts])
+        return steering_rounds([dataclasses.replace(part, start=0) for part in parts])
 
     def of_another_row(parts):
-        rounds = rounds_of(parts)
+        rounds = steering_rounds(parts)
         return {p: [(places, numbers[::-1].copy()) for places, numbers in own] for p, own in rounds.items()}
 
     def without_strength(rows, table, numbers):
         units = torch.nn.functional.normalize(table.vectors, dim=-1)
-        return operated(rows, dataclasses.replace(table, vectors=units), numbers)
+        return apply_operations(rows, dataclasses.replace(table, vectors=units), numbers)
 
     return {
         "no salt": (SteeredVllmWorker, "salt", lambda self, row: None),
-        "positions without the computed tokens": (hooks, "rounds_of", without_computed),
-        "strength ignored": (hooks, "operated", without_strength),
-        "another row's vector": (hooks, "rounds_of", of_another_row),
+        "positions without the computed tokens": (hooks, "steering_rounds", without_computed),
+        "strength ignored": (hooks, "apply_operations", without_strength),
+        "another row's vector": (hooks, "steering_rounds", of_another_row),
     }
 
 
