@@ -1,2 +1,82 @@
-"""Finds how the values of a language model hang together, and what happens to the others when one is
-steered."""
+"""axiograph: how the values of a language model hang together, and what happens to the others when one is
+steered.
+
+    import axiograph as ax
+
+    study = ax.load_study("study.yaml")
+    ax.plan(study)                     # requests, tokens, disk, time; runs nothing
+    run = ax.run(study, "runs/first")  # or: run = ax.open("runs/first")
+    run.profiles                       # a Polars frame: one row per role, one column per value
+    run.graph                          # shows itself; .edges, .to_networkx(), .figure()
+    run.effects                        # what steering changed: expected, possible, unexpected
+    run.report()
+
+Importing this module imports nothing else: a name brings in what it needs when it is first used, and no
+model library comes in before a model does.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module, metadata
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from axiograph.api.calibration import calibrate
+    from axiograph.api.comparison import compare
+    from axiograph.api.demonstration import demo
+    from axiograph.api.discovery import discover
+    from axiograph.api.features import PilotSettings, features, pilot
+    from axiograph.api.graph import ValueGraph, read_graph
+    from axiograph.api.guide import GuideRequest, guide
+    from axiograph.api.jobs import follow, stop, submit
+    from axiograph.api.replication import replicate
+    from axiograph.api.report import write_report
+    from axiograph.api.run import Run
+    from axiograph.api.run import open_run as open
+    from axiograph.api.study import load_study, plan, run
+
+# Each name and the module of the face that has it.
+_HOMES = {
+    "GuideRequest": "guide",
+    "PilotSettings": "features",
+    "Run": "run",
+    "ValueGraph": "graph",
+    "calibrate": "calibration",
+    "compare": "comparison",
+    "demo": "demonstration",
+    "discover": "discovery",
+    "features": "features",
+    "follow": "jobs",
+    "guide": "guide",
+    "load_study": "study",
+    "open": "run",
+    "pilot": "features",
+    "plan": "study",
+    "read_graph": "graph",
+    "replicate": "replication",
+    "run": "study",
+    "stop": "jobs",
+    "submit": "jobs",
+    "write_report": "report",
+}
+__all__ = [
+    "GuideRequest", "PilotSettings", "Run", "ValueGraph", "__version__", "calibrate", "compare", "demo",
+    "discover", "features", "follow", "guide", "load_study", "open", "pilot", "plan", "read_graph",
+    "replicate", "run", "stop", "submit", "write_report",
+]  # fmt: skip
+
+
+def __getattr__(name: str) -> Any:
+    if name == "__version__":
+        try:
+            return metadata.version("axiograph")
+        except metadata.PackageNotFoundError:
+            return "unknown (not installed)"
+    if name in _HOMES:
+        module = import_module(f"axiograph.api.{_HOMES[name]}")
+        return getattr(module, "open_run" if name == "open" else name)
+    raise AttributeError(f"module 'axiograph' has no attribute '{name}'")
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

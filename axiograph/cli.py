@@ -4,22 +4,20 @@ from __future__ import annotations
 
 import os
 import sys
+from typing import Annotated
 
 import typer
 
+import axiograph
 from axiograph.cluster.sampling.progress import reporting_to
 from axiograph.commands import builtin, comparing, features, guiding, reporting, running, stages, submitting
 from axiograph.commands.progress import TerminalReporter
 from axiograph.engine.errors import AxiographError
 from axiograph.engine.storage.mirror import publish_open
 
-app = typer.Typer(
-    help="Finds how the values of a language model hang together, and what happens to the others when one "
-    "is steered.",
-    no_args_is_help=True,
-    add_completion=False,
-    pretty_exceptions_enable=False,
-    rich_markup_mode=None,
+HELP = (
+    "Finds how the values of a language model hang together, and what happens to the others when one is "
+    "steered."
 )
 # In the order in which --help shows them.
 COMMANDS = (
@@ -39,6 +37,33 @@ COMMANDS = (
     comparing.compare,
     comparing.replicate,
 )
+app = typer.Typer(
+    help=HELP,
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        print(f"axiograph {axiograph.__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def options(
+    version: Annotated[
+        bool,
+        typer.Option("--version", callback=_print_version, is_eager=True, help="Show the version and exit."),
+    ] = False,
+) -> None:
+    pass
+
+
+options.__doc__ = HELP
 for command in COMMANDS:
     app.command()(command)
 

@@ -100,3 +100,19 @@ def axiograph(monkeypatch, capfd):
         return int(stop.value.code or 0), out, err
 
     return call
+
+
+@pytest.fixture(scope="session")
+def finished(study_assets: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of a finished run (`run`) and its study; tests that change it copy it first."""
+    from axiograph.cli import main
+    from tests import studies
+
+    folder = tmp_path_factory.mktemp("finished")
+    study = studies.write(folder, study_assets)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(sys, "argv", ["axiograph", "run", str(study), "--jobs", "1"])
+        with pytest.raises(SystemExit) as stop:
+            main()
+    assert not stop.value.code
+    return folder

@@ -7,8 +7,9 @@ from typing import Annotated, Literal
 
 import typer
 
-from axiograph.commands.options import CORES, Jobs, StudyFile
-from axiograph.engine.errors import InputError
+import axiograph as ax
+from axiograph.commands.options import CORES, Jobs, StudyFile, numbers
+from axiograph.commands.printing import print_line, print_step
 
 
 def demo(
@@ -23,18 +24,10 @@ def demo(
     jobs: Jobs = CORES,
 ) -> None:
     """The built-in respondent, end to end, with the known truth beside what is found. No network, minutes."""
-    from axiograph.cluster.demonstration import DemoSettings
-    from axiograph.cluster.demonstration import demo as show_it
-    from axiograph.commands.reporting import do_report
-    from axiograph.discovery.calibration.respondent import Planted
-    from axiograph.texts.demo import demo_intro, demo_text
-
-    settings = DemoSettings(mode=mode, roles=roles, strengths=_strengths(strengths))
-    settings.check()
-    print(demo_intro(Planted.load()), flush=True)
-    shown = show_it(settings, out, jobs)
-    print(f"\n{demo_text(shown)}", flush=True)
-    do_report(shown.run)
+    values = numbers("--strengths", strengths, "-2,2")
+    result = ax.demo(out, roles=roles, strengths=values, mode=mode, jobs=jobs, notify=print_line)
+    print(f"\n{result}", flush=True)
+    print_step(result.run.report())
 
 
 def calibrate(
@@ -50,21 +43,6 @@ def calibrate(
     jobs: Jobs = CORES,
 ) -> None:
     """What a study of this size can find, by planted graphs with the built-in respondent's measured noise."""
-    from axiograph.cluster.stages.calibration import calibrate_study
-    from axiograph.engine.runs.run_dir import run_at
-    from axiograph.engine.study.loading import load_study
-    from axiograph.texts.calibration import calibration_text
-
-    loaded = load_study(study)
-    run = run_at(loaded.out)
-    folder = out or run.path / "calibration"
-    found = calibrate_study(loaded, folder, graphs=graphs, seed=seed, jobs=jobs)
-    print(calibration_text(found))
-    print(f"\nNumbers, tables and the figure are in {run.shown(folder)}")
-
-
-def _strengths(text: str) -> tuple[float, ...]:
-    try:
-        return tuple(float(part) for part in text.split(","))
-    except ValueError:
-        raise InputError("--strengths", "numbers like -2,2", f"'{text}'", "Separate by commas.") from None
+    result = ax.calibrate(study, out, graphs=graphs, seed=seed, jobs=jobs, notify=print_line)
+    print(result)
+    print(f"\nNumbers, tables and the figure are in {result.where}")

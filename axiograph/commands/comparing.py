@@ -7,6 +7,8 @@ from typing import Annotated, Literal
 
 import typer
 
+import axiograph as ax
+from axiograph.commands.printing import print_step
 from axiograph.engine.errors import InputError
 
 
@@ -29,15 +31,10 @@ def compare(
     ] = False,
 ) -> None:
     """Two graphs compared over the values they share: of two runs, or of a run and a reference graph."""
-    from axiograph.cluster.stages.comparison import compare_paths
-    from axiograph.discovery.stored import GraphChoice
-    from axiograph.texts.comparison import comparison_text
-
-    choice = None if graph is None else GraphChoice(graph)
-    found = compare_paths(a, b, choice=choice, threshold=threshold, names=_two(names), complete=complete)
-    print(comparison_text(found))
+    result = ax.compare(a, b, graph=graph, threshold=threshold, names=_two(names), complete=complete)
+    print(result)
     if out is not None:
-        found.save(out, reduced=reduced)
+        result.save(out, reduced=reduced)
         print(f"\nTables and figures are in {out}")
 
 
@@ -51,15 +48,9 @@ def replicate(
     ),
 ) -> None:
     """The paper's graph and tables from published answers; exit code 1 if a cell differs."""
-    from axiograph.cluster.stages.reference import compare_replication
-    from axiograph.commands.reporting import do_report
-    from axiograph.discovery.paper.replication import replicate as reproduce
-    from axiograph.engine.runs.run_dir import RunDir
-
-    result = reproduce(directory, _numbers(features), out)
-    print(result.summary(), flush=True)
-    compare_replication(result, out)
-    do_report(RunDir(out))
+    result = ax.replicate(directory, out, features=_features(features))
+    print(result, flush=True)
+    print_step(result.report())
     if not result.ok:
         raise typer.Exit(1)
 
@@ -73,7 +64,7 @@ def _two(text: str | None) -> tuple[str, str] | None:
     return parts[0], parts[1]
 
 
-def _numbers(text: str | None) -> list[int] | None:
+def _features(text: str | None) -> list[int] | None:
     if text is None:
         return None
     try:

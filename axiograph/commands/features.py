@@ -7,7 +7,9 @@ from typing import Annotated, Literal
 
 import typer
 
-from axiograph.commands.options import Out, StudyFile
+import axiograph as ax
+from axiograph.commands.options import Out, StudyFile, numbers
+from axiograph.commands.printing import print_line
 from axiograph.engine.errors import InputError
 
 
@@ -33,29 +35,17 @@ def features(
     strengths: Annotated[str | None, typer.Option(help="Pilot: such as -2,2; default: the study's.")] = None,
 ) -> None:
     """Which SAE features are active on the span, or move the values; recorded for units of max_activation."""
-    from axiograph.cluster.stages.features import record_features, recorded_features
-    from axiograph.cluster.stages.pilot import PilotSettings, run_pilot
-    from axiograph.engine.runs.run_dir import create_run
-    from axiograph.engine.study.loading import load_study
-    from axiograph.texts.features import features_text, pilot_text
-    from axiograph.texts.run import sampled_text
-
     banned = _banned(ban)
-    given = None if strengths is None else _numbers(strengths)
-    settings = PilotSettings(candidates, roles, items, directions, given, banned)
-    loaded = load_study(study)
-    directory = create_run(out or loaded.out)
-    with directory.locked():
-        known = recorded_features(loaded, directory) if rank_by == "effect" else None
-        active = known or record_features(loaded, directory, prompts)
-        if rank_by == "effect":
-            print(active.note, flush=True)
-            pilot = run_pilot(loaded, directory, active, settings)
-            print(f"{sampled_text(pilot.sampled)}\n\n{pilot_text(pilot, top)}")
-            print(f"\nAll candidates are in {directory.shown(pilot.run.path.parent / 'features.csv')}")
-            return
-    print(features_text(active, top, banned))
-    print(f"\nAll features are in {directory.shown(directory.features_file)}")
+    if rank_by == "activation":
+        table = ax.features(study, out, prompts=prompts, top=top, ban=banned)
+        print(table)
+        print(f"\nAll features are in {table.where}")
+        return
+    steered = None if strengths is None else numbers("--strengths", strengths, "-2,2")
+    settings = ax.PilotSettings(candidates, roles, items, directions, steered, banned)
+    result = ax.pilot(study, out, settings=settings, prompts=prompts, top=top, notify=print_line)
+    print(result)
+    print(f"\nAll candidates are in {result.where}")
 
 
 def _banned(given: str | None) -> frozenset[int]:
@@ -74,10 +64,3 @@ def _banned(given: str | None) -> frozenset[int]:
     if wrong := [word for word in words if not word.isdigit()]:
         raise InputError(f"--ban {given}", "feature numbers", f"'{wrong[0]}'", "Correct it.")
     return frozenset(map(int, words))
-
-
-def _numbers(text: str) -> tuple[float, ...]:
-    try:
-        return tuple(float(part) for part in text.split(","))
-    except ValueError as error:
-        raise InputError("--strengths", "numbers such as -2,2", text, "Correct it.") from error

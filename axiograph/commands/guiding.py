@@ -7,15 +7,10 @@ from typing import Annotated, Literal
 
 import typer
 
-from axiograph.cluster.guide.proposing import propose
+import axiograph as ax
 from axiograph.cluster.guide.request import Graphs, GuideRequest, Judging, Limits, WishTexts
-from axiograph.cluster.guide.validating import Asking, validate
-from axiograph.cluster.site import site
 from axiograph.commands.options import STALL_S, Directory, Ray, Stall, Workers
 from axiograph.engine.errors import InputError
-from axiograph.engine.runs.run_dir import open_run
-from axiograph.texts.guide import guide_text, judged_text
-from axiograph.texts.run import sampled_text
 
 Method = Literal["any", "sae", "hint", "role"]
 Texts = list[str] | None
@@ -98,9 +93,8 @@ def guide(
         top=top,
         seed=seed,
     )
-    guided = propose(open_run(directory), request, out)
-    print(guide_text(guided), flush=True)
+    proposals = ax.guide(directory, request=request, out=out)
+    print(proposals, flush=True)
     if ask:
-        with site(ray, workers, stall) as where:
-            sampled, judged = validate(guided, Asking(where, retry_failed))
-        print(f"\n{sampled_text(sampled)}\n\n{judged_text(guided, judged)}")
+        judged = proposals.validate(ray=ray, workers=workers, stall_s=stall, retry_failed=retry_failed)
+        print(f"\n{judged}")

@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 from typing import Annotated
 
 import typer
+
+from axiograph.api.settings import CORES, STALL_S
+from axiograph.engine.errors import InputError
+
+__all__ = [
+    "CORES", "STALL_S", "Directory", "Jobs", "Out", "Ray", "Stall", "StudyFile", "Workers", "numbers",
+]  # fmt: skip
 
 StudyFile = Annotated[Path, typer.Argument(metavar="STUDY", help="The study file (YAML).")]
 Directory = Annotated[
@@ -32,5 +38,11 @@ Workers = Annotated[int | None, typer.Option(min=1, help="With --ray: at most so
 Stall = Annotated[
     float, typer.Option(min=1, help="With --ray: a worker without progress for so many seconds is killed.")
 ]
-STALL_S = 600.0
-CORES = os.cpu_count() or 1
+
+
+def numbers(option: str, text: str, example: str) -> tuple[float, ...]:
+    """The numbers of an option, separated by commas. InputError for what is none."""
+    try:
+        return tuple(float(part) for part in text.split(","))
+    except ValueError:
+        raise InputError(option, f"numbers like {example}", f"'{text}'", "Separate by commas.") from None

@@ -1,17 +1,15 @@
-"""The command `report`, and the report that other commands end with."""
+"""The command `report`."""
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
+import axiograph as ax
 from axiograph.commands.options import Directory
-from axiograph.engine.errors import InputError
-
-if TYPE_CHECKING:
-    from axiograph.engine.runs.run_dir import RunDir
+from axiograph.commands.printing import print_step
 
 
 def report(
@@ -31,31 +29,5 @@ def report(
     ] = True,
 ) -> None:
     """One HTML page that opens without a network, with figures and LaTeX tables beside it."""
-    from axiograph.cluster.stages.reference import add_comparison, add_reference
-    from axiograph.engine.runs.run_dir import run_at
-    from axiograph.engine.storage.remote import is_remote
-
-    if out is not None and is_remote(out):
-        raise InputError(
-            "--out", "a folder of this machine", out, "Without it the report goes to DIR/report, there too."
-        )
-    run = run_at(directory)
-    if reference is not None:
-        if not run.manifest_file.is_file():
-            raise InputError(
-                "--reference", "the directory of a run", f"{directory}", "Compare graphs alone by --compare."
-            )
-        add_reference(run, reference)
-    for other in compare or []:
-        add_comparison(run, other)
-    do_report(run, None if out is None else Path(out), figures=figures)
-
-
-def do_report(run: RunDir, out: Path | None = None, *, figures: bool = True) -> None:
-    """Write the report of a directory and say where it is."""
-    from axiograph.report.build import report as write
-
-    made = write(run, out, figures=figures)
-    run.publish()
-    beside = f"{len(made.figures)} figures, {len(made.tables)} tables beside it"
-    print(f"\nThe report is {run.shown(made.page)} ({beside})", flush=True)
+    page = ax.write_report(directory, out, reference=reference, compare=compare or [], figures=figures)
+    print_step(page)

@@ -8,6 +8,7 @@ from typing import Annotated
 
 import typer
 
+import axiograph as ax
 from axiograph.engine.errors import InputError
 
 
@@ -33,30 +34,25 @@ def submit(
     stop: Annotated[str | None, typer.Option("--stop", help="Stop this job.")] = None,
 ) -> None:
     """Run a study as a job on a Ray cluster: packs study and code, submits, follows."""
-    from axiograph.cluster.ray import submission
-    from axiograph.texts.job import job_text
-
     if sum(given is not None for given in (study, attach, stop)) != 1:
         raise InputError(
             "axiograph submit", "one of STUDY, --attach JOB, --stop JOB", "none or several", "Give one."
         )
     if stop is not None:
-        print(f"Job {stop}: {submission.stop(stop, address)}")
+        print(f"Job {stop}: {ax.stop(stop, address)}")
         return
     job = attach
     if study is not None:
-        submitted = submission.submit(study, address, out, _variables(env or []))
-        job = submitted.job
-        print(job_text(submitted), flush=True)
+        submitted = ax.submit(study, address, out, variables=_variables(env or []))
+        job = submitted.name
+        print(submitted, flush=True)
     if job is not None and (follow or attach is not None):
         _follow(job, address)
 
 
 def _follow(job: str, address: str) -> None:
-    from axiograph.cluster.ray import submission
-
     try:
-        submission.follow(job, address, _say)
+        ax.follow(job, address, _say)
     except KeyboardInterrupt:
         print(f"\nJob {job} goes on. axiograph submit --address {address} --attach {job} follows it again.")
 

@@ -74,6 +74,13 @@ def _sections(found: Artefacts) -> list[Section]:
     return [make(found) for make in (*makers, *more)]
 
 
+def report_charts(directory: RunDir | Path | str) -> list[Chart]:
+    """The charts of the report of what is in `directory`, in the order of the page. Errors as of `report`."""
+    need_altair()
+    blocks = _blocks(_sections(Artefacts.find(directory)))
+    return [block for block in blocks if isinstance(block, Chart)]
+
+
 def _blocks(sections: list[Section]) -> Iterator[object]:
     for section in sections:
         for block in section.blocks:

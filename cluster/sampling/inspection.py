@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import polars as pl
@@ -52,7 +51,7 @@ def find_responses(
     run: RunDir, state: str | None, condition: str | None, role: str | None, limit: int
 ) -> pl.DataFrame:
     """The first `limit` responses that fit: id (hex), role, condition, item_id, state, text."""
-    frame = _labelled(run)
+    frame = labelled_responses(run)
     for column, wanted in (("state", state), ("condition", condition), ("role", role)):
         if wanted is not None:
             frame = frame.filter(pl.col(column).cast(pl.String) == wanted)
@@ -61,7 +60,7 @@ def find_responses(
     return frame.select(identifier, strings, "text").head(limit).collect()
 
 
-def _labelled(run: RunDir) -> pl.LazyFrame:
+def labelled_responses(run: RunDir) -> pl.LazyFrame:
     """All responses with the role, condition and item of the plan: a study may have renamed them since
     they were stored. Of the plan rows that share a request the first counts."""
     names = ("role", "condition", "item_id")
@@ -115,7 +114,7 @@ def _find(run: RunDir, identifier: str) -> dict[str, Any]:
     except ValueError:
         prefix = b""
     text = identifier.lower()
-    frame = _labelled(run).with_columns(hex=pl.col("request_id").cast(pl.Binary).bin.encode("hex"))
+    frame = labelled_responses(run).with_columns(hex=pl.col("request_id").cast(pl.Binary).bin.encode("hex"))
     rows = frame.filter(pl.col("hex").str.starts_with(text)).head(2).collect() if prefix else pl.DataFrame()
     if rows.height != 1:
         raise InputError(
@@ -150,45 +149,3 @@ def _prompt(run: RunDir, inputs: Inputs, builder: PromptBuilder, row: dict[str, 
         )
     cue = inputs.study.prompt.answer_cue if row["mode"] == "logprob" else None
     return builder.build([inputs.fields(role, condition, item)], cue)[0]
-
-
-def read_profiles(path: Path) -> pl.DataFrame:
-    """A table of profiles from outside: CSV or Parquet, one row per role, one numeric column per value.
-
-    The columns role, condition and split are optional; rows get numbers for role names otherwise.
-    """
-    where = f"profile table {path}"
-    try:
-        table = (
-            pl.read_parquet(path)
-            if path.suffix == ".parquet"
-            else pl.read_csv(path, infer_schema_length=None)
-        )
-    except (OSError, pl.exceptions.PolarsError) as error:
-        raise InputError(
-            where, "a CSV or Parquet table", str(error).splitlines()[0], "Check the file."
-        ) from error
-    if path.suffix != ".parquet":
-        _check_header(path, where)
-    names = [name for name in table.columns if name not in ("role", "condition", "split")]
-    texts = [name for name in names if not table[name].dtype.is_numeric()]
-    if texts or not names:
-        raise InputError(
-            where,
-            "one column of numbers per value",
-            ", ".join(texts[:3]) or "no column",
-            "Remove the others.",
-        )
-    if "role" not in table.columns:
-        table = table.with_columns(role=pl.int_range(1, pl.len() + 1).cast(pl.String))
-    return table.with_columns(pl.col(names).cast(pl.Float64))
-
-
-def _check_header(path: Path, where: str) -> None:
-    """Polars renames the second of two columns of one name, which would become a value of its own."""
-    names = pl.read_csv(path, has_header=False, n_rows=1, infer_schema=False).row(0)
-    twice = sorted({str(name) for name in names if names.count(name) > 1})
-    if twice:
-        raise InputError(
-            where, "every value named once", f"{twice[0]!r} twice", "Rename or remove one column."
-        )

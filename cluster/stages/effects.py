@@ -89,9 +89,7 @@ def compare_roles(run: RunDir, graph: CausalGraph) -> tuple[str, pl.DataFrame]:
     the others were asked other items.
     """
     table, inputs = read_scores(run, "profiles"), run.inputs()
-    there = set(table.filter(pl.col("condition") == BASELINE)["role"])
-    roles = [role.name for role in inputs.roles if role.name in there] or [inputs.roles[0].name]
-    reference = NO_ROLE.name if NO_ROLE.name in roles else roles[0]
+    reference = reference_role(run)
     table = table.filter(pl.col("role").is_in(_answered_alike(run, reference)))
     split = inputs.role_split[reference] if inputs.study.split.items < 1 else None
     settings = inputs.study.effects
@@ -107,6 +105,14 @@ def compare_roles(run: RunDir, graph: CausalGraph) -> tuple[str, pl.DataFrame]:
     )
     write_atomic(run.effects / "between_roles.parquet", found.write_parquet)
     return reference, found
+
+
+def reference_role(run: RunDir) -> str:
+    """The role that others are compared with: "no role", or the first role where that has no answers."""
+    profiles, inputs = read_scores(run, "profiles"), run.inputs()
+    answered = set(profiles.filter(pl.col("condition") == BASELINE)["role"])
+    roles = [role.name for role in inputs.roles if role.name in answered] or [inputs.roles[0].name]
+    return NO_ROLE.name if NO_ROLE.name in roles else roles[0]
 
 
 def _answered_alike(run: RunDir, reference: str) -> pl.Series:

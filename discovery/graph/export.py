@@ -79,7 +79,7 @@ def edge_rows(graph: CausalGraph, frequencies: pl.DataFrame | None = None) -> li
         kept = ["replicates", *(name for name in _FREQUENCIES if name in frequencies.columns)]
         for row in frequencies.iter_rows(named=True):
             known[row["a"], row["b"]] = {name: row[name] for name in kept}
-            known[row["b"], row["a"]] = _turned(known[row["a"], row["b"]])
+            known[row["b"], row["a"]] = turned(known[row["a"], row["b"]])
     rows = []
     for i, kind, j in graph.edges():
         source, target = graph.names[i], graph.names[j]
@@ -209,7 +209,8 @@ def _from_rows(names: list[str], rows: list[dict[str, Any]], kind: str | None) -
     return CausalGraph.from_kinds(names, edges, GraphKind.CPDAG if kind is None else GraphKind(kind))
 
 
-def _turned(row: dict[str, Any]) -> dict[str, Any]:
+def turned(row: dict[str, Any]) -> dict[str, Any]:
+    """The frequencies of a pair read from its other end."""
     return {name: row[_TURNED.get(name, name)] for name in row}
 
 

@@ -3,28 +3,13 @@
 import errno
 import json
 import shutil
-import sys
 
 import polars as pl
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from axiograph.cli import main
 from tests import studies
-
-
-@pytest.fixture(scope="session")
-def finished(study_assets, tmp_path_factory):
-    """A finished run; tests that change it copy it first."""
-    folder = tmp_path_factory.mktemp("finished")
-    study = studies.write(folder, study_assets)
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(sys, "argv", ["axiograph", "run", str(study), "--jobs", "1"])
-        with pytest.raises(SystemExit) as stop:
-            main()
-    assert not stop.value.code
-    return folder
 
 
 def test_run_leaves_every_artefact(finished):

@@ -218,10 +218,10 @@ def test_the_options_of_a_cluster_reach_the_validation(axiograph, run, tmp_path,
         asked.append(options)
         yield LocalSite()
 
-    monkeypatch.setattr("axiograph.commands.guiding.site", site)
-    monkeypatch.setattr("axiograph.commands.guiding.validate", lambda *given: asked.append(given) or given)
-    monkeypatch.setattr("axiograph.commands.guiding.sampled_text", lambda sampled: "sampled")
-    monkeypatch.setattr("axiograph.commands.guiding.judged_text", lambda guided, judged: "judged")
+    monkeypatch.setattr("axiograph.api.guide.site", site)
+    monkeypatch.setattr("axiograph.api.guide.ask_judges", lambda *given: asked.append(given) or given)
+    monkeypatch.setattr("axiograph.api.guide.sampled_text", lambda sampled: "sampled")
+    monkeypatch.setattr("axiograph.api.guide.judged_text", lambda guided, judged: "judged")
     out = tmp_path / "out"
     wish = ("guide", run.path, "--raise", "Power=0.3", "--top", "1", "--out", out)
     options = ("--validate", "--ray", "local", "--workers", "2", "--stall", "30", "--retry-failed")

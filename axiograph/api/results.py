@@ -1,0 +1,245 @@
+"""What the steps of a run come to: each holds its frames and shows itself."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, ClassVar
+
+import polars as pl
+
+from axiograph.api.display import Shown, text_html
+from axiograph.api.graph import ValueGraph
+from axiograph.cluster.sampling.estimate import Estimate as RunEstimate
+from axiograph.cluster.sampling.inspection import Status
+from axiograph.cluster.sampling.loop import Sampled
+from axiograph.cluster.stages.score import Scored
+from axiograph.discovery.discover import Discovery
+from axiograph.discovery.effects.doses import DoseTables
+from axiograph.discovery.effects.testing import Effects
+from axiograph.texts.discovery import discovery_text
+from axiograph.texts.effects import doses_text, effects_text, roles_text
+from axiograph.texts.run import estimate_text, sampled_text, scored_text, status_text
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+
+@dataclass(frozen=True, repr=False)
+class Notes(Shown):
+    """Sentences that a person should read before the numbers."""
+
+    lines: tuple[str, ...]
+
+    @property
+    def text(self) -> str:
+        return "\n".join(f"Note: {line}" for line in self.lines)
+
+
+@dataclass(frozen=True, repr=False)
+class Estimate(Shown):
+    """What would run: requests, prompt tokens, disk and time. `estimate` holds the numbers."""
+
+    estimate: RunEstimate
+    notes: tuple[str, ...]
+    disk_free: int | None
+    where: str
+
+    @property
+    def requests(self) -> int:
+        """How many different requests the study asks."""
+        return self.estimate.requests
+
+    @property
+    def left(self) -> int:
+        """How many of them are not stored yet."""
+        return self.estimate.left
+
+    @property
+    def text(self) -> str:
+        return estimate_text(self.estimate, self.disk_free, self.where)
+
+
+@dataclass(frozen=True, repr=False)
+class SampleCount(Shown):
+    """What sampling asked: planned, already stored, answered now, failed rows, seconds."""
+
+    sampled: Sampled
+
+    @property
+    def text(self) -> str:
+        return sampled_text(self.sampled)
+
+
+@dataclass(frozen=True, repr=False)
+class RunStatus(Shown):
+    """How far a run is. `conditions`: condition, planned, stored. `beat`: the lines of whoever samples
+    now."""
+
+    status: Status
+    beat: tuple[str, ...]
+    shown_tables: ClassVar[tuple[str, ...]] = ()
+
+    @property
+    def conditions(self) -> pl.DataFrame:
+        """Planned and stored requests by condition."""
+        return self.status.conditions
+
+    @property
+    def text(self) -> str:
+        return "\n\n".join([status_text(self.status), *(["\n".join(self.beat)] if self.beat else [])])
+
+
+@dataclass(frozen=True, repr=False)
+class ResponseView(Shown):
+    """One response in full: exact prompt, tokens, steering, raw answer."""
+
+    content: str
+
+    @property
+    def text(self) -> str:
+        return self.content
+
+
+@dataclass(frozen=True, repr=False)
+class ScoreTables(Shown):
+    """The tables of the stage `score`; the data dictionary explains their columns."""
+
+    scored: Scored
+    shown_tables: ClassVar[tuple[str, ...]] = ("rates", "reliability", "constant_items")
+
+    @property
+    def profiles(self) -> pl.DataFrame:
+        """One row per role and condition, one column per value."""
+        return self.scored.profiles
+
+    @property
+    def rates(self) -> pl.DataFrame:
+        """How each condition was answered."""
+        return self.scored.rates
+
+    @property
+    def reliability(self) -> pl.DataFrame:
+        """Cronbach's alpha per value, and why there is none."""
+        return self.scored.reliability
+
+    @property
+    def constant_items(self) -> pl.DataFrame:
+        """Items that every role answered alike."""
+        return self.scored.constant_items
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What is not whole."""
+        coverage = self.scored.coverage
+        return () if coverage.is_whole else (coverage.text(),)
+
+    @property
+    def text(self) -> str:
+        return scored_text(self.scored)
+
+
+@dataclass(frozen=True, repr=False)
+class DiscoveryResult(Shown):
+    """A discovery: `discovery` holds everything; `folder` is where its files are, None where none were
+    written."""
+
+    discovery: Discovery
+    folder: Path | None = None
+
+    @property
+    def graph(self) -> ValueGraph:
+        """The graph of all roles."""
+        title = f"{self.discovery.method}, {self.discovery.n_roles} roles"
+        return ValueGraph(self.discovery.graph, self.pairs, title)
+
+    @property
+    def consensus(self) -> ValueGraph:
+        """The pairs that are adjacent in at least `threshold` of the replicates."""
+        title = f"Pairs adjacent in {self.discovery.threshold:.0%} of replicates or more"
+        return ValueGraph(self.discovery.consensus, self.pairs, title)
+
+    @property
+    def averaged(self) -> ValueGraph:
+        """The pairs above the threshold that the frequencies themselves give."""
+        return ValueGraph(self.discovery.averaged, self.pairs, "Pairs above the data-driven threshold")
+
+    @property
+    def pairs(self) -> pl.DataFrame:
+        """Every pair of values with its frequencies over the replicates."""
+        return self.discovery.bootstrap.edge_table()
+
+    def figure(self) -> Figure:
+        """The graph of all roles."""
+        return self.graph.figure()
+
+    @property
+    def text(self) -> str:
+        return discovery_text(self.discovery)
+
+    def _repr_html_(self) -> str:
+        return f"{self.graph._repr_html_()}{text_html(self.text)}"
+
+
+@dataclass(frozen=True, repr=False)
+class EffectTables(Shown):
+    """What steering and hints changed, held against a graph; the data dictionary explains the columns.
+
+    `effects`, `doses`: None where the run has no condition besides the baseline on the roles that effects
+    are tested on. `reference`, `between_roles`: the paper's contrast of every role with `reference`."""
+
+    effects: Effects | None
+    doses: DoseTables | None
+    reference: str
+    between_roles: pl.DataFrame
+
+    @property
+    def changes(self) -> pl.DataFrame:
+        """One row per condition and value: paired difference, interval, p, whether it changed."""
+        return self._tables().changes
+
+    @property
+    def relations(self) -> pl.DataFrame:
+        """Every pair of a changed value and another one: expected, possible or unexpected by the graph."""
+        return self._tables().relations
+
+    @property
+    def responses(self) -> pl.DataFrame:
+        """What the other values did when one changed, by relation."""
+        return self._tables().responses
+
+    @property
+    def pooled(self) -> pl.DataFrame:
+        """The same per condition and over all."""
+        return self._tables().pooled
+
+    @property
+    def contrasts(self) -> pl.DataFrame:
+        """Expected − unexpected beside random graphs."""
+        return self._tables().contrasts
+
+    def _tables(self) -> Effects:
+        if self.effects is None:
+            raise ValueError("the run has no condition besides the baseline on the tested roles")
+        return self.effects
+
+    def shown_frames(self) -> dict[str, pl.DataFrame]:
+        if self.effects is None:
+            return {}
+        changed = self.changes.filter(pl.col("changed"))
+        columns = [
+            "condition", "value", "mean_difference", "adjusted_low", "adjusted_high", "p_adjusted", "pairs"
+        ]  # fmt: skip
+        return {
+            f"values that changed ({changed.height} of {self.changes.height} contrasts)": changed[columns],
+            "what the others did": self.pooled.filter(pl.col("condition").is_null()),
+        }
+
+    @property
+    def text(self) -> str:
+        if self.effects is None:
+            lines = ["No condition besides the baseline on these roles: no effects of conditions to test."]
+        else:
+            lines = [effects_text(self.effects)]
+            lines += [text for text in [doses_text(self.doses)] if text] if self.doses is not None else []
+        return "\n\n".join([*lines, roles_text(self.reference, self.between_roles)])

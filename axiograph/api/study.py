@@ -1,0 +1,99 @@
+"""A study asked: what it would cost, and the whole way from its file to a report."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+from axiograph.api.results import Estimate, Notes, SampleCount
+from axiograph.api.run import OnStep, Run, tell
+from axiograph.api.settings import CORES, STALL_S, as_study
+from axiograph.cluster.sampling.estimate import estimate, stored_ids
+from axiograph.cluster.sampling.loop import disk_free, sample
+from axiograph.cluster.sampling.meter import Meter
+from axiograph.cluster.sampling.preparation import prepare, study_notes
+from axiograph.cluster.sampling.site import Site
+from axiograph.cluster.site import site
+from axiograph.cluster.stages.score import check_scored
+from axiograph.engine.errors import RunError
+from axiograph.engine.runs.run_dir import RunDir, create_run, run_at
+from axiograph.engine.study.loading import load_study as read_study
+from axiograph.engine.study.schema import Study
+
+StudyOrFile = Study | Path | str
+
+
+def load_study(path: Path | str) -> Study:
+    """A study from its file. InputError with the path of the field that is wrong."""
+    return read_study(Path(path))
+
+
+def plan(
+    study: StudyOrFile,
+    out: Path | str | None = None,
+    *,
+    calibrate_s: float = 30.0,
+    on_step: OnStep | None = None,
+) -> Estimate:
+    """What would run: requests, tokens, disk, time. Stores nothing.
+
+    `calibrate_s`: for so many seconds each kind of worker answers requests, to estimate the time; 0: no
+    model is started and no time estimated. `on_step` is told what a person should know before that."""
+    loaded = as_study(study)
+    run = run_at(out or loaded.out)
+    prepared = prepare(loaded, run, measure=False, mixed=True)
+    notes = Notes((*study_notes(prepared.inputs), *prepared.notes()))
+    if notes.lines:
+        tell(on_step, notes)
+    found = estimate(prepared, calibrate_s, stored_ids(run))
+    return Estimate(found, notes.lines, disk_free(run), run.where)
+
+
+def run(
+    study: StudyOrFile,
+    out: Path | str | None = None,
+    *,
+    jobs: int = CORES,
+    ray: str | None = None,
+    workers: int | None = None,
+    stall_s: float = STALL_S,
+    retry_failed: bool = False,
+    on_step: OnStep | None = None,
+    notify: Callable[[str], None] | None = None,
+) -> Run:
+    """Sample (continues where it stopped), score, discover, test effects, report.
+
+    `out`: instead of the study's. `jobs`: threads or processes of the bootstrap. `ray`: the address of a
+    cluster, `auto` or `local`; `workers`: at most so many of a kind, killed when they stand still for
+    `stall_s` seconds. `retry_failed`: ask again what could not be answered. `on_step` is told what each step
+    came to as soon as it is done, `notify` where one may take long. Raises InputError and RunError."""
+    loaded = as_study(study)
+    result = Run(create_run(out or loaded.out))
+    with result.directory.locked(), site(ray, workers, stall_s) as where:
+        tell(on_step, _sampled(loaded, result.directory, where, retry_failed, on_step))
+        scores = result.score()
+        tell(on_step, scores)
+        check_scored(result.directory)
+        tell(on_step, result.store_graph(result.study, result.study.discovery, where.jobs(jobs), notify))
+        tell(on_step, result.test_effects())
+        tell(on_step, result.report())
+    return result
+
+
+def _sampled(
+    study: Study, run: RunDir, where: Site, retry_failed: bool, on_step: OnStep | None
+) -> SampleCount:
+    prepared = where.prepare(study, run)
+    notes = (*study_notes(prepared.inputs), *prepared.notes(), *where.notes(prepared))
+    if notes:
+        tell(on_step, Notes(notes))
+    meter = Meter()
+    try:
+        return SampleCount(sample(prepared, run, where.executor(prepared, meter), meter, retry_failed))
+    except KeyboardInterrupt:
+        raise RunError(
+            f"run {run.where}",
+            "to finish sampling",
+            "a stop from the keyboard",
+            "What was answered is stored: the same command continues.",
+        ) from None

@@ -1,0 +1,75 @@
+"""What the stage `effects` left in a run, read back."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import polars as pl
+
+from axiograph.discovery.effects.control import ControlKind
+from axiograph.discovery.effects.testing import Effects
+from axiograph.engine.errors import InputError, RunError
+from axiograph.engine.runs.run_dir import RunDir
+
+TABLES = ("changes", "relations", "responses", "pooled", "contrasts")
+
+
+def read_effects(run: RunDir) -> Effects | None:
+    """The tables of the run and what they rest on; None where no condition could be tested.
+
+    Raises InputError where the stage has not run, RunError for a damaged file."""
+    about = run.effects / "effects.json"
+    if not about.is_file():
+        if (run.effects / "between_roles.parquet").is_file():
+            return None
+        raise InputError(
+            run.shown(about),
+            "the tables of the stage effects",
+            "none",
+            f"Run `axiograph effects {run.where}`.",
+        )
+    try:
+        document = json.loads(about.read_text(encoding="utf-8"))
+        return Effects(
+            **{name: pl.read_parquet(run.effects / f"{name}.parquet") for name in TABLES},
+            baseline=document["baseline"],
+            split=None if document["roles"] == "all" else document["roles"],
+            level=document["level"],
+            resamples=document["resamples"],
+            interval_resamples=document["interval_resamples"],
+            smallest_p=document["smallest_p"],
+            graph_replicates=document["graph_replicates"],
+            control=ControlKind(document["control"]),
+            control_graphs=document["control_graphs"],
+            not_in_graph=tuple(document["not_in_graph"]),
+            cycles=[tuple(cycle) for cycle in document["cycles"]],
+        )
+    except (OSError, ValueError, KeyError, TypeError, pl.exceptions.PolarsError) as error:
+        raise _damaged(run, about, error) from error
+
+
+def read_between_roles(run: RunDir) -> pl.DataFrame:
+    """The paper's contrast of roles (discovery.effects.contrast.between_roles). InputError where the stage
+    has not run, RunError for a damaged file."""
+    path = run.effects / "between_roles.parquet"
+    if not path.is_file():
+        raise InputError(
+            run.shown(path),
+            "the tables of the stage effects",
+            "none",
+            f"Run `axiograph effects {run.where}`.",
+        )
+    try:
+        return pl.read_parquet(path)
+    except (OSError, pl.exceptions.PolarsError) as error:
+        raise _damaged(run, path, error) from error
+
+
+def _damaged(run: RunDir, path: Path, error: Exception) -> RunError:
+    return RunError(
+        run.shown(path),
+        "complete tables of the stage effects",
+        str(error).splitlines()[0],
+        f"Run `axiograph effects {run.where}` again.",
+    )
