@@ -6,7 +6,7 @@ from __future__ import annotations
 class AxiographError(Exception):
     """An error whose message a person can act on; the command line prints it without a traceback.
 
-    `where` names the place (file, line, field), `expected` and `found` complete the sentences
+    `where` names the file, line or field, `expected` and `found` complete the sentences
     "expected …" and "found …", `remedy` is a full sentence that says what to do.
     """
 

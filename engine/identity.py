@@ -22,6 +22,7 @@ def digest(*parts: bytes) -> bytes:
 
 
 def digest_text(*texts: str) -> bytes:
+    """Over texts, as UTF-8."""
     return digest(*(text.encode() for text in texts))
 
 

@@ -30,7 +30,7 @@ from axiograph.cluster.sampling.meter import Meter
 from axiograph.cluster.sampling.requests import Requests
 from axiograph.engine.errors import RunError
 from axiograph.engine.runs.store import RESPONSE_SCHEMA
-from axiograph.engine.vllm.jobs import failed
+from axiograph.engine.workers.worker import failed_columns
 
 log = logging.getLogger("axiograph.sampling")
 STALL_S = 600.0
@@ -265,7 +265,7 @@ class RayExecutor:
             {name: row[name] for name in ("request_id", "role", "condition", "item_id", "repeat")}
             | {"prompt_tokens": len(row["prompt_ids"]), "steered_tokens": 0, "seconds": 0.0}
             | self._about[chunk.kind.recipe.backend]
-            | failed(reasons.get(position, died))
+            | failed_columns(reasons.get(position, died))
             for row, position in zip(requests.to_pylist(), positions, strict=True)
         ]
         return pa.Table.from_pylist(rows, schema=RESPONSE_SCHEMA)

@@ -23,7 +23,7 @@ from axiograph.cluster.sampling.preparation import Prepared
 from axiograph.cluster.sampling.requests import Requests
 from axiograph.engine.plan.rows import PLAN_SCHEMA
 from axiograph.engine.runs.id_set import IdSet, halves
-from axiograph.engine.runs.pending import Firsts
+from axiograph.engine.runs.pending import FirstRows
 from axiograph.engine.runs.run_dir import RunDir
 from axiograph.engine.workers.worker import REQUEST_SCHEMA, Worker
 
@@ -175,7 +175,7 @@ class _Walk:
 def _walk(prepared: Prepared, stored: IdSet) -> _Walk:
     """Through the plan, one batch in memory at a time, cut into blocks as a run cuts it."""
     walk = _Walk([_KindBlocks(kind) for kind in prepared.kinds()])
-    firsts, size = Firsts(), rows_per_table(prepared)
+    firsts, size = FirstRows(), rows_per_table(prepared)
     for batch in prepared.plan.batches():
         first = firsts.of(batch)
         asked = first & ~stored.has(batch["request_id"])

@@ -220,8 +220,8 @@ def _enough_rows(train: int, study: Study) -> bool:
 
 def prepare_unsteered(study: Study, run: RunDir, near: Near = in_process) -> Prepared:
     """As `prepare`, without resolving the steering: its plan holds the baseline only."""
-    born = run.inputs().born if run.inputs_file.is_file() else None
-    inputs = load_inputs(study, born)
+    previous = run.inputs().generations if run.inputs_file.is_file() else None
+    inputs = load_inputs(study, previous)
     _check_items(inputs)
     source = resolve_model(study.model)
     builder = PromptBuilder(inputs.template, load_tokenizer(source))

@@ -130,7 +130,7 @@ def _smaller(one: int | None, other: int | None) -> int | None:
     return min((n for n in (one, other) if n is not None), default=None)
 
 
-def admitted(
+def admit_rows(
     cache: PrefixCache, hooks: PackedHooks, prompts: Prompts, rows: Sequence[int], slots: Sequence[int]
 ) -> None:
     """Tell `hooks` behind which stored tokens each of `rows` starts, and what was proven of them."""
@@ -168,6 +168,7 @@ class _Run:
         self._reading: Reading | None = None
 
     def answers(self) -> list[Generated]:
+        """In the order of the prompts, once all are done."""
         return [self._done[row] for row in range(len(self._prompts.keys))]
 
     def __call__(self, at_once: int) -> None:
@@ -213,7 +214,7 @@ class _Run:
     def _prompt_pass(self, rows: list[int], slots: list[int], first: int) -> torch.Tensor:
         """Logits behind the prompts of `rows`, which take the slots from `first` on."""
         lengths = [self._prompts.length(row) for row in rows]
-        admitted(self._passes.prefixes, self._hooks, self._prompts, rows, slots)
+        admit_rows(self._passes.prefixes, self._hooks, self._prompts, rows, slots)
         sizes = [self._prompts.unshared(row) for row in rows]
         stretches = [Stretch(*s) for s in zip(sizes, slots, lengths, strict=True)]
         columns = np.concatenate([np.arange(size) for size in sizes])

@@ -67,7 +67,7 @@ class _KeysStoredError(Exception):
     """Not an error: ends a pass through the layer once its keys and values are there."""
 
 
-class _Kept:
+class _ShortenedLayout:
     """The layout of the last layer: goes through it twice, for the keys and values of all tokens, and for
     what the tokens `keep` read of them."""
 
@@ -87,7 +87,7 @@ def _short(forward: Callable[..., Any], layout: PromptLayout, keep: np.ndarray) 
     def short(*args: Any, **kwargs: Any) -> Any:
         import torch
 
-        with laid_out(_Kept(layout, keep)):
+        with laid_out(_ShortenedLayout(layout, keep)):
             try:
                 forward(*args, **kwargs)
             except _KeysStoredError:

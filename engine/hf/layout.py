@@ -81,6 +81,7 @@ class PromptLayout:
         return Reading(self._prefixes, slots, lengths, self.positions[tokens])
 
     def attend(self, heads: Heads) -> torch.Tensor:
+        """What every token of the pass reads, [tokens, heads, head size]."""
         self.store(heads)
         row = self._in_blocks(heads) if heads.in_blocks else self._padded(heads)
         return _joined(row, self._reading(heads))
@@ -197,6 +198,7 @@ class StepLayout:
         self._hidden: dict[tuple[int | None, torch.device], torch.Tensor] = {}
 
     def attend(self, heads: Heads) -> torch.Tensor:
+        """What every row's new token reads, [rows, heads, head size]; its key and value go into the row."""
         row = self._by_step(heads) if heads.is_plain_float32 else self._by_torch(heads)
         return _joined(row, self._reading(heads))
 

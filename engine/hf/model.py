@@ -216,6 +216,7 @@ class Prefixes:
         return {group: slots[group] for group in groups if group in slots}
 
     def release(self, slot: int) -> None:
+        """One use less of a slot that `ready` or `share` has handed out."""
         if slot != NO_SLOT:
             self._packed.prefixes.release(slot)
 

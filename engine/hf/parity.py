@@ -35,7 +35,7 @@ class _Steps:
 
 
 @dataclass
-class _Watching:
+class _LogitRecorder:
     """Keeps the logits of every row and step, and chooses the same tokens whatever they are."""
 
     prompts: Sequence[Sequence[int]]
@@ -63,8 +63,8 @@ def why_not_packed(
 
     passes.last_layer.shortened = _may_be_shortened(passes, prompts[0])
     trial = Generator(simple.model, simple.tokenizer, _Steps())  # type: ignore[arg-type]
-    trial.eos, trial.stop = frozenset(), _Endless()  # type: ignore[assignment]
-    wanted, packed = _Watching(prompts), _Watching(prompts)
+    trial.eos, trial.stop = frozenset(), _NeverComplete()  # type: ignore[assignment]
+    wanted, packed = _LogitRecorder(prompts), _LogitRecorder(prompts)
     with torch.inference_mode():
         trial._generate(prompts, wanted, simple_hooks)  # type: ignore[arg-type]
     try:
@@ -111,7 +111,7 @@ def _may_be_shortened(passes: PackedModel, ids: Sequence[int]) -> bool:
     return _difference(*logits) <= _allowed(passes.model)
 
 
-class _Endless:
+class _NeverComplete:
     """Stands for the stop check: no answer is ever complete."""
 
     def __call__(self, ids: Sequence[int]) -> bool:

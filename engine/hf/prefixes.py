@@ -32,9 +32,11 @@ class Evidence:
 
     @classmethod
     def none(cls, n: int) -> Evidence:
+        """Of `n` tokens nothing was proven, and nothing was to be."""
         return cls(np.zeros(n, dtype=np.int64), np.zeros(n, dtype=np.float32))
 
     def first(self, n: int) -> Evidence:
+        """Of the first `n` tokens; it shares their memory."""
         return Evidence(self.claims[:n], self.errors[:n])
 
 
@@ -127,10 +129,12 @@ class PrefixCache(LayerCache):
         return slot if shared == len(keys) else None
 
     def use(self, slot: int) -> None:
+        """One more user of `slot`, which is not given away before all have released it."""
         self._users[slot] += 1
         self._touch(slot)
 
     def release(self, slot: int) -> None:
+        """One user of `slot` less; its prefix stays until the slot is needed."""
         self._users[slot] -= 1
 
     def _touch(self, slot: int) -> None:
@@ -138,6 +142,7 @@ class PrefixCache(LayerCache):
         self._used[slot] = self._clock
 
     def free_slots(self) -> int:
+        """How many slots nobody uses."""
         return int((self._users == 0).sum())
 
     def reserve(self) -> int:
@@ -173,6 +178,7 @@ class PrefixCache(LayerCache):
         return (self._tokens[slot, :length] & np.uint64(2**32 - 1)).astype(np.int64)
 
     def evidence(self, slot: int, length: int) -> Evidence:
+        """What was proven about the first `length` tokens."""
         return self._evidence[slot].first(length)
 
 

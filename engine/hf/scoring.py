@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from axiograph.engine.hf.generation import Prompts, admitted
+from axiograph.engine.hf.generation import Prompts, admit_rows
 from axiograph.engine.hf.layout import PromptLayout, Stretch
 from axiograph.engine.hf.model import PackedHooks, PackedModel, Prefixes, Tokens, token_ids
 from axiograph.engine.workers.log_odds import LogOdds, Spelling
@@ -110,7 +110,7 @@ class PackedScorer:
         """The same for the rows `chosen`, in one pass behind their prefixes, which lie in `slots`."""
         lengths = [prompts.length(row) for row in chosen]
         own_slots = [slots[prompts.group_of[row]] for row in chosen]
-        admitted(self._passes.prefixes, hooks, prompts, chosen, own_slots)
+        admit_rows(self._passes.prefixes, hooks, prompts, chosen, own_slots)
         sizes = [prompts.unshared(row) for row in chosen]
         stretches = [Stretch(*s) for s in zip(sizes, own_slots, lengths, strict=True)]
         nowhere = np.zeros(0, dtype=np.int64)

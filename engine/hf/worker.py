@@ -36,11 +36,11 @@ from axiograph.engine.workers.worker import (
     Request,
     WorkerConfig,
     answer_room,
-    asked_columns,
+    generated_columns,
     refuse_steered,
+    request_columns,
     requests_of,
     responses_table,
-    written,
 )
 
 log = logging.getLogger("axiograph.sampling")
@@ -173,11 +173,11 @@ class HfWorker:
         ]
 
     def _response(self, row: Request, seconds: float, answer: dict[str, Any]) -> dict[str, Any]:
-        return asked_columns(row) | {"seconds": seconds} | self._about | answer
+        return request_columns(row) | {"seconds": seconds} | self._about | answer
 
     def _generate(self, rows: list[Request], hooks: StreamHooks) -> list[dict[str, Any]]:
         outputs = self._generator([row.prompt_ids for row in rows], [row.request_id for row in rows], hooks)
-        return [written(output) for output in outputs]
+        return [generated_columns(output) for output in outputs]
 
     def _score(self, rows: list[Request], hooks: StreamHooks) -> list[dict[str, Any]]:
         """Log-odds; `hooks` serve what is read first, of all rows."""
@@ -200,7 +200,7 @@ SCORED_AT_ONCE = 512
 
 
 @dataclass(frozen=True)
-class Answered:
+class PackedAnswer:
     """Columns of a response, and its number among the rows of the `hooks` under which it came about."""
 
     columns: dict[str, Any]
@@ -226,7 +226,7 @@ class PackedAnswers:
         self._passes.forget()
         return reason
 
-    def __call__(self, rows: Sequence[Request], limit: int | None) -> list[Answered]:
+    def __call__(self, rows: Sequence[Request], limit: int | None) -> list[PackedAnswer]:
         """One answer for each of `rows`, at most `limit` at once (None: what memory allows).
 
         MemoryEndedError where there is no memory for a single one.
@@ -235,7 +235,10 @@ class PackedAnswers:
             return []
         if self._config.scoring.mode == "generate":
             outputs, hooks = self._generate(rows, limit)
-            return [Answered(written(output), hooks, number) for number, output in enumerate(outputs)]
+            return [
+                PackedAnswer(generated_columns(output), hooks, number)
+                for number, output in enumerate(outputs)
+            ]
         return self._log_odds(rows, limit)
 
     def _generate(self, rows: Sequence[Request], limit: int | None) -> tuple[list[Generated], PackedHooks]:
@@ -243,9 +246,9 @@ class PackedAnswers:
         hooks = self._make_hooks(rows, prompts)
         return self.generator(prompts, [row.request_id for row in rows], hooks, limit), hooks
 
-    def _log_odds(self, rows: Sequence[Request], limit: int | None) -> list[Answered]:
+    def _log_odds(self, rows: Sequence[Request], limit: int | None) -> list[PackedAnswer]:
         """The hooks of an answer are those of what is read first, of all rows."""
-        first: list[Answered] = []
+        first: list[PackedAnswer] = []
 
         def read(numbers: Sequence[int], prompts: Sequence[Sequence[int]]) -> list[dict[str, Any]]:
             answers = self._score([rows[number] for number in numbers], prompts)
@@ -258,9 +261,9 @@ class PackedAnswers:
         columns = score_together(rows, self.generator.simple.stop.text, read, write)
         return [replace(answer, columns=row) for answer, row in zip(first, columns, strict=True)]
 
-    def _score(self, rows: Sequence[Request], prompts: Sequence[Sequence[int]]) -> list[Answered]:
+    def _score(self, rows: Sequence[Request], prompts: Sequence[Sequence[int]]) -> list[PackedAnswer]:
         """Log-odds behind each of `prompts`, with the hooks of the first pass over it."""
-        answers: list[Answered] = []
+        answers: list[PackedAnswer] = []
         while len(answers) < len(rows):
             part = slice(len(answers), len(answers) + self._scored_at_once)
             try:
@@ -274,9 +277,9 @@ class PackedAnswers:
                 log.warning("memory ran out: %s", note)
         return answers
 
-    def _score_part(self, rows: Sequence[Request], prompts: list[list[int]]) -> list[Answered]:
+    def _score_part(self, rows: Sequence[Request], prompts: list[list[int]]) -> list[PackedAnswer]:
         def hooks_of(chosen: Sequence[int], chosen_prompts: list[list[int]]) -> PackedHooks:
             return self._make_hooks([rows[i] for i in chosen], chosen_prompts)
 
         results, hooks = self._scorer(prompts, hooks_of)
-        return [Answered(result, hooks, number) for number, result in enumerate(results)]
+        return [PackedAnswer(result, hooks, number) for number, result in enumerate(results)]

@@ -24,7 +24,7 @@ FEW_TOKENS = 8
 
 
 @dataclass
-class _Laid:
+class _LaidOutWeight:
     """A layer's weight as it was, and as oneDNN wants it; `version` tells whether it has changed since."""
 
     weight: torch.Tensor
@@ -37,7 +37,7 @@ class Products:
 
     def __init__(self, model: Any) -> None:
         self._layers = _layers(model)
-        self._laid: dict[Any, _Laid] = {}
+        self._laid: dict[Any, _LaidOutWeight] = {}
 
     def used(self) -> AbstractContextManager[None]:
         """Within, the layers multiply by oneDNN; weights that have changed are laid out again."""
@@ -70,12 +70,12 @@ def _fits(weight: torch.Tensor) -> bool:
     return weight.device.type == "cpu" and weight.dtype == torch.float32
 
 
-def _lay_out(weight: torch.Tensor) -> _Laid:
+def _lay_out(weight: torch.Tensor) -> _LaidOutWeight:
     import torch
 
     with torch.no_grad():
         packed = torch.ops.mkldnn._reorder_linear_weight(weight.detach(), None)
-    return _Laid(weight, weight._version, packed)
+    return _LaidOutWeight(weight, weight._version, packed)
 
 
 def _forward(layer: Any, packed: torch.Tensor) -> Any:

@@ -89,6 +89,7 @@ def store(typing: Any, array: Any, index: Any, value: Any) -> Any:
 
 @intrinsic
 def zeros(typing: Any) -> Any:
+    """0 in every lane"""
     return _vector(), lambda *_: ir.Constant(_VECTOR, [0.0] * LANES)
 
 
@@ -175,21 +176,25 @@ def within(typing: Any, a: Any, at: Any, lo: Any, hi: Any, other: Any) -> Any:
 
 @intrinsic
 def added(typing: Any, a: Any, b: Any) -> Any:
+    """a + b"""
     return _vector(_vector, _vector), lambda _, builder, __, arguments: builder.fadd(*arguments)
 
 
 @intrinsic
 def subtracted(typing: Any, a: Any, b: Any) -> Any:
+    """a − b"""
     return _vector(_vector, _vector), lambda _, builder, __, arguments: builder.fsub(*arguments)
 
 
 @intrinsic
 def multiplied(typing: Any, a: Any, b: Any) -> Any:
+    """a · b"""
     return _vector(_vector, _vector), lambda _, builder, __, arguments: builder.fmul(*arguments)
 
 
 @intrinsic
 def divided(typing: Any, a: Any, b: Any) -> Any:
+    """a / b"""
     return _vector(_vector, _vector), lambda _, builder, __, arguments: builder.fdiv(*arguments)
 
 

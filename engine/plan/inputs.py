@@ -28,12 +28,12 @@ from axiograph.engine.study.conditions import (
 from axiograph.engine.study.questionnaire import Item, Questionnaire, load_questionnaires, shared_texts
 from axiograph.engine.study.roles import NO_ROLE, Role, generate_roles, load_role_fields, load_roles
 from axiograph.engine.study.schema import Study
-from axiograph.engine.study.split import TRAIN, draw, generations, joined, split
+from axiograph.engine.study.split import TRAIN, assign_generations, by_generation, draw, split
 from axiograph.engine.study.textfiles import bad_character, close_matches, load_yaml
 
 
 @dataclass(frozen=True)
-class Born:
+class Generations:
     """In which start of the run every role (by name) and every item (by id) joined; see
     engine.study.split."""
 
@@ -53,7 +53,7 @@ class Inputs:
     template: Template
     role_split: dict[str, str]
     item_split: dict[str, str]
-    born: Born
+    generations: Generations
 
     @cached_property
     def _by_value(self) -> dict[str, list[Item]]:
@@ -79,7 +79,7 @@ class Inputs:
         for value, items in self._by_value.items():
             asked = [item for item in items if split is None or self.item_split[item.item_id] == split]
             if sampling.share < 1 and asked:
-                groups = generations([item.item_id for item in asked], self.born.items)
+                groups = by_generation([item.item_id for item in asked], self.generations.items)
                 drawn = draw(groups, sampling.share, "draw", sampling.seed, role.name, value)
                 asked = [item for item in asked if item.item_id in drawn]
             chosen.extend(asked)
@@ -143,7 +143,7 @@ class Inputs:
         )
 
 
-def load_inputs(study: Study, previous: Born | None = None) -> Inputs:
+def load_inputs(study: Study, previous: Generations | None = None) -> Inputs:
     """Read questionnaires, roles, hints and template of `study`; InputError names what is wrong where.
 
     `previous` is what an earlier start of the same run knew: its roles and items keep their split.
@@ -155,18 +155,20 @@ def load_inputs(study: Study, previous: Born | None = None) -> Inputs:
     values = list(dict.fromkeys(item.value for item in questionnaire.items))
     check_hints([c.hint for c in conditions if c.hint is not None], values)
     roles, fixed = _roles(study)
-    born = Born(
-        joined([role.name for role in roles], previous.roles if previous else {}),
-        joined([item.item_id for item in questionnaire.items], previous.items if previous else {}),
+    generations = Generations(
+        assign_generations([role.name for role in roles], previous.roles if previous else {}),
+        assign_generations(
+            [item.item_id for item in questionnaire.items], previous.items if previous else {}
+        ),
     )
     template = load_template(study.prompt)
     _check_template(template, study, conditions)
     free = [role.name for role in roles if role.name not in fixed]
-    role_split = split(generations(free, born.roles), study.split.roles, study.split.seed) | fixed
+    role_split = split(by_generation(free, generations.roles), study.split.roles, study.split.seed) | fixed
     item_split: dict[str, str] = {}
     for value in values:
         names = [item.item_id for item in questionnaire.items if item.value == value]
-        item_split |= split(generations(names, born.items), study.split.items, study.split.seed)
+        item_split |= split(by_generation(names, generations.items), study.split.items, study.split.seed)
     return Inputs(
         study,
         questionnaire.items,
@@ -176,7 +178,7 @@ def load_inputs(study: Study, previous: Born | None = None) -> Inputs:
         template,
         role_split,
         item_split,
-        born,
+        generations,
     )
 
 
@@ -275,7 +277,7 @@ def save_inputs(inputs: Inputs, path: Path) -> None:
             "roles": [asdict(role) for role in inputs.roles],
             "role_split": inputs.role_split,
             "item_split": inputs.item_split,
-            "born": asdict(inputs.born),
+            "born": asdict(inputs.generations),
             "template": template,
         },
     )
@@ -304,7 +306,7 @@ def load_inputs_snapshot(path: Path) -> Inputs:
             ),
             role_split=data["role_split"],
             item_split=data["item_split"],
-            born=Born(**data["born"]),
+            generations=Generations(**data["born"]),
         )
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise RunError(

@@ -41,7 +41,7 @@ class Pending:
 
     def batches(self) -> Iterator[pa.RecordBatch]:
         """Rows to ask, in plan order (PLAN_SCHEMA). Row groups whose every id is stored are not read."""
-        firsts = Firsts()
+        firsts = FirstRows()
         with _plan_file(self.plan_file) as file:
             for group in self.groups:
                 for batch in file.iter_batches(PLAN_BATCH_ROWS, [group]):
@@ -58,7 +58,7 @@ def pending(run: RunDir) -> Pending:
 
 def left_to_ask(plan_file: Path, stored: IdSet) -> Pending:
     """What the plan in `plan_file` asks for beyond `stored`."""
-    firsts = Firsts()
+    firsts = FirstRows()
     groups: list[int] = []
     roles: set[str] = set()
     planned: Counter[str] = Counter()
@@ -95,7 +95,7 @@ def _plan_file(path: Path) -> pq.ParquetFile:
     return pq.ParquetFile(path, read_dictionary=PLAN_SCHEMA.names[1:4])
 
 
-class Firsts:
+class FirstRows:
     """Of plan rows that share an id the first. They stand in one role × condition, so that the ids of the one
     that the last batch broke off in are all there is to remember."""
 

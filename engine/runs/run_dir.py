@@ -84,11 +84,13 @@ class RunDir:
         return self.path / "effects"
 
     def store(self) -> ResponseStore:
+        """The responses, on the disk or in the object store."""
         if self.mirror is not None:
             return ResponseStore(self.mirror.remote.folder(RESPONSES))
         return ResponseStore(self.path / RESPONSES)
 
     def inputs(self) -> Inputs:
+        """The run's own copy of its inputs; RunError when it is damaged."""
         return load_inputs_snapshot(self.inputs_file)
 
     def plan(self) -> pl.LazyFrame:
@@ -120,6 +122,7 @@ class RunDir:
         return dict(data)
 
     def write_manifest(self, manifest: dict[str, Any]) -> None:
+        """Write the manifest, at once or not at all; RunError when the disk is full."""
         write_json(self.manifest_file, {"format": FORMAT, "version": MANIFEST_VERSION} | manifest)
 
     @contextmanager

@@ -69,6 +69,8 @@ RESPONSE_SCHEMA = pa.schema(
 
 @dataclass(frozen=True)
 class StoreCount:
+    """Stored rows, how many of them repeat an id, and the files that they lie in."""
+
     rows: int
     duplicates: int
     parts: int
@@ -120,6 +122,7 @@ class ResponseStore:
         return pa.chunked_array(chunks, type=pa.binary(DIGEST_SIZE))
 
     def count(self) -> StoreCount:
+        """One pass over the ids; RunError names a damaged part."""
         ids = self.ids()
         return StoreCount(len(ids), len(ids) - len(IdSet(ids)), len(self.parts()))
 

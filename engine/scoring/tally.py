@@ -229,6 +229,7 @@ class Slices:
             file.close()
 
     def add(self, batch: pa.RecordBatch) -> None:
+        """Put the rows of `batch` into their slices."""
         plain = self._coded(batch)
         if self._count == 1:
             self._kept.append(plain)

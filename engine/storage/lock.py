@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from axiograph.engine.errors import AxiographError, InputError, RunError
-from axiograph.engine.storage.remote import RemoteFile, RemoteFolder, Taken
+from axiograph.engine.storage.remote import ConflictError, RemoteFile, RemoteFolder
 
 log = logging.getLogger("axiograph.storage")
 LOCK = ".lock"
@@ -59,11 +59,11 @@ def object_lock(folder: RemoteFolder) -> Iterator[None]:
     once or counted as a duplicate.
     """
     lock = folder / LOCK
-    held = _Held(lock, _take(lock, folder))
+    heartbeat = _Heartbeat(lock, _take(lock, folder))
     try:
         yield
     finally:
-        lost = held.release()
+        lost = heartbeat.release()
     if lost:
         raise RunError(
             f"run {folder}",
@@ -81,7 +81,7 @@ def _holder() -> bytes:
 def _take(lock: RemoteFile, folder: RemoteFolder) -> str:
     """Make the lock object, or take over a stale one; its tag."""
     mine = _holder()
-    with suppress(Taken):
+    with suppress(ConflictError):
         return lock.create(mine)
     try:
         raw, tag = lock.read_tagged()
@@ -92,7 +92,7 @@ def _take(lock: RemoteFile, folder: RemoteFolder) -> str:
         return tag
     holder = _read(raw)
     if age > STALE_S or _dead_here(holder):
-        with suppress(Taken, FileNotFoundError):
+        with suppress(ConflictError, FileNotFoundError):
             return lock.replace(_holder(), tag)
     raise _held(
         folder,
@@ -131,7 +131,7 @@ def _dead_here(holder: dict[str, Any]) -> bool:
     return False
 
 
-class _Held:
+class _Heartbeat:
     """Gives the signs of life of a lock object from a thread of its own, until it is released or lost."""
 
     def __init__(self, lock: RemoteFile, tag: str) -> None:
@@ -145,7 +145,7 @@ class _Held:
         while not self._done.wait(BEAT_S):
             try:
                 self._tag = self._lock.replace(_holder(), self._tag)
-            except (Taken, FileNotFoundError):
+            except (ConflictError, FileNotFoundError):
                 self._lost = True
                 log.warning("axiograph: the lock %s was taken over by another process.", self._lock)
                 return
@@ -161,7 +161,7 @@ class _Held:
             if not self._lost:
                 self._lock.replace(_holder(), self._tag)
                 self._lock.unlink()
-        except (Taken, FileNotFoundError):
+        except (ConflictError, FileNotFoundError):
             self._lost = True
         except AxiographError:
             pass  # the object store does not answer: without signs of life the lock counts as left

@@ -31,7 +31,7 @@ def is_remote(location: str | Path) -> bool:
     return isinstance(location, str) and location.startswith(tuple(f"{scheme}://" for scheme in SCHEMES))
 
 
-class Taken(Exception):
+class ConflictError(Exception):
     """An object is there already, or is not the one that was to be replaced."""
 
 
@@ -54,6 +54,7 @@ class RemoteFolder:
         return RemoteFile(self, name)
 
     def folder(self, name: str) -> RemoteFolder:
+        """The folder `name` below."""
         return RemoteFolder(f"{self.url}/{name}")
 
     def files(self) -> list[RemoteFile]:
@@ -133,14 +134,14 @@ class RemoteFile:
             obstore.put(self._store, self.name, data, chunk_size=PIECE)
 
     def create(self, data: bytes) -> str:
-        """Write the object where there is none and return its tag; raises Taken where there is one."""
+        """Write the object where there is none and return its tag; ConflictError where there is one."""
         import obstore
 
         with _explained(str(self)):
             return str(obstore.put(self._store, self.name, data, mode="create")["e_tag"])
 
     def replace(self, data: bytes, tag: str) -> str:
-        """Write over the version that has `tag`, return the new tag; raises Taken where it is another."""
+        """Write over the version that has `tag`, return the new tag; ConflictError where it is another."""
         import obstore
 
         with _explained(str(self)):
@@ -154,6 +155,7 @@ class RemoteFile:
             obstore.delete(self._store, self.name)
 
     def exists(self) -> bool:
+        """Whether there is such an object."""
         return self.size() is not None
 
     def size(self) -> int | None:
@@ -235,7 +237,7 @@ def _explained(url: str) -> Iterator[None]:
     try:
         yield
     except (AlreadyExistsError, PreconditionError) as error:
-        raise Taken(url) from error
+        raise ConflictError(url) from error
     except FileNotFoundError as error:
         if "NoSuchBucket" in str(error):
             raise InputError(f"place {url}", "a bucket", "none of this name", "Make it first.") from error

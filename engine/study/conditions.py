@@ -102,6 +102,7 @@ class Condition:
 
     @property
     def is_steered(self) -> bool:
+        """Whether anything is done to the stream; a hint alone does nothing to it."""
         return bool(self.operations)
 
 

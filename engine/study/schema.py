@@ -116,6 +116,7 @@ class HintSpec(Spec):
 
     @property
     def label(self) -> str:
+        """The name of the hint, by which conditions are named."""
         return self.name or f"{self.inclination}:{self.value}"
 
 

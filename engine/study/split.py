@@ -17,15 +17,15 @@ def rank(*parts: object) -> bytes:
     return hashlib.blake2b("\0".join(map(str, parts)).encode(), digest_size=16).digest()
 
 
-def generations(names: Sequence[str], born: Mapping[str, int]) -> list[list[str]]:
+def by_generation(names: Sequence[str], generation: Mapping[str, int]) -> list[list[str]]:
     """`names` grouped by the generation in which they joined, oldest first."""
     groups: dict[int, list[str]] = {}
     for name in names:
-        groups.setdefault(born[name], []).append(name)
-    return [groups[generation] for generation in sorted(groups)]
+        groups.setdefault(generation[name], []).append(name)
+    return [groups[number] for number in sorted(groups)]
 
 
-def joined(names: Sequence[str], previous: Mapping[str, int]) -> dict[str, int]:
+def assign_generations(names: Sequence[str], previous: Mapping[str, int]) -> dict[str, int]:
     """The generation of every name: as before, or a new one for those that were not there."""
     newest = max(previous.values(), default=-1) + 1
     return {name: previous.get(name, newest) for name in names}

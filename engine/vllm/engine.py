@@ -69,6 +69,7 @@ class VllmEngine:
 
     @property
     def unfinished(self) -> int:
+        """How many requests are queued or under way."""
         return int(self._engine.get_num_unfinished_requests())
 
     def ask_workers(self, method: str, *args: Any) -> list[Any]:
@@ -77,6 +78,7 @@ class VllmEngine:
             return list(self._engine.collective_rpc(method, args=args))
 
     def forget_prefixes(self) -> None:
+        """Empty the prefix cache: what follows passes through the model whole."""
         with _readable():
             self._engine.reset_prefix_cache()
 

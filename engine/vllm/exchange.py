@@ -13,7 +13,7 @@ from typing import Any
 
 from axiograph.engine.workers.generation import Generated, StopCheck
 from axiograph.engine.workers.log_odds import LogOdds, Read, Spelling, scoring_steps
-from axiograph.engine.workers.worker import Request, WorkerConfig, written
+from axiograph.engine.workers.worker import Request, WorkerConfig, generated_columns
 
 
 @dataclass(frozen=True)
@@ -49,7 +49,7 @@ class Exchanges:
 
     def _generate(self, row: Request) -> Exchange:
         (reply,) = yield [self._writing(row.prompt_ids)]
-        return written(reply.written)
+        return generated_columns(reply.written)
 
     def _writing(self, prompt: Sequence[int]) -> EngineCall:
         return EngineCall(prompt, self._config.sampling.max_tokens)

@@ -19,6 +19,7 @@ class FiniteLogits:
     model_runner: Any
 
     def axiograph_watch(self) -> None:
+        """Look at all logits from now on."""
         complete_pipeline(self.model_runner)
         watch_logits(self.model_runner)
 

@@ -28,6 +28,7 @@ class Job:
 
     @property
     def is_done(self) -> bool:
+        """Whether every row has its response."""
         return len(self.results) == len(self.rows)
 
     def finish(self, number: int, result: dict[str, Any]) -> None:
@@ -58,16 +59,3 @@ class OpenRow:
     waiting: int = 0
     replies: list[EngineReply | None] = field(default_factory=list)
     computed: dict[str, int] = field(default_factory=dict)
-
-
-def failed(reason: str) -> dict[str, Any]:
-    """The columns of a response that could not be had: unparsed, so counted, and never a score."""
-    return {
-        "state": "unparsed",
-        "reason": f"failed: {reason}",
-        "text": "",
-        "answer_ids": [],
-        "finish": "failed",
-        "new_tokens": 0,
-        "fallback": False,
-    }

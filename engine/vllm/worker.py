@@ -20,7 +20,7 @@ from axiograph.engine.errors import BrokenEngineError, RunError
 from axiograph.engine.vllm.arguments import engine_arguments, shortened
 from axiograph.engine.vllm.engine import VllmEngine
 from axiograph.engine.vllm.exchange import EngineCall, EngineReply, Exchanges
-from axiograph.engine.vllm.jobs import Job, OpenRow, failed
+from axiograph.engine.vllm.jobs import Job, OpenRow
 from axiograph.engine.vllm.stopping import AnswerStop, finish_of, generation_settings, not_finite
 from axiograph.engine.workers.generation import Generated, StopCheck, eos_ids
 from axiograph.engine.workers.machine import device_name, limit_threads_for, parameters_in, versions
@@ -29,8 +29,9 @@ from axiograph.engine.workers.worker import (
     Request,
     WorkerConfig,
     answer_room,
-    asked_columns,
+    failed_columns,
     refuse_steered,
+    request_columns,
     requests_of,
 )
 
@@ -147,7 +148,7 @@ class VllmWorker:
         # Neighbours share the longest prefixes, whatever the order of the table.
         for number in sorted(range(len(rows)), key=lambda i: (rows[i].condition, rows[i].prompt_ids)):
             if reason := self._unfit(rows[number]):
-                job.finish(number, self._response(rows[number], failed(reason)))
+                job.finish(number, self._response(rows[number], failed_columns(reason)))
             else:
                 self._go_on(OpenRow(job, number, self._exchanges(rows[number])), None)
         return job
@@ -185,7 +186,7 @@ class VllmWorker:
         except ValueError as error:
             # vLLM refuses this one request: its row says so, and the others go on.
             exchange.close()
-            job.finish(number, self._response(row, failed(shortened(error))))
+            job.finish(number, self._response(row, failed_columns(shortened(error))))
 
     def _send(self, open_row: OpenRow, position: int, row: Request, call: EngineCall) -> None:
         stop = AnswerStop(None if call.scored else self._stop, self._eos)
@@ -282,7 +283,7 @@ class VllmWorker:
             "proof_error": None,
             "computed": dict(computed or {}),
         }
-        return asked_columns(row) | unproven | self._about | result
+        return request_columns(row) | unproven | self._about | result
 
     def _finished(self, job: Job) -> pa.Table:
         self._prove(job)

@@ -33,6 +33,7 @@ class Batch:
 
     @property
     def positions(self) -> torch.Tensor:
+        """[rows, width]: every token's position in its own row, 0 for padding."""
         return (self.mask.cumsum(-1) - 1).clamp(min=0)
 
 
@@ -179,6 +180,7 @@ class StopCheck:
         return is_complete(self.text(ids))
 
     def text(self, ids: Sequence[int]) -> str:
+        """What `ids` spell, without special tokens, as the parser reads it."""
         return str(self._tokenizer.decode(ids, skip_special_tokens=True, clean_up_tokenization_spaces=False))
 
 
@@ -203,7 +205,7 @@ class Generator:
     def _generate(
         self, prompts: Sequence[Sequence[int]], choose: TokenChooser, hooks: StreamHooks
     ) -> list[Generated]:
-        live = _Live(self, prompts, hooks)
+        live = _LiveRows(self, prompts, hooks)
         done: dict[int, Generated] = {}
         written: list[list[int]] = [[] for _ in prompts]
         for step in range(self.sampling.max_tokens):
@@ -230,7 +232,7 @@ class Generator:
         return "limit" if step + 1 == self.sampling.max_tokens else None
 
 
-class _Live:
+class _LiveRows:
     """The rows that still generate: their numbers, cache, mask and newest logits."""
 
     def __init__(self, generator: Generator, prompts: Sequence[Sequence[int]], hooks: StreamHooks) -> None:

@@ -92,7 +92,7 @@ def scoring_steps(row: Request, text: Text) -> Steps:
     if thought is None:
         return dict(columns)
     behind = yield Read([*row.prompt_ids, *thought])
-    return dict(columns) if behind["state"] == "unparsed" else behind_thought(behind, output)
+    return dict(columns) if behind["state"] == "unparsed" else fallback_columns(behind, output)
 
 
 def score_together(
@@ -120,7 +120,7 @@ def score_together(
     return [columns[number] for number in range(len(rows))]
 
 
-def behind_thought(columns: dict[str, Any], thought: Generated) -> dict[str, Any]:
+def fallback_columns(columns: dict[str, Any], thought: Generated) -> dict[str, Any]:
     """`columns`, which were read behind the answer marker of a generated thought."""
     ids = list(thought.ids)
     return columns | {

@@ -86,7 +86,7 @@ def requests_of(table: pa.Table) -> list[Request]:
     return [Request(**row) for row in table.select(REQUEST_SCHEMA.names).to_pylist()]
 
 
-def asked_columns(request: Request) -> dict[str, Any]:
+def request_columns(request: Request) -> dict[str, Any]:
     """The columns of a response that say what was asked."""
     return {
         "request_id": request.request_id,
@@ -126,7 +126,7 @@ def responses_table(rows: Sequence[dict[str, Any]], requests: Sequence[Request])
     return pa.Table.from_pylist(list(rows), schema=RESPONSE_SCHEMA)
 
 
-def written(output: Generated) -> dict[str, Any]:
+def generated_columns(output: Generated) -> dict[str, Any]:
     """The columns of a response that was generated."""
     answer = parse_answer(output.text)
     return {
@@ -136,5 +136,18 @@ def written(output: Generated) -> dict[str, Any]:
         "answer_ids": list(output.ids),
         "finish": output.finish,
         "new_tokens": len(output.ids),
+        "fallback": False,
+    }
+
+
+def failed_columns(reason: str) -> dict[str, Any]:
+    """The columns of a response that could not be had: unparsed, so counted, and never a score."""
+    return {
+        "state": "unparsed",
+        "reason": f"failed: {reason}",
+        "text": "",
+        "answer_ids": [],
+        "finish": "failed",
+        "new_tokens": 0,
         "fallback": False,
     }

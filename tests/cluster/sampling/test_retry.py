@@ -11,7 +11,7 @@ from axiograph.cluster.sampling.preparation import prepare
 from axiograph.engine.runs.run_dir import create_run
 from axiograph.engine.runs.store import RESPONSE_SCHEMA
 from axiograph.engine.study.loading import load_study
-from axiograph.engine.vllm.jobs import failed
+from axiograph.engine.workers.worker import failed_columns
 from axiograph.texts.run import sampled_text
 from tests import studies
 
@@ -27,7 +27,7 @@ def test_failed_rows_are_announced_and_asked_again(axiograph, study_assets, tmp_
         rows = worker(requests).to_pylist()
         for row in [row for row in rows if row["role"] == prepared.inputs.roles[2].name]:
             answered[row["request_id"]] = row["text"]
-            row |= failed("longer than 9 tokens")
+            row |= failed_columns("longer than 9 tokens")
         return pa.Table.from_pylist(rows, schema=RESPONSE_SCHEMA)
 
     first = sample(prepared, run, InProcessExecutor(lambda: unable))

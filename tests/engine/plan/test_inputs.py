@@ -187,7 +187,7 @@ def test_adding_roles_and_items_moves_nobody(tmp_path, seed):
     more = dict(reversed({f"a new {i}": f"Hobby: {i}" for i in range(15)}.items())) | made.ROLES
     made.write_roles(tmp_path, more)
     made.write_items(tmp_path, per_value=11, values=("Extra", *made.VALUES))
-    after = load_inputs(made.study(tmp_path, **settings), before.born)
+    after = load_inputs(made.study(tmp_path, **settings), before.generations)
     assert before.role_split.items() <= after.role_split.items()
     assert before.item_split.items() <= after.item_split.items()
     for role in before.roles:

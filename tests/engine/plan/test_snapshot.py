@@ -73,9 +73,9 @@ def test_growth_is_kept_over_a_restart(inputs, tmp_path):
     made.write_roles(
         tmp_path, {"Ann": "Job: new", "Zoë": "Job: é e\u0301 日本", "Bob": "says <b>“no”</b>\u2028"}
     )
-    born = load_inputs_snapshot(tmp_path / "inputs.json").born
+    born = load_inputs_snapshot(tmp_path / "inputs.json").generations
     grown = load_inputs(made.study(tmp_path, **RICH), born)
-    assert grown.born.roles == {"": 0, "Zoë": 0, "Bob": 0, "Ann": 1}
+    assert grown.generations.roles == {"": 0, "Zoë": 0, "Bob": 0, "Ann": 1}
     save_inputs(grown, tmp_path / "inputs.json")
     assert load_inputs_snapshot(tmp_path / "inputs.json") == grown
 

@@ -19,7 +19,7 @@ from axiograph.engine.runs.run_dir import create_run, open_run, run_at
 from axiograph.engine.runs.store import ResponseStore
 from axiograph.engine.storage import lock as lock_module
 from axiograph.engine.storage import remote as remote_module
-from axiograph.engine.storage.remote import RemoteFolder, Taken, is_remote
+from axiograph.engine.storage.remote import ConflictError, RemoteFolder, is_remote
 from tests.engine.runs.test_store import noise, request_id, responses, stored
 
 REPOSITORY = Path(__file__).parents[3]
@@ -178,10 +178,10 @@ def test_objects_are_made_and_replaced_on_condition(bucket):
     with pytest.raises(FileNotFoundError):
         file.read_bytes()
     tag = file.create(b"one")
-    with pytest.raises(Taken):
+    with pytest.raises(ConflictError):
         file.create(b"two")
     newer = file.replace(b"three", tag)
-    with pytest.raises(Taken):
+    with pytest.raises(ConflictError):
         file.replace(b"four", tag)
     assert file.read_tagged() == (b"three", newer)
     file.unlink()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import html
 import json
 import math
 from pathlib import Path
@@ -102,6 +103,15 @@ def changed(field: str, value: Any) -> dict[str, Any]:
     else:
         place[last] = value
     return data
+
+
+@pytest.mark.parametrize("data", [COMPLETE, SMALL], ids=["complete", "small"])
+def test_a_notebook_shows_a_study_as_the_yaml_that_makes_it(data):
+    study = parse_study(data | {"name": "a <b> & 'ü'"}, "study file x.yaml", HERE)
+    shown = study._repr_html_()
+    assert shown.startswith("<pre>") and "a &lt;b&gt; &amp; " in shown and "<b>" not in shown
+    text = html.unescape(shown.removeprefix("<pre>").removesuffix("</pre>"))
+    assert parse_study(yaml.safe_load(text), "study file y.yaml", HERE) == study
 
 
 def refusal(data: Any) -> str:

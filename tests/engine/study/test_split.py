@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from axiograph.engine.study.split import TRAIN, draw, generations, joined, rank, split
+from axiograph.engine.study.split import TRAIN, assign_generations, by_generation, draw, rank, split
 
 NAMES = st.lists(st.text(max_size=4), unique=True, max_size=30)
 SHARES = st.floats(0.001, 1)
@@ -87,16 +87,16 @@ def test_the_split_is_pinned():
 
 @given(NAMES, NAMES)
 def test_newcomers_join_in_a_generation_of_their_own(old, new):
-    first = joined(old, {})
+    first = assign_generations(old, {})
     assert set(first.values()) <= {0}
-    second = joined([*old, *(name for name in new if name not in first)], first)
+    second = assign_generations([*old, *(name for name in new if name not in first)], first)
     assert first.items() <= second.items()
-    groups = generations(list(second), second)
+    groups = by_generation(list(second), second)
     assert [set(group) for group in groups] == [group for group in (set(old), set(new) - set(old)) if group]
 
 
 def test_who_left_and_came_back_joins_again_last():
     """A name that was taken out holds no place: its old generation is forgotten with it."""
-    first = joined(["a", "b"], {})
-    without = joined(["a"], first)
-    assert joined(["b", "a"], without) == {"a": 0, "b": 1}
+    first = assign_generations(["a", "b"], {})
+    without = assign_generations(["a"], first)
+    assert assign_generations(["b", "a"], without) == {"a": 0, "b": 1}
