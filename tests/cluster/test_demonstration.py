@@ -28,6 +28,7 @@ from axiograph.engine.runs.run_dir import create_run
 from axiograph.engine.study.loading import load_study
 from axiograph.texts.demo import demo_text
 from tests import studies
+from tests.docs.dictionary import Check
 
 ROLES, STEERED = 20, 2
 
@@ -60,6 +61,14 @@ def test_it_asks_what_it_says_and_leaves_every_artefact(shown):
     assert study["out"] == "." and study["scoring"] == {"mode": "generate"}
     assert (run / "graph" / "graph.json").is_file() and (run / "graph" / "consensus.png").is_file()
     assert pl.read_parquet(run / "effects" / "planted.parquet").equals(found.effects_truth)
+
+
+def test_every_file_and_column_has_its_entry_in_the_data_dictionary(shown):
+    _, found = shown
+    check = Check("demo", "run", "scores", "graph", "effects", "comparison")
+    check.look(found.run.path)
+    assert not check.faults
+    assert not [entry for entry in check.unseen() if entry.startswith("effects/planted")]
 
 
 def test_steering_moves_what_was_planted_with_its_sign(shown, planted):
