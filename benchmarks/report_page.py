@@ -19,7 +19,7 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from axiograph.report.build import report
+from axiograph.report.build import write_report
 from tests.axiograph.report import made_run
 from tests.browser import browser
 
@@ -41,7 +41,7 @@ def main() -> None:
             )
             run = made_run.make(Path(folder), made)
             started = time.process_time()
-            page = report(run).page
+            page = write_report(run).page
             spent = time.process_time() - started
             best = [min(column) for column in zip(*(opened(page) for _ in range(REPEATS)), strict=True)]
             size = page.stat().st_size / 1e6

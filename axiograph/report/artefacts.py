@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import csv
 import json
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import polars as pl
 
@@ -18,8 +19,9 @@ from axiograph.discovery.paper.replication import REPLICATION_FILE
 from axiograph.discovery.stored import StoredDiscovery
 from axiograph.engine.errors import InputError, RunError
 from axiograph.engine.runs.run_dir import RunDir, run_at
+from axiograph.report import earlier
 
-"""How folders with comparisons begin; they lie in the directory itself, beside graph and effects."""
+Quality = Literal["answering", "acquiescence_means", "reliability_intervals"]
 
 
 @dataclass(frozen=True)
@@ -74,10 +76,26 @@ class StoredReplication:
         """Of the pooled rows, before the reduction."""
         return load_graph(self.path / "pooled_graph.json")
 
+    def table(self, name: str) -> dict[str, dict[str, str]]:
+        """Cells of NAME.csv by row and value; empty where it is missing."""
+        path = self.path / f"{name}.csv"
+        if not path.is_file():
+            return {}
+        with path.open(encoding="utf-8", newline="") as stream:
+            rows = list(csv.reader(stream))
+        return {row[0]: dict(zip(rows[0][1:], row[1:], strict=True)) for row in rows[1:]}
+
+    def signs(self) -> tuple[pl.DataFrame, pl.DataFrame]:
+        """Counts of Table 1 and the similarity of training and test roles (discovery.effects.contrast)."""
+        files = [self.path / f"{name}.parquet" for name in ("sign_counts", "sign_similarity")]
+        if all(file.is_file() for file in files):
+            return _parquet(files[0]), _parquet(files[1])
+        return earlier.replicated_signs(self.table("table1"), self.values)
+
 
 @dataclass(frozen=True)
 class Artefacts:
-    """`path` and what is in it; None or empty for what is not. `where`: what a person calls the directory."""
+    """What the directory `path` holds; None or empty for what is missing. `where`: what a person calls it."""
 
     path: Path
     where: str
@@ -87,9 +105,9 @@ class Artefacts:
     comparisons: tuple[StoredComparison, ...]
 
     @classmethod
-    def find(cls, place: RunDir | Path | str) -> Artefacts:
+    def find(cls, directory: RunDir | Path | str) -> Artefacts:
         """What a directory, or the address of a run, holds. InputError where there is nothing to report."""
-        at = place if isinstance(place, RunDir) else run_at(place)
+        at = directory if isinstance(directory, RunDir) else run_at(directory)
         path, run = at.path, at if at.manifest_file.is_file() else None
         graphs = [folder for folder in (path / "graph", path) if (folder / "graph.json").is_file()]
         replication = StoredReplication(path) if (path / REPLICATION_FILE).is_file() else None
@@ -110,8 +128,27 @@ class Artefacts:
         """A table of the stage `score`."""
         return None if self.run is None else self._optional(self.run.scores / f"{name}.parquet")
 
+    def quality(self, name: Quality) -> pl.DataFrame:
+        """A table of cluster.stages.quality; InputError where the run has no scores."""
+        assert self.run is not None
+        stored = self.scores(name)
+        return earlier.score_table(self.run, name) if stored is None else stored
+
+    def role_spread(self, doses: pl.DataFrame) -> pl.DataFrame:
+        """cluster.stages.doses.role_spread; `doses`: of the stage `effects`."""
+        assert self.run is not None
+        stored = self.effects("role_spread")
+        roles = str(self.effects_settings().get("roles") or "all")
+        return earlier.spread_table(self.run, doses, roles) if stored is None else stored
+
+    def against_hints(self, counts: pl.DataFrame) -> pl.DataFrame:
+        """discovery.effects.hints.steering_against_hints; `counts`: sign_counts of the stage `effects`."""
+        assert self.run is not None
+        stored = self.effects("steering_against_hints")
+        return earlier.hint_table(self.run, counts) if stored is None else stored
+
     def effects(self, name: str, against: str | None = None) -> pl.DataFrame | None:
-        """A table of the stage `effects`; `against` REFERENCE for those against the reference graph."""
+        """A table of the stage `effects`; `against`: REFERENCE for those against the reference graph."""
         folder = self._effects_folder(against)
         return None if folder is None else self._optional(folder / f"{name}.parquet")
 
@@ -148,21 +185,21 @@ class Artefacts:
 def read_json(path: Path, shown: str = "") -> dict[str, Any]:
     """RunError where it is damaged, which names it as `shown`."""
     try:
-        found = json.loads(path.read_text(encoding="utf-8"))
-        if not isinstance(found, dict):
-            raise ValueError(f"a {type(found).__name__}")
+        document = json.loads(path.read_text(encoding="utf-8"))
+        if not isinstance(document, dict):
+            raise ValueError(f"a {type(document).__name__}")
     except (OSError, ValueError) as error:
         raise RunError(
             shown or str(path), "a JSON document of axiograph", f"'{error}'", "Run that stage again."
         ) from error
-    return found
+    return document
 
 
 def _parquet(path: Path, shown: str = "") -> pl.DataFrame:
     try:
         return pl.read_parquet(path)
     except (OSError, pl.exceptions.PolarsError) as error:
-        found = str(error).splitlines()[0]
+        damage = str(error).splitlines()[0]
         raise RunError(
-            shown or str(path), "a complete table", found, "Run the stage that wrote it again."
+            shown or str(path), "a complete table", damage, "Run the stage that wrote it again."
         ) from error

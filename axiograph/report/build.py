@@ -1,16 +1,19 @@
-"""`axiograph report`: reads what a directory holds, writes the page, the figures and the LaTeX tables."""
+"""The report: a page, with figures and LaTeX tables beside it, of what the stages left in a directory."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-from axiograph.engine.runs.run_dir import RunDir
+from axiograph.cluster.stages.reference import add_comparison, add_reference
+from axiograph.engine.errors import InputError
+from axiograph.engine.runs.run_dir import RunDir, run_at
 from axiograph.engine.storage.files import atomic_path
+from axiograph.engine.storage.remote import is_remote
 from axiograph.report.artefacts import Artefacts
 from axiograph.report.blocks.chart import Chart, need_altair
 from axiograph.report.blocks.graph_view import GraphView, Pair
@@ -21,9 +24,9 @@ from axiograph.report.sections.comparison import comparison_section
 from axiograph.report.sections.effects import effects_section
 from axiograph.report.sections.graph import edge_section, graph_section
 from axiograph.report.sections.overview import overview_section
-from axiograph.report.sections.paper import paper_section
 from axiograph.report.sections.provenance import provenance_section
 from axiograph.report.sections.questionnaire import questionnaire_section
+from axiograph.report.sections.replication import replication_section
 from axiograph.report.sections.steering import steering_section
 
 FORMATS = ("svg", "png", "pdf")
@@ -31,47 +34,81 @@ FORMATS = ("svg", "png", "pdf")
 
 @dataclass(frozen=True)
 class Report:
-    """Where everything was written: the page, the figures and the tables."""
+    """What was written: the `page`, the files of the figures (each in every format) and of the tables (LaTeX
+    and CSV). `where`: what a person calls the page, its address where the run is in an object store."""
 
     page: Path
     figures: tuple[Path, ...]
     tables: tuple[Path, ...]
+    where: str
 
 
-def report(place: RunDir | Path | str, out: Path | None = None, *, figures: bool = True) -> Report:
-    """Write `out`/report.html (default: PLACE/report), figures/ and tables/ from the artefacts in `place`.
+def build_report(
+    directory: RunDir | Path | str,
+    out: Path | str | None = None,
+    *,
+    reference: Path | str | None = None,
+    compare: Sequence[Path | str] | None = None,
+    figures: bool = True,
+) -> Report:
+    """The report of a directory that run, demo, discover, compare or replicate left; prints nothing.
 
-    Nothing is computed again that a stage has written; what is missing is said on the page. `figures`:
-    whether figures are written too. Raises InputError where `place` holds nothing to report, RunError for a
-    damaged artefact or a full disk."""
+    `reference`: the file of a graph; the stage of cluster.stages.reference first tests the run's changes
+    against it. `compare`: runs or files of graphs with which the run's graph is first compared. Both results
+    are stored in the directory, for later reports too. `out`, `figures`: as in `write_report`. Raises
+    InputError for what cannot be read or holds nothing to report, RunError for a damaged artefact or a full
+    disk."""
+    if out is not None and is_remote(out):
+        without = "Without it the report goes to DIR/report, there too."
+        raise InputError("--out", "a folder of this machine", f"{out}", without)
+    run = directory if isinstance(directory, RunDir) else run_at(directory)
+    if reference is not None:
+        if not run.manifest_file.is_file():
+            remedy = "Compare graphs alone by --compare."
+            raise InputError("--reference", "the directory of a run", run.where, remedy)
+        add_reference(run, Path(reference))
+    for other in compare or ():
+        add_comparison(run, str(other))
+    report = write_report(run, out, figures=figures)
+    run.publish()
+    return report
+
+
+def write_report(
+    directory: RunDir | Path | str, out: Path | str | None = None, *, figures: bool = True
+) -> Report:
+    """Write `out`/report.html (default: DIRECTORY/report), figures/ and tables/, and nothing else.
+
+    What is missing in the directory is said on the page. `figures`: whether figures are written too. Raises
+    InputError where there is nothing to report, RunError for a damaged artefact or a full disk."""
     need_altair()
-    found = Artefacts.find(place)
-    folder = out or found.path / "report"
-    sections = _sections(found)
+    artefacts = Artefacts.find(directory)
+    folder = artefacts.path / "report" if out is None else Path(out)
+    sections = _sections(artefacts)
     drawn = tuple(_figures(sections, folder / "figures")) if figures else ()
     tables = tuple(_tables(sections, folder / "tables"))
     shown = _with_pictures(sections, folder / "figures") if figures else sections
-    page = Page(_title(found), _subtitle(found), _made(), shown, figures)
+    page = Page(_title(artefacts), _subtitle(artefacts), _written(), shown, figures)
     target = folder / "report.html"
     with atomic_path(target) as temporary:
         temporary.write_text(page.html(), encoding="utf-8")
-    return Report(target, drawn, tables)
+    return Report(target, drawn, tables, artefacts.shown(target))
 
 
-def _sections(found: Artefacts) -> list[Section]:
-    if found.replication is not None:
-        made = [
-            overview_section(found),
-            paper_section(found),
-            comparison_section(found),
-            provenance_section(found),
+def _sections(artefacts: Artefacts) -> list[Section]:
+    if artefacts.replication is not None:
+        sections = [
+            overview_section(artefacts),
+            replication_section(artefacts),
+            comparison_section(artefacts),
+            provenance_section(artefacts),
         ]
-        return [section for section in made if section is not None]
-    if found.run is None and found.discovery is None:
-        return [overview_section(found), comparison_section(found)]
+        return [section for section in sections if section is not None]
+    if artefacts.run is None and artefacts.discovery is None:
+        return [overview_section(artefacts), comparison_section(artefacts)]
     makers = (overview_section, graph_section, edge_section, steering_section, effects_section)
     more = (comparison_section, questionnaire_section, provenance_section)
-    return [make(found) for make in (*makers, *more)]
+    return [make(artefacts) for make in (*makers, *more)]
 
 
 def report_charts(directory: RunDir | Path | str) -> list[Chart]:
@@ -114,29 +151,31 @@ def _with_pictures(sections: list[Section], folder: Path) -> list[Section]:
         svg = folder / f"{view.key}.svg"
         return replace(view, svg=picture(svg)) if svg.is_file() else view
 
-    def block(found: object) -> object:
-        if isinstance(found, Pair):
-            return replace(found, views=(shown(found.views[0]), shown(found.views[1])))
-        return shown(found) if isinstance(found, GraphView | Picture) else found
+    def printed(block: object) -> object:
+        if isinstance(block, Pair):
+            return replace(block, views=(shown(block.views[0]), shown(block.views[1])))
+        return shown(block) if isinstance(block, GraphView | Picture) else block
 
-    return [replace(s, blocks=[block(b) for b in s.blocks]) for s in sections]  # type: ignore[misc]
+    return [replace(s, blocks=[printed(b) for b in s.blocks]) for s in sections]  # type: ignore[misc]
 
 
-def _title(found: Artefacts) -> str:
-    if found.run is not None:
-        return str(found.manifest["study"].get("name") or Path(found.where).name)
-    if found.replication is not None:
+def _title(artefacts: Artefacts) -> str:
+    if artefacts.run is not None:
+        return str(artefacts.manifest["study"].get("name") or Path(artefacts.where).name)
+    if artefacts.replication is not None:
         return "Replication of the paper"
-    return Path(found.where).resolve().name
+    return Path(artefacts.where).resolve().name
 
 
-def _subtitle(found: Artefacts) -> str:
-    if found.run is not None:
-        return f"Values of {found.model}: how they hang together, and what steering one does to the others"
+def _subtitle(artefacts: Artefacts) -> str:
+    if artefacts.run is not None:
+        return (
+            f"Values of {artefacts.model}: how they hang together, and what steering one does to the others"
+        )
     return "How values hang together"
 
 
-def _made() -> str:
+def _written() -> str:
     try:
         version = metadata.version("axiograph")
     except metadata.PackageNotFoundError:

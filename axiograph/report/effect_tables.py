@@ -1,9 +1,5 @@
-"""The tables of the stage `effects`, of the own and of the reference graph, as the sections need them.
-
-The conditions of a run by kind and in the order of the study.
-
-The control by which a reader of a chart chooses one of several sweeps or values.
-"""
+"""What several sections show of effects in the same way: tables of both graphs, conditions in the order of
+the study, and the control by which a reader of a chart chooses one of several sweeps or values."""
 
 from __future__ import annotations
 
@@ -18,25 +14,25 @@ from axiograph.report.artefacts import Artefacts
 from axiograph.report.blocks.chart import RELATION_COLOURS
 
 RELATIONS = tuple(RELATION_COLOURS)
-OWN = "own graph"
+STEERING, HINT = "steering", "hint"
 BY = {"graph": "by the graph", "replicates": "by frequency"}
 
 
-def sources(found: Artefacts) -> dict[str, str | None]:
+def sources(artefacts: Artefacts) -> dict[str, str | None]:
     """Name → which effects, for the graphs that changes were tested against."""
     graphs: dict[str, str | None] = {}
-    if found.effects("pooled") is not None:
-        graphs[OWN] = None
-    if found.effects("pooled", REFERENCE) is not None:
+    if artefacts.effects("pooled") is not None:
+        graphs["own graph"] = None
+    if artefacts.effects("pooled", REFERENCE) is not None:
         graphs["reference graph"] = REFERENCE
     return graphs
 
 
-def pooled(found: Artefacts, graphs: dict[str, str | None], scope: str) -> pl.DataFrame:
+def pooled(artefacts: Artefacts, graphs: dict[str, str | None], scope: str) -> pl.DataFrame:
     """The rows of this scope over all graphs, with `source` and the intervals that are shown."""
     parts = []
     for name, against in graphs.items():
-        table = found.effects("pooled", against)
+        table = artefacts.effects("pooled", against)
         assert table is not None  # sources() has looked
         parts.append(table.filter(pl.col("scope") == scope).with_columns(graph=pl.lit(name)))
     table = pl.concat(parts)
@@ -70,25 +66,22 @@ def relation_shape(alt: Any) -> Any:
     )
 
 
-STEERING, HINT = "steering", "hint"
-
-
-def condition_kinds(found: Artefacts) -> dict[str, str]:
+def condition_kinds(artefacts: Artefacts) -> dict[str, str]:
     """Condition → steering or hint, in the order of the study, without the baseline."""
-    if found.run is None:
+    if artefacts.run is None:
         return {}
-    conditions = found.run.inputs().conditions
+    conditions = artefacts.run.inputs().conditions
     return {c.name: STEERING if c.is_steered else HINT for c in conditions if c.name != BASELINE}
 
 
-def in_order(found: Artefacts, names: Iterable[str]) -> list[str]:
+def in_order(artefacts: Artefacts, names: Iterable[str]) -> list[str]:
     """These conditions in the order of the study."""
     present = set(names)
-    return [name for name in condition_kinds(found) if name in present]
+    return [name for name in condition_kinds(artefacts) if name in present]
 
 
 def choice(alt: Any, name: str, options: list[str], label: str) -> Any:
-    """A list to choose from, the first one chosen; rows are kept by `only`."""
+    """A list to choose from, the first one chosen; rows are filtered by `only`."""
     return alt.param(
         name=f"chosen_{name}", value=options[0], bind=alt.binding_select(options=options, name=label)
     )
@@ -101,7 +94,7 @@ def only(layer: Any, choices: list[Any]) -> Any:
     return layer
 
 
-def effect_split(found: Artefacts) -> str | None:
+def effect_split(artefacts: Artefacts) -> str | None:
     """The roles on which effects were tested, None for all."""
-    roles = found.effects_settings().get("roles")
+    roles = artefacts.effects_settings().get("roles")
     return None if roles in (None, "all") else str(roles)

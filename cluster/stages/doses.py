@@ -8,9 +8,12 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import fields
 
+import numpy as np
 import polars as pl
 
+from axiograph.discovery.effects.changes import Pairing
 from axiograph.discovery.effects.doses import DOSE_SCHEMA, DoseTables, dose_tables
+from axiograph.discovery.effects.hints import steering_against_hints
 from axiograph.engine.errors import RunError
 from axiograph.engine.runs.run_dir import RunDir
 from axiograph.engine.storage.files import write_atomic
@@ -18,6 +21,8 @@ from axiograph.engine.study.conditions import BASELINE, Condition, Control, Oper
 from axiograph.engine.study.schema import Study
 from axiograph.engine.study.steering import OperationSpec
 from axiograph.steering.directions.saes import source_name
+
+SPREAD = (0.1, 0.9)
 
 
 def dose_table(conditions: Sequence[Condition]) -> pl.DataFrame:
@@ -103,11 +108,33 @@ def write_doses(
         margin=settings.break_margin,
         seed=settings.seed,
     )
-    for field in fields(DoseTables):
-        table: pl.DataFrame = getattr(tables, field.name)
-        write_atomic(run.effects / f"{field.name}.parquet", table.write_parquet)
-        write_atomic(run.effects / f"{field.name}.csv", table.write_csv)
+    named = {field.name: getattr(tables, field.name) for field in fields(DoseTables)}
+    named["role_spread"] = role_spread(profiles, tables.doses["condition"].to_list(), settings.roles)
+    named["steering_against_hints"] = steering_against_hints(run.inputs().conditions, tables.sign_counts)
+    for name, table in named.items():
+        write_atomic(run.effects / f"{name}.parquet", table.write_parquet)
+        write_atomic(run.effects / f"{name}.csv", table.write_csv)
     return tables
+
+
+def role_spread(profiles: pl.DataFrame, conditions: Sequence[str], roles: str) -> pl.DataFrame:
+    """condition, value, spread_low, spread_high: between which differences to the baseline the middle 80 % of
+    the roles lie. `roles`: of this split, or "all". A condition and value without a difference has no row."""
+    chosen = profiles.filter(pl.col("condition").is_in([*conditions, BASELINE]))
+    chosen = chosen if roles == "all" else chosen.filter(pl.col("split") == roles)
+    values = [name for name in chosen.columns if name not in ("role", "condition", "split")]
+    names = {"condition": pl.String, "value": pl.String}
+    schema = names | {"spread_low": pl.Float64, "spread_high": pl.Float64}
+    if not (chosen["condition"] != BASELINE).any():
+        return pl.DataFrame(schema=schema)
+    pairing, rows = Pairing(chosen, BASELINE, values), []
+    for condition in pairing.conditions:
+        differences = pairing.differences(condition)
+        for k, value in enumerate(values):
+            defined = differences[~np.isnan(differences[:, k]), k]
+            if defined.size:
+                rows.append((condition, value, *map(float, np.quantile(defined, SPREAD))))
+    return pl.DataFrame(rows, schema=schema, orient="row")
 
 
 def read_doses(run: RunDir) -> DoseTables:

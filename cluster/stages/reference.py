@@ -1,15 +1,19 @@
-"""A reference graph beside the run's own: the same changes tested against it, and both graphs compared."""
+"""A reference graph beside the run's own: the same changes tested against it, and both graphs compared.
+
+Also what a replication of the paper leaves beside its tables for the report."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
+
+import polars as pl
 
 from axiograph.cluster.stages.comparison import Compared, compare_paths, labels
 from axiograph.cluster.stages.effects import has_contrasts
 from axiograph.cluster.stages.score import read_scores
-from axiograph.discovery.effects.contrast import between_roles
+from axiograph.discovery.effects.contrast import Triples, between_roles, counted_table, sign_similarity
 from axiograph.discovery.effects.relations import among
 from axiograph.discovery.effects.testing import effects
 from axiograph.discovery.graph.causal_graph import CausalGraph
@@ -21,7 +25,11 @@ from axiograph.engine.runs.run_dir import RunDir
 from axiograph.engine.storage.files import write_atomic, write_json
 from axiograph.engine.study.conditions import BASELINE
 from axiograph.engine.study.roles import NO_ROLE
+from axiograph.engine.study.split import TEST, TRAIN
 
+COMPARISON = "comparison-"
+"""How folders with comparisons begin; they lie in the directory itself, beside graph and effects."""
+REFERENCE = "reference"
 TABLES = ("changes", "relations", "responses", "pooled", "contrasts")
 
 
@@ -35,15 +43,15 @@ def set_reference(run: RunDir, graph: CausalGraph, name: str) -> None:
     in comparison-reference. Values that only one of the two has are left out and named.
 
     Raises InputError for a graph with fewer than two of the run's values."""
-    known = among(graph, read_scores(run, "profiles").columns)
-    if len(known.names) < 2:
+    shared = among(graph, read_scores(run, "profiles").columns)
+    if len(shared.names) < 2:
         raise InputError(
             f"reference graph {name}",
             "two values of the run or more",
-            f"{len(known.names)} of {len(graph.names)}",
+            f"{len(shared.names)} of {len(graph.names)}",
             "Name them as the run does.",
         )
-    tested_against(run, known, name)
+    write_tested_against(run, shared, name)
     file = run.path / f"effects-{REFERENCE}" / "reference_graph.json"
     write_text(file, to_json(graph))
     compared = compare_paths(str(run.path), str(file), names=(_unlike(run.inputs().study.name, name), name))
@@ -54,8 +62,8 @@ def _unlike(name: str | None, other: str) -> str:
     return name if name and name != other else "this run"
 
 
-def tested_against(run: RunDir, graph: CausalGraph, name: str) -> None:
-    """The tables of the stage `effects` against `graph`, in effects-reference."""
+def write_tested_against(run: RunDir, graph: CausalGraph, name: str) -> None:
+    """Write the tables of the stage `effects` against `graph` into effects-reference."""
     folder = run.path / f"effects-{REFERENCE}"
     profiles, study = read_scores(run, "profiles"), run.inputs().study
     write_graph(graph, folder, "graph")
@@ -63,7 +71,7 @@ def tested_against(run: RunDir, graph: CausalGraph, name: str) -> None:
     if not has_contrasts(run, study):
         return
     settings = study.effects
-    found = effects(
+    tested = effects(
         profiles,
         read_scores(run, "provenance"),
         graph,
@@ -75,10 +83,10 @@ def tested_against(run: RunDir, graph: CausalGraph, name: str) -> None:
         seed=settings.seed,
     )
     for table in TABLES:
-        write_atomic(folder / f"{table}.parquet", getattr(found, table).write_parquet)
-    about = {"graph": name, "baseline": found.baseline, "roles": settings.roles, "level": found.level}
-    about |= {"graph_replicates": 0, "control": str(found.control), "control_graphs": found.control_graphs}
-    about |= {"not_in_graph": list(found.not_in_graph), "cycles": [list(cycle) for cycle in found.cycles]}
+        write_atomic(folder / f"{table}.parquet", getattr(tested, table).write_parquet)
+    about = {"graph": name, "baseline": tested.baseline, "roles": settings.roles, "level": tested.level}
+    about |= {"graph_replicates": 0, "control": str(tested.control), "control_graphs": tested.control_graphs}
+    about |= {"not_in_graph": list(tested.not_in_graph), "cycles": [list(cycle) for cycle in tested.cycles]}
     write_json(folder / "effects.json", about)
 
 
@@ -87,7 +95,7 @@ def _between_roles(run: RunDir, graph: CausalGraph, folder: Path) -> None:
     roles = [role.name for role in inputs.roles]
     reference = NO_ROLE.name if NO_ROLE.name in roles else roles[0]
     settings = inputs.study.effects
-    found = between_roles(
+    contrasts = between_roles(
         read_scores(run, "profiles"),
         graph,
         reference=reference,
@@ -97,7 +105,7 @@ def _between_roles(run: RunDir, graph: CausalGraph, folder: Path) -> None:
         resamples=settings.resamples,
         seed=settings.seed,
     )
-    write_atomic(folder / "between_roles.parquet", found.write_parquet)
+    write_atomic(folder / "between_roles.parquet", contrasts.write_parquet)
 
 
 def add_comparison(run: RunDir, other: str) -> None:
@@ -117,8 +125,12 @@ def _as_shown(compared: Compared, run: RunDir) -> Compared:
 
 
 def compare_replication(result: ReplicationResult, out: Path) -> None:
-    """The reduced graph of a replication beside the reference graph, in `out`/comparison-reference; nothing
-    where there is no reference graph. An edge in both directions is undirected."""
+    """What a replication leaves in `out` besides its own tables: the counts of Table 1 as numbers with the
+    similarity of training and test roles (sign_counts.parquet, sign_similarity.parquet) and, where there is a
+    reference graph, the reduced graph beside it (comparison-reference)."""
+    counts = replicated_counts(result.table1, result.graph.names)
+    write_atomic(out / "sign_counts.parquet", counts.write_parquet)
+    write_atomic(out / "sign_similarity.parquet", sign_similarity(counts).write_parquet)
     if result.reference_edges is None:
         return
     names = ("reduced_graph", "reference_graph")
@@ -136,5 +148,14 @@ def both_ways_undirected(values: Sequence[str], edges: Sequence[Sequence[str]]) 
     return CausalGraph.from_edges(list(values), sorted(p for p in pairs if (p[1], p[0]) not in pairs), both)
 
 
-COMPARISON = "comparison-"
-REFERENCE = "reference"
+def replicated_counts(table1: Mapping[str, Mapping[str, object]], values: Sequence[str]) -> pl.DataFrame:
+    """discovery.effects.contrast.sign_table of the cells of Table 1: by feature and value raised/lowered/
+    unchanged training roles, then test roles. A cell whose three counts are 0 was not asked."""
+    counts: dict[str, Triples] = {TRAIN: {}, TEST: {}}
+    for feature, row in table1.items():
+        for value in values:
+            numbers = [int(n) for n in str(row[value]).split("/")]
+            for part, (up, down, same) in ((TRAIN, numbers[:3]), (TEST, numbers[3:])):
+                if up + down + same:
+                    counts[part][f"feature {feature}", value] = (up, down, same)
+    return counted_table([f"feature {feature}" for feature in table1], list(values), counts)

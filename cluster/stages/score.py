@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 import polars as pl
 
+from axiograph.cluster.stages.quality import acquiescence_means, answering, reliability_intervals
 from axiograph.engine.errors import InputError, RunError
 from axiograph.engine.plan.inputs import Inputs
 from axiograph.engine.runs.run_dir import RunDir
@@ -110,6 +111,8 @@ def score(run: RunDir) -> Scored:
     if not coverage.is_whole:
         tallied = tallied.of(complete_cells(tallied))
     shared = shared_texts(inputs.items)
+    acquiescence = profiles.acquiescence(tallied)
+    conditions = [condition.name for condition in inputs.conditions]
     result = Scored(
         profiles=profiles.profiles(tallied, drop_shared=inputs.study.scoring.drop_shared_items),
         rates=_in_plan_order(profiles.answer_rates(tallied), inputs),
@@ -125,8 +128,11 @@ def score(run: RunDir) -> Scored:
         "profiles_all_items": profiles.profiles(tallied),
         "rates": result.rates,
         "reliability": result.reliability,
-        "acquiescence": profiles.acquiescence(tallied),
+        "acquiescence": acquiescence,
         "constant_items": result.constant_items,
+        "answering": answering(tallied.answers, inputs.role_split, conditions),
+        "acquiescence_means": acquiescence_means(acquiescence, conditions),
+        "reliability_intervals": reliability_intervals(result.reliability),
         # Which worker answered each role under each condition, for the check of DESIGN 3.
         "provenance": tallied.workers.select("role", "condition", *WORKER).sort(order),
     }
@@ -137,6 +143,18 @@ def score(run: RunDir) -> Scored:
         run.scores / "questionnaire.json", {"shared_texts": listed, "one_way_keyed": result.one_way_keyed}
     )
     return result
+
+
+def read_answering(run: RunDir) -> pl.DataFrame:
+    """cluster.stages.quality.answering of a run, made from its answers where an earlier version has scored
+    it without."""
+    if (run.scores / "answering.parquet").is_file():
+        return read_scores(run, "answering")
+    inputs = run.inputs()
+    tallied = tally(run.plan_file, run.store(), inputs.items_frame())
+    if is_partial(run):
+        tallied = tallied.of(pl.read_parquet(run.scores / FILE))
+    return answering(tallied.answers, inputs.role_split, [condition.name for condition in inputs.conditions])
 
 
 def _responses(run: RunDir) -> pl.LazyFrame:

@@ -32,7 +32,9 @@ SLICE_ROWS = 2_000_000
 MAX_SLICES = 512  # each is an open file; beyond 10^9 rows slices become larger instead
 MERGED_AT_ONCE = 3  # tallies of slices that are held before they are added up
 WORKER = ("backend", "dtype", "device")
-_ANSWER = ("request_id", "mode", "state", "log_odds", "fallback", *WORKER)
+LENGTH = ("finish", "new_tokens")
+_ANSWER = ("request_id", "mode", "state", "log_odds", "fallback", *LENGTH, *WORKER)
+_ANSWERED = ("answered", *STATES, "fallback", "written", "new_tokens")
 _PLANNED = [name for name in PLAN_SCHEMA.names if name != "repeat"]
 
 
@@ -42,7 +44,8 @@ class Tally:
 
     - cells: role, condition, split, value, agreement, shared → scored (answers with a score), total;
     - items, of the baseline only: value, item_id, role → scored, total, low, high (smallest, largest score);
-    - answers: role, condition → planned (plan rows), answered, one column per state, fallback;
+    - answers: role, condition → planned (plan rows), answered, one column per state, fallback, written
+      (answers that were generated) and new_tokens (theirs);
     - workers: role, condition, backend, dtype, device, different rows.
 
     modes: how the answers were scored; requests, stored: different ids of the plan, and of these the stored;
@@ -112,7 +115,8 @@ def _of_slice(plan: pl.DataFrame, responses: pl.DataFrame, items: pl.DataFrame) 
     first = responses.unique("request_id", keep="first", maintain_order=True) if duplicates else responses
     plan = plan.with_columns(repeat=pl.lit(0)) if "repeat" not in plan.columns else plan
     more = [name for name in WORKER if name in responses.columns]
-    scored = item_scores(plan.lazy(), first.lazy(), items, more).collect()
+    length = [name for name in LENGTH if name in responses.columns]
+    scored = item_scores(plan.lazy(), first.lazy(), items, [*more, *length]).collect()
     scored = scored.with_columns(pl.col("state").cast(pl.Enum(STATES)))
     return Tally(
         values=tuple(items["value"].unique(maintain_order=True)),
@@ -142,7 +146,7 @@ def _sum(tallies: Sequence[Tally]) -> Tally:
         values=tallies[0].values,
         cells=_added([t.cells for t in tallies], ["scored", "total"]),
         items=_added([t.items for t in tallies], ["scored", "total", "low", "high"]),
-        answers=_added([t.answers for t in tallies], ["planned", "answered", *STATES, "fallback"]),
+        answers=_added([t.answers for t in tallies], ["planned", *_ANSWERED]),
         workers=pl.concat([t.workers for t in tallies]).unique(),
         modes=frozenset().union(*(t.modes for t in tallies)),
         requests=sum(t.requests for t in tallies),
@@ -170,13 +174,16 @@ def _answers(plan: pl.DataFrame, scored: pl.DataFrame) -> pl.DataFrame:
     pairs = ["role", "condition"]
     planned = plan.group_by(pairs).agg(planned=pl.len().cast(pl.Int64))
     states = {name: (pl.col("state") == name).sum().cast(pl.Int64) for name in STATES}
+    tokens = pl.col("new_tokens").filter(pl.col("finish").cast(pl.String) != "scored").cast(pl.Int64)
+    has_length = set(LENGTH) <= set(scored.columns)
     answered = scored.group_by(pairs).agg(
         answered=pl.len().cast(pl.Int64),
         **states,
         fallback=pl.col("fallback").fill_null(False).sum().cast(pl.Int64),
+        written=tokens.count().cast(pl.Int64) if has_length else pl.lit(0, pl.Int64),
+        new_tokens=tokens.sum() if has_length else pl.lit(0, pl.Int64),
     )
-    counts = ["answered", *STATES, "fallback"]
-    return planned.join(answered, on=pairs, how="left").with_columns(pl.col(counts).fill_null(0))
+    return planned.join(answered, on=pairs, how="left").with_columns(pl.col(_ANSWERED).fill_null(0))
 
 
 def _named(tally: Tally) -> Tally:

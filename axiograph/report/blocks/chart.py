@@ -64,13 +64,13 @@ class Chart:
 
         spec = json.dumps(self.spec | {"config": CONFIG | _STATIC})
         svg = vl_convert.vegalite_to_svg(spec)
-        made = {
+        files = {
             "svg": svg.encode(),
             "png": vl_convert.svg_to_png(svg, scale=2.0),
             "pdf": vl_convert.svg_to_pdf(svg),
         }
-        paths = [folder / f"{self.key}.{suffix}" for suffix in made]
-        for path, content in zip(paths, made.values(), strict=True):
+        paths = [folder / f"{self.key}.{suffix}" for suffix in files]
+        for path, content in zip(paths, files.values(), strict=True):
             with atomic_path(path) as temporary:
                 temporary.write_bytes(content)
         return paths

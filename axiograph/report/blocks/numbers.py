@@ -11,7 +11,7 @@ Estimate = tuple[float | None, float | None, float | None]
 """A number with the ends of its interval; any of them may be missing."""
 
 
-def known(value: float | None) -> bool:
+def is_defined(value: float | None) -> bool:
     """False for None and NaN: nothing was measured, or it is not defined."""
     return value is not None and not math.isnan(value)
 
@@ -34,6 +34,6 @@ def estimate(values: Sequence[float | None], digits: int = 2, *, signed: bool = 
     """`0.45 [0.40, 0.50]`; without an interval the number alone."""
     value, low, high = values
     head = number(value, digits, signed=signed)
-    if not known(value) or not known(low) or not known(high):
+    if not is_defined(value) or not is_defined(low) or not is_defined(high):
         return head
     return f"{head} [{number(low, digits, signed=signed)}, {number(high, digits, signed=signed)}]"

@@ -23,12 +23,12 @@ _SCRIPTS = ("theme.js", "tables.js", "graph_style.js", "graph_panel.js", "graphs
 
 @dataclass(frozen=True)
 class Page:
-    """`title` and `subtitle` head the page; `made` says by what and when; `figures`: whether the page may
+    """`title` and `subtitle` head the page; `written` says by what and when; `figures`: whether the page may
     speak of figures beside it."""
 
     title: str
     subtitle: str
-    made: str
+    written: str
     sections: Sequence[Section]
     figures: bool = True
 

@@ -6,27 +6,28 @@ from typing import Any
 
 import polars as pl
 
+from axiograph.cluster.stages.quality import ALL, TOKENS
 from axiograph.report.artefacts import Artefacts
 from axiograph.report.blocks.chart import ORANGE, PURPLE, VERMILLION, Chart
 from axiograph.report.blocks.numbers import number
 from axiograph.report.blocks.section import Block, Note
 from axiograph.report.blocks.table import Column, Table
 from axiograph.report.effect_tables import choice, condition_kinds, effect_split, only
-from axiograph.report.sections.questionnaire import TOKENS, answering
 
 _LEAST_SHARE = 0.1  # the axis of shares goes at least so far, so that a few refusals do not look like many
 
 
-def reading_chart(found: Artefacts, doses: pl.DataFrame) -> Chart:
+def reading_chart(artefacts: Artefacts, doses: pl.DataFrame) -> Chart:
     """Refused and unparsed shares and the length of answers over strength, a row of panels per sweep."""
     import altair as alt
 
-    assert found.run is not None
-    split = effect_split(found)
-    table = answering(found.run, split).filter(pl.col("measure").is_in(["refused", "unparsed", TOKENS]))
+    measures = pl.col("measure").is_in(["refused", "unparsed", TOKENS])
+    table = artefacts.quality("answering").filter(
+        measures & (pl.col("split") == (effect_split(artefacts) or ALL))
+    )
     data = (
         doses.select("sweep", "strength", "condition")
-        .join(table, on="condition")
+        .join(table.drop("split"), on="condition")
         .sort("sweep", "measure", "strength")
     )
     panels = [
@@ -91,9 +92,9 @@ def _reading_panel(data: pl.DataFrame, title: str, names: list[str], colours: li
     return alt.layer(band, line, points).properties(width=360, height=190)
 
 
-def limit_blocks(found: Artefacts) -> list[Block]:
+def limit_blocks(artefacts: Artefacts) -> list[Block]:
     """The stated safe range of every sweep, and what it rests on."""
-    table = found.effects("limits")
+    table = artefacts.effects("limits")
     if table is None or table.is_empty():
         return [Note("No stated safe range: it comes with sweeps of two or more strengths.")]
     margin = table["margin"][0]
@@ -120,8 +121,8 @@ def limit_blocks(found: Artefacts) -> list[Block]:
         "and breaks where it lies above; in between nothing is settled. The largest strength up "
         "to which every one holds, and the smallest that breaks."
     )
-    rates = found.effects("unreadable")
-    order = {name: k for k, name in enumerate(condition_kinds(found))}
+    rates = artefacts.effects("unreadable")
+    order = {name: k for k, name in enumerate(condition_kinds(artefacts))}
     blocks: list[Block] = [Table("safe-range", caption, columns, rows)]
     return [*blocks, *([] if rates is None else [_unreadable(rates, order)])]
 

@@ -36,21 +36,21 @@ _SPREADS = {
 }
 
 
-def comparison_section(found: Artefacts) -> Section:
+def comparison_section(artefacts: Artefacts) -> Section:
     """Every stored comparison of this directory."""
     section = Section("comparison", "Comparison")
-    if not found.comparisons:
+    if not artefacts.comparisons:
         section.add(
             Note(
-                f"Nothing to compare with yet: `axiograph report {found.where} --compare OTHER` "
+                f"Nothing to compare with yet: `axiograph report {artefacts.where} --compare OTHER` "
                 "(another run, or the file of a graph) fills this part."
             )
         )
-    for k, compared in enumerate(found.comparisons):
+    for k, compared in enumerate(artefacts.comparisons):
         if k:
             section.add(Heading(" and ".join(compared.names)))
         _add(section, compared, "" if k == 0 else f"-{k + 1}")
-        if found.replication is None:  # whose graphs are reduced already
+        if artefacts.replication is None:  # whose graphs are reduced already
             section.add(_reduced(compared, "" if k == 0 else f"-{k + 1}"))
     return section
 
@@ -124,22 +124,26 @@ def _pairs(compared: StoredComparison, graph: CausalGraph, side: str) -> list[di
 
 
 def _facts(document: dict[str, Any], a: str, b: str) -> list[tuple[str, str]]:
-    shd = document["shd"]
+    whole = document["shd"]
+    marks = whole["differing_marks"]
     rows = [
-        ("Structural Hamming distance", f"{shd['value']} of {count(document['pairs'])} pairs of values"),
-        (f"Only in {a}", f"{shd['graph_only']} edges"),
-        (f"Only in {b}", f"{shd['reference_only']} edges"),
-        ("In both, with other marks", f"{shd['differing_marks']} edges, {shd['reversed']} of them reversed"),
-        ("In both, alike", f"{document['edges']['shared'] - shd['differing_marks']} edges"),
+        ("Structural Hamming distance", f"{whole['value']} of {count(document['pairs'])} pairs of values"),
+        (f"Only in {a}", f"{whole['graph_only']} edges"),
+        (f"Only in {b}", f"{whole['reference_only']} edges"),
+        (
+            "In both, with other marks",
+            f"{marks} edges, {whole['reversed']} of them reversed",
+        ),
+        ("In both, alike", f"{document['edges']['shared'] - marks} edges"),
         (
             "Ancestor in one, descendant in the other",
             f"{document['ancestors']['contradictions']} ordered pairs",
         ),
     ]
     for name, spread in (document.get("replicate_pairs") or {}).items():
-        found = spread["shd"]
+        shd = spread["shd"]
         text = (
-            f"{count(found['median'])} [{count(found['low'])}, {count(found['high'])}] in "
+            f"{count(shd['median'])} [{count(shd['low'])}, {count(shd['high'])}] in "
             f"{count(spread['pairs'])} pairs"
         )
         rows.append(

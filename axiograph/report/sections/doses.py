@@ -2,25 +2,21 @@
 
 from __future__ import annotations
 
-import numpy as np
 import polars as pl
 
-from axiograph.discovery.effects.changes import Pairing
-from axiograph.engine.study.conditions import BASELINE
 from axiograph.report.artefacts import Artefacts
 from axiograph.report.blocks.chart import BLUE, Chart
 from axiograph.report.blocks.section import Block, Note, Text
 from axiograph.report.blocks.table import Column, Table
-from axiograph.report.effect_tables import choice, effect_split, only
+from axiograph.report.effect_tables import choice, only
 from axiograph.report.sections.breakdown import limit_blocks, reading_chart
 
 PANELS_UP_TO = 24  # values; more are chosen one at a time
-SPREAD = (0.1, 0.9)
 
 
-def dose_blocks(found: Artefacts) -> list[Block]:
+def dose_blocks(artefacts: Artefacts) -> list[Block]:
     """Curves, breakdown and trends of every sweep of strengths."""
-    doses, response = found.effects("doses"), found.effects("dose_response")
+    doses, response = artefacts.effects("doses"), artefacts.effects("dose_response")
     if doses is None or response is None or doses.is_empty():
         return [
             Note(
@@ -28,27 +24,8 @@ def dose_blocks(found: Artefacts) -> list[Block]:
                 "in the study file, then `axiograph effects`, would fill this part."
             )
         ]
-    blocks: list[Block] = [_curves(response, _spread(found, doses)), reading_chart(found, doses)]
-    return [*blocks, *limit_blocks(found), *_trends(found)]
-
-
-def _spread(found: Artefacts, doses: pl.DataFrame) -> pl.DataFrame:
-    """condition, value, spread_low, spread_high: where the middle 80 % of the roles' differences lie."""
-    profiles, split = found.scores("profiles"), effect_split(found)
-    assert profiles is not None  # doses are made from them
-    kept = profiles if split is None else profiles.filter(pl.col("split") == split)
-    wanted = doses["condition"].unique().to_list()
-    names = [name for name in kept.columns if name not in ("role", "condition", "split")]
-    pairing = Pairing(kept.filter(pl.col("condition").is_in([*wanted, BASELINE])), BASELINE, names)
-    rows = []
-    for condition in pairing.conditions:
-        difference = pairing.differences(condition)
-        for k, name in enumerate(names):
-            known = difference[~np.isnan(difference[:, k]), k]
-            if known.size:
-                rows.append((condition, name, *map(float, np.quantile(known, SPREAD))))
-    schema = {"condition": pl.String, "value": pl.String, "spread_low": pl.Float64, "spread_high": pl.Float64}
-    return pl.DataFrame(rows, schema=schema, orient="row")
+    blocks: list[Block] = [_curves(response, artefacts.role_spread(doses)), reading_chart(artefacts, doses)]
+    return [*blocks, *limit_blocks(artefacts), *_trends(artefacts)]
 
 
 def _curves(response: pl.DataFrame, spread: pl.DataFrame) -> Chart:
@@ -120,8 +97,8 @@ def _curves(response: pl.DataFrame, spread: pl.DataFrame) -> Chart:
     )
 
 
-def _trends(found: Artefacts) -> list[Block]:
-    table = found.effects("trends")
+def _trends(artefacts: Artefacts) -> list[Block]:
+    table = artefacts.effects("trends")
     if table is None or table.is_empty():
         return []
     rows = [

@@ -1,7 +1,4 @@
-"""Side effects: what the others did when a value changed, by the own graph, a reference and random ones.
-
-Side effects over all conditions: bars and their table.
-"""
+"""Side effects: what the others did when a value changed, by the run's graph, a reference and random ones."""
 
 from __future__ import annotations
 
@@ -15,9 +12,76 @@ from axiograph.report.blocks.chart import RELATION_COLOURS, Chart
 from axiograph.report.blocks.section import Block, Heading, Note, Section, Text
 from axiograph.report.blocks.table import Column, Table
 from axiograph.report.effect_tables import RELATIONS, pooled, sources
+from axiograph.report.sections.between_roles import role_blocks
 from axiograph.report.sections.effects_by_condition import condition_blocks
 from axiograph.report.sections.effects_by_value import target_blocks
-from axiograph.report.sections.roles import role_blocks
+
+
+def effects_section(artefacts: Artefacts) -> Section:
+    """Expected, possible and unexpected change with intervals, and the random-graph control."""
+    section = Section("effects", "Side effects")
+    graphs = sources(artefacts)
+    if not graphs:
+        section.add(Note(_nothing(artefacts)))
+    else:
+        section.add(Text(_how_to_read(artefacts)))
+        for name, against in graphs.items():
+            section.add(*_notes(artefacts, name, against))
+        section.add(
+            overall_chart(pooled(artefacts, graphs, "all conditions")),
+            overall_table(pooled(artefacts, graphs, "all conditions")),
+        )
+        section.add(Heading("By condition"), *condition_blocks(artefacts, graphs))
+        section.add(Heading("By the value that changed"), *target_blocks(artefacts, graphs))
+    section.add(Heading("Between roles, without steering"), *role_blocks(artefacts))
+    if artefacts.run is not None and REFERENCE not in graphs.values():
+        section.add(
+            Note(
+                f"No reference graph given: `axiograph report {artefacts.where} --reference FILE` "
+                "(JSON, GraphML or CSV of edges) tests the same changes against it."
+            )
+        )
+    return section
+
+
+def _nothing(artefacts: Artefacts) -> str:
+    if artefacts.run is None:
+        return "No effects here: this part needs the directory of a run."
+    return (
+        "No condition besides the baseline was tested: steering or hints in the study file, then "
+        f"`axiograph effects {artefacts.where}`, would fill this part."
+    )
+
+
+def _how_to_read(artefacts: Artefacts) -> str:
+    about = artefacts.effects_settings()
+    return (
+        "When a value changed, its descendants in the graph are expected to change too, possible "
+        "descendants may, and the "
+        "others should stay. By the graph: a value has a relation or not. By frequency: it counts "
+        "with the share of replicates in "
+        f"which it has the relation. Intervals ({100 * (1 - about.get('level', 0.05)):g} %, pointwise) are "
+        "over roles, the changed values held fixed; "
+        "by frequency over roles and graphs together. Size: mean absolute difference, less what "
+        "noise alone adds."
+    )
+
+
+def _notes(artefacts: Artefacts, name: str, against: str | None) -> list[Block]:
+    about = artefacts.effects_settings(against)
+    notes: list[Block] = [
+        Note(
+            f"Directed cycle in the {name}: {', '.join(cycle)}; its members are mutually possible.", "warning"
+        )
+        for cycle in about.get("cycles", [])
+    ]
+    if about.get("not_in_graph"):
+        notes.append(
+            Note(f"Not in the {name}, so without a relation: {', '.join(about['not_in_graph'])}.", "warning")
+        )
+    if not about.get("graph_replicates"):
+        notes.append(Text(f"The {name} has no replicates: no weights by frequency."))
+    return notes
 
 
 def overall_chart(data: pl.DataFrame) -> Chart:
@@ -126,70 +190,3 @@ def overall_table(data: pl.DataFrame) -> Table:
         rows,
         keys=2,
     )
-
-
-def effects_section(found: Artefacts) -> Section:
-    """Expected, possible and unexpected change with intervals, and the random-graph control."""
-    section = Section("effects", "Side effects")
-    graphs = sources(found)
-    if not graphs:
-        section.add(Note(_nothing(found)))
-    else:
-        section.add(Text(_how_to_read(found)))
-        for name, against in graphs.items():
-            section.add(*_notes(found, name, against))
-        section.add(
-            overall_chart(pooled(found, graphs, "all conditions")),
-            overall_table(pooled(found, graphs, "all conditions")),
-        )
-        section.add(Heading("By condition"), *condition_blocks(found, graphs))
-        section.add(Heading("By the value that changed"), *target_blocks(found, graphs))
-    section.add(Heading("Between roles, without steering"), *role_blocks(found))
-    if found.run is not None and REFERENCE not in graphs.values():
-        section.add(
-            Note(
-                f"No reference graph given: `axiograph report {found.where} --reference FILE` "
-                "(JSON, GraphML or CSV of edges) tests the same changes against it."
-            )
-        )
-    return section
-
-
-def _nothing(found: Artefacts) -> str:
-    if found.run is None:
-        return "No effects here: this part needs the directory of a run."
-    return (
-        "No condition besides the baseline was tested: steering or hints in the study file, then "
-        f"`axiograph effects {found.where}`, would fill this part."
-    )
-
-
-def _how_to_read(found: Artefacts) -> str:
-    about = found.effects_settings()
-    return (
-        "When a value changed, its descendants in the graph are expected to change too, possible "
-        "descendants may, and the "
-        "others should stay. By the graph: a value has a relation or not. By frequency: it counts "
-        "with the share of replicates in "
-        f"which it has the relation. Intervals ({100 * (1 - about.get('level', 0.05)):g} %, pointwise) are "
-        "over roles, the changed values held fixed; "
-        "by frequency over roles and graphs together. Size: mean absolute difference, less what "
-        "noise alone adds."
-    )
-
-
-def _notes(found: Artefacts, name: str, against: str | None) -> list[Block]:
-    about = found.effects_settings(against)
-    notes: list[Block] = [
-        Note(
-            f"Directed cycle in the {name}: {', '.join(cycle)}; its members are mutually possible.", "warning"
-        )
-        for cycle in about.get("cycles", [])
-    ]
-    if about.get("not_in_graph"):
-        notes.append(
-            Note(f"Not in the {name}, so without a relation: {', '.join(about['not_in_graph'])}.", "warning")
-        )
-    if not about.get("graph_replicates"):
-        notes.append(Text(f"The {name} has no replicates: no weights by frequency."))
-    return notes

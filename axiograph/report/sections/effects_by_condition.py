@@ -15,12 +15,12 @@ TOGETHER = "all conditions"
 SCOPES = (TOGETHER, "condition")
 
 
-def condition_blocks(found: Artefacts, graphs: dict[str, str | None]) -> list[Block]:
+def condition_blocks(artefacts: Artefacts, graphs: dict[str, str | None]) -> list[Block]:
     """The chart, the table, and what the control is."""
-    kinds = condition_kinds(found)
+    kinds = condition_kinds(artefacts)
     parts = []
     for name, against in graphs.items():
-        table = found.effects("contrasts", against)
+        table = artefacts.effects("contrasts", against)
         if table is not None:
             parts.append(table.with_columns(graph=pl.lit(name)))
     data = (
@@ -28,13 +28,13 @@ def condition_blocks(found: Artefacts, graphs: dict[str, str | None]) -> list[Bl
         .filter(pl.col("scope").is_in(SCOPES) & (pl.col("measure") == "share"))
         .with_columns(pl.col("condition").fill_null(TOGETHER))
     )
-    order = [TOGETHER, *in_order(found, data["condition"].unique())]
-    shares = pl.concat(pooled(found, graphs, scope) for scope in SCOPES)
+    order = [TOGETHER, *in_order(artefacts, data["condition"].unique())]
+    shares = pl.concat(pooled(artefacts, graphs, scope) for scope in SCOPES)
     blocks: list[Block] = [
         _contrast_chart(data, order, kinds),
         _contrast_table(data, shares.with_columns(pl.col("condition").fill_null(TOGETHER)), order, kinds),
     ]
-    about = found.effects_settings()
+    about = artefacts.effects_settings()
     how = {
         "relabelled": "the same graph with its names shuffled",
         "uniform": "as many edges, placed at random",
@@ -135,11 +135,11 @@ def _contrast_table(
     shares = {
         (r["graph"], r["weights"], r["condition"], r["relation"]): r for r in pooled.iter_rows(named=True)
     }
-    place = {name: k for k, name in enumerate(order)}
+    position = {name: k for k, name in enumerate(order)}
     rows = []
     for r in sorted(
         contrasts.iter_rows(named=True),
-        key=lambda r: (place.get(r["condition"], len(place)), r["graph"], r["weights"]),
+        key=lambda r: (position.get(r["condition"], len(position)), r["graph"], r["weights"]),
     ):
         three = [shares.get((r["graph"], r["weights"], r["condition"], relation)) for relation in RELATIONS]
         low, high = ("graphs_low", "graphs_high") if r["weights"] == "replicates" else ("low", "high")

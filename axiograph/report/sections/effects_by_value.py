@@ -11,20 +11,20 @@ from axiograph.report.blocks.table import Column, Table
 from axiograph.report.effect_tables import BY, RELATIONS, in_order, relation_shape, shown_ends, size_ends
 
 
-def target_blocks(found: Artefacts, graphs: dict[str, str | None]) -> list[Block]:
+def target_blocks(artefacts: Artefacts, graphs: dict[str, str | None]) -> list[Block]:
     """A chart for one condition at a time, and the table of all."""
     parts = []
     for name, against in graphs.items():
-        table = found.effects("responses", against)
+        table = artefacts.effects("responses", against)
         if table is not None:
             parts.append(table.with_columns(graph=pl.lit(name)))
     data = pl.concat(parts)
     if data.is_empty():
         return [Note("No value changed, by the test: nothing to sort by relation.")]
-    order = in_order(found, data["condition"].unique())
-    places = {condition: k for k, condition in enumerate(order)}
-    place = pl.col("condition").replace_strict(places, default=len(order), return_dtype=pl.Int64)
-    data = data.sort(place, maintain_order=True).with_columns(
+    order = in_order(artefacts, data["condition"].unique())
+    index = {condition: k for k, condition in enumerate(order)}
+    position = pl.col("condition").replace_strict(index, default=len(order), return_dtype=pl.Int64)
+    data = data.sort(position, maintain_order=True).with_columns(
         **shown_ends("share"),
         **size_ends(),
         source=pl.col("graph") + pl.lit(", ") + pl.col("weights").replace_strict(BY, return_dtype=pl.String),

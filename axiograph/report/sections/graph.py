@@ -27,12 +27,12 @@ TITLES = {
 }
 
 
-def graph_section(found: Artefacts) -> Section:
+def graph_section(artefacts: Artefacts) -> Section:
     """The graph, what it rests on, and what was left out of it."""
     section = Section("graph", "Causal value graph")
-    stored = found.discovery
+    stored = artefacts.discovery
     if stored is None:
-        section.add(Note(f"No graph here yet: run `axiograph discover {found.where}`."))
+        section.add(Note(f"No graph here yet: run `axiograph discover {artefacts.where}`."))
         return section
     graph, table = stored.graph(), _edge_table(stored)
     section.add(Text(_how_to_read(stored)), _view(stored, graph, table), Facts(_facts(stored, graph)))
@@ -40,14 +40,14 @@ def graph_section(found: Artefacts) -> Section:
     return section
 
 
-def edge_section(found: Artefacts) -> Section:
+def edge_section(artefacts: Artefacts) -> Section:
     """Every pair of values with its frequencies."""
     section = Section("edges", "Edge table")
-    table = None if found.discovery is None else _edge_table(found.discovery)
-    if found.discovery is None or table is None:
+    table = None if artefacts.discovery is None else _edge_table(artefacts.discovery)
+    if artefacts.discovery is None or table is None:
         section.add(Note("No edge frequencies: they come with the replicates of `axiograph discover`."))
         return section
-    section.add(edge_table(found.discovery.graph(), _consensus(found.discovery), table))
+    section.add(edge_table(artefacts.discovery.graph(), _consensus(artefacts.discovery), table))
     return section
 
 
@@ -199,23 +199,24 @@ def _rows(about: dict[str, Any]) -> str:
 
 
 def _replicates(about: dict[str, Any]) -> str:
-    found = about["replicates"]
-    failed = sum(found["failed"].values())
+    replicates = about["replicates"]
+    failed = sum(replicates["failed"].values())
     how = about["resample"].replace("_", " ")
     return (
-        f"{count(found['used'])} of {count(found['asked'])} used, {failed} failed; {how}, "
+        f"{count(replicates['used'])} of {count(replicates['asked'])} used, {failed} failed; {how}, "
         f"{count(about['rows_per_replicate'])} rows each, seed {about['seed']}"
     )
 
 
-def _inflation(found: dict[str, Any]) -> str:
-    if not found["runs"]:
+def _inflation(inflation: dict[str, Any]) -> str:
+    if not inflation["runs"]:
         return "not measured"
     return (
-        f"with every column permuted {number(found['null_full'], 1)} in all roles and "
-        f"{number(found['null_replicates'], 1)} "
-        f"a replicate (means of {found['runs']} runs, {found['failed']} failed), against {found['full']} and "
-        f"{number(found['replicates'], 1)} in the answers"
+        f"with every column permuted {number(inflation['null_full'], 1)} in all roles and "
+        f"{number(inflation['null_replicates'], 1)} "
+        f"a replicate (means of {inflation['runs']} runs, {inflation['failed']} failed), "
+        f"against {inflation['full']} and "
+        f"{number(inflation['replicates'], 1)} in the answers"
     )
 
 

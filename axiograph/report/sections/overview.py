@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import polars as pl
 
+from axiograph.cluster.stages.effects import check_fresh
 from axiograph.cluster.stages.reference import REFERENCE
 from axiograph.engine.errors import AxiographError
 from axiograph.report.artefacts import Artefacts
@@ -11,46 +12,50 @@ from axiograph.report.blocks.numbers import count, estimate
 from axiograph.report.blocks.section import Facts, Note, Section
 
 
-def overview_section(found: Artefacts) -> Section:
+def overview_section(artefacts: Artefacts) -> Section:
     """Counts and headline numbers, each explained in its own section."""
     section = Section("overview", "Overview")
-    rows = [*_asked(found), *_graph(found), *_effects(found), *_replication(found), *_compared(found)]
+    rows = [
+        *_asked(artefacts),
+        *_graph(artefacts),
+        *_effects(artefacts),
+        *_replication(artefacts),
+        *_compared(artefacts),
+    ]
     section.add(Facts(rows))
-    section.add(*(Note(text, "warning") for text in stale(found)))
+    section.add(*(Note(text, "warning") for text in stale(artefacts)))
     return section
 
 
-def stale(found: Artefacts) -> list[str]:
+def stale(artefacts: Artefacts) -> list[str]:
     """What does not belong together any more: stages that were run again alone."""
-    from axiograph.cluster.stages.effects import check_fresh
-
-    profiles = found.scores("profiles")
-    if found.run is None or found.discovery is None or profiles is None:
+    profiles = artefacts.scores("profiles")
+    if artefacts.run is None or artefacts.discovery is None or profiles is None:
         return []
     notes = []
     try:
-        check_fresh(found.run, found.discovery.directory / "graph.json", profiles)
+        check_fresh(artefacts.run, artefacts.discovery.directory / "graph.json", profiles)
     except AxiographError as error:
         notes.append(f"The graph is out of date. {error}")
-    changes = found.run.effects / "changes.parquet"
-    own = found.effects_settings().get("graph")
-    made = found.discovery.directory / "graph.json"
-    if changes.is_file() and changes.stat().st_mtime < made.stat().st_mtime:
-        notes.append(f"The graph is newer than the effects: run `axiograph effects {found.where}` again.")
-    elif own is not None and changes.is_file() and not str(own).endswith("graph/graph.json"):
-        notes.append(f"The effects were tested against {own}, not against the run's own graph.")
+    changes = artefacts.run.effects / "changes.parquet"
+    tested = artefacts.effects_settings().get("graph")
+    graph_file = artefacts.discovery.directory / "graph.json"
+    if changes.is_file() and changes.stat().st_mtime < graph_file.stat().st_mtime:
+        notes.append(f"The graph is newer than the effects: run `axiograph effects {artefacts.where}` again.")
+    elif tested is not None and changes.is_file() and not str(tested).endswith("graph/graph.json"):
+        notes.append(f"The effects were tested against {tested}, not against the run's own graph.")
     return notes
 
 
-def _asked(found: Artefacts) -> list[tuple[str, str]]:
-    if found.run is None:
+def _asked(artefacts: Artefacts) -> list[tuple[str, str]]:
+    if artefacts.run is None:
         return []
-    inputs = found.run.inputs()
+    inputs = artefacts.run.inputs()
     split = list(inputs.role_split.values())
     steered = sum(c.is_steered for c in inputs.conditions)
     hinted = sum(c.hint is not None for c in inputs.conditions)
     rows = [
-        ("Model", found.model),
+        ("Model", artefacts.model),
         (
             "Asked",
             f"{count(len(inputs.items))} items on {count(len(inputs.values))} values, of "
@@ -62,7 +67,7 @@ def _asked(found: Artefacts) -> list[tuple[str, str]]:
             f"the baseline, {steered} steered, {hinted} hinted; scores by {inputs.study.scoring.mode}",
         ),
     ]
-    rates = found.scores("rates")
+    rates = artefacts.scores("rates")
     if rates is not None:
         total = rates.select(pl.col("planned", "answered", "refused", "unparsed").sum()).row(0, named=True)
         rows.append(
@@ -76,10 +81,10 @@ def _asked(found: Artefacts) -> list[tuple[str, str]]:
     return rows
 
 
-def _graph(found: Artefacts) -> list[tuple[str, str]]:
-    if found.discovery is None:
+def _graph(artefacts: Artefacts) -> list[tuple[str, str]]:
+    if artefacts.discovery is None:
         return []
-    graph, about = found.discovery.graph(), found.discovery.settings
+    graph, about = artefacts.discovery.graph(), artefacts.discovery.settings
     text = f"{graph.n_edges} edges between {len(graph.names)} values"
     if about:
         used = about["replicates"]
@@ -90,8 +95,8 @@ def _graph(found: Artefacts) -> list[tuple[str, str]]:
     return [("Graph", text)]
 
 
-def _effects(found: Artefacts) -> list[tuple[str, str]]:
-    changes, rows = found.effects("changes"), []
+def _effects(artefacts: Artefacts) -> list[tuple[str, str]]:
+    changes, rows = artefacts.effects("changes"), []
     if changes is not None and not changes.is_empty():
         tested = changes.filter(pl.col("p").is_not_null()).height
         rows.append(
@@ -101,7 +106,7 @@ def _effects(found: Artefacts) -> list[tuple[str, str]]:
             )
         )
     for name, against in (("Side effects, own graph", None), ("Side effects, reference graph", REFERENCE)):
-        pooled = found.effects("pooled", against)
+        pooled = artefacts.effects("pooled", against)
         if pooled is None:
             continue
         whole = pooled.filter((pl.col("scope") == "all conditions") & (pl.col("weights") == "graph"))
@@ -113,20 +118,20 @@ def _effects(found: Artefacts) -> list[tuple[str, str]]:
     return rows
 
 
-def _replication(found: Artefacts) -> list[tuple[str, str]]:
-    if found.replication is None:
+def _replication(artefacts: Artefacts) -> list[tuple[str, str]]:
+    if artefacts.replication is None:
         return []
     return [
         (f"Replicated: {a['name']}", f"{count(a['equal'])} of {count(a['total'])} published cells equal")
-        for a in found.replication.document["artefacts"]
+        for a in artefacts.replication.document["artefacts"]
     ]
 
 
-def _compared(found: Artefacts) -> list[tuple[str, str]]:
+def _compared(artefacts: Artefacts) -> list[tuple[str, str]]:
     return [
         (
             f"Comparison with {c.names[1]}",
             f"structural Hamming distance {c.document['shd']['value']} of {count(c.document['pairs'])} pairs",
         )
-        for c in found.comparisons
+        for c in artefacts.comparisons
     ]

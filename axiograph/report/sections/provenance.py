@@ -37,12 +37,12 @@ PAPERS = """@inproceedings{kang2025values,
 """
 
 
-def provenance_section(found: Artefacts) -> Section:
+def provenance_section(artefacts: Artefacts) -> Section:
     """Everything that is needed to say where a number came from."""
     section = Section("provenance", "Provenance")
-    manifest = found.manifest
-    if found.run is not None:
-        section.add(Facts(_run_facts(found.run, manifest)), _workers(found.run))
+    manifest = artefacts.manifest
+    if artefacts.run is not None:
+        section.add(Facts(_run_facts(artefacts.run, manifest)), _workers(artefacts.run))
         section.add(
             Code(
                 "Hashes of model, prompt, directions and every steering condition",
@@ -50,14 +50,14 @@ def provenance_section(found: Artefacts) -> Section:
             )
         )
         section.add(Code("The study, as it was run", _json(manifest["study"])))
-    if found.discovery is not None and found.discovery.settings:
-        section.add(Code("The discovery: settings, counts, exclusions", _json(found.discovery.settings)))
+    if artefacts.discovery is not None and artefacts.discovery.settings:
+        section.add(Code("The discovery: settings, counts, exclusions", _json(artefacts.discovery.settings)))
     for name, against in (("effects", None), ("effects against the reference graph", "reference")):
-        settings = found.effects_settings(against)
+        settings = artefacts.effects_settings(against)
         if settings:
             section.add(Code(f"The {name}: settings", _json(settings)))
-    if found.replication is not None:
-        section.add(Facts(_replication_facts(found.replication.document)))
+    if artefacts.replication is not None:
+        section.add(Facts(_replication_facts(artefacts.replication.document)))
     section.add(Heading("How to cite"), Code("BibTeX", _bibtex(manifest), open=True))
     return section
 

@@ -1,105 +1,54 @@
-"""Quality of the questionnaire: reliability, acquiescence, answers that could not be read, items that do not
-vary.
-
-How every condition was answered: shares of the states and the length of answers, means over roles.
-"""
+"""Quality of the questionnaire: reliability, how the conditions were answered, acquiescence, and items that
+do not vary."""
 
 from __future__ import annotations
 
 from typing import Any
 
-import numpy as np
 import polars as pl
 
-from axiograph.discovery.numerics.intervals import RoleDraws, percentile_range
+from axiograph.cluster.stages.quality import ALL
 from axiograph.engine.answers.parsing import STATES
-from axiograph.engine.runs.run_dir import RunDir
-from axiograph.engine.scoring.reliability import alpha_interval
-from axiograph.engine.study.conditions import BASELINE
 from axiograph.report.artefacts import Artefacts, read_json
 from axiograph.report.blocks.chart import BLUE, Chart
 from axiograph.report.blocks.section import Block, Heading, Listing, Note, Section, Text
 from axiograph.report.blocks.table import Column, Table
-from axiograph.report.effect_tables import condition_kinds
-
-TOKENS = "tokens"
-_DRAWS = 1000
-
-
-def answering(run: RunDir, split: str | None, level: float = 0.05, seed: int = 0) -> pl.DataFrame:
-    """A row per condition and measure, in the order of the plan: condition, measure (a state: the share of
-    answers in it; `tokens`: new tokens an answer), roles, answers, mean, low, high.
-
-    Means are over roles, each counting once; low and high are the percentile interval at 1 − level of roles
-    drawn again 1,000 times. `split`: the roles that count, None for all. Answers that were not generated
-    (logprob mode) have no length."""
-    table = _by_role(run, split)
-    rows = []
-    for (condition,), group in table.group_by("condition", maintain_order=True):
-        scores = group.select(*STATES, TOKENS).to_numpy().astype(np.float64)
-        drawn = RoleDraws.of(len(scores), _DRAWS, seed).means(scores)
-        low, high = percentile_range(drawn.T, level)
-        known = ~np.isnan(scores)
-        for k, measure in enumerate([*STATES, TOKENS]):
-            if known[:, k].any():
-                mean = float(scores[known[:, k], k].mean())
-                ends = (float(low[k]), float(high[k])) if known[:, k].sum() > 1 else (None, None)
-                rows.append(
-                    (condition, measure, int(known[:, k].sum()), int(group["answers"].sum()), mean, *ends)
-                )
-    schema = {"condition": pl.String, "measure": pl.String, "roles": pl.Int64, "answers": pl.Int64}
-    return pl.DataFrame(
-        rows, schema=schema | dict.fromkeys(("mean", "low", "high"), pl.Float64), orient="row"
-    )
-
-
-def _by_role(run: RunDir, split: str | None) -> pl.DataFrame:
-    """condition, role, answers, a share per state, tokens: sorted by the order of the study, then by role."""
-    plan = run.plan().select("request_id", "role", "condition", "split")
-    if split is not None:
-        plan = plan.filter(pl.col("split").cast(pl.String) == split)
-    answers = run.store().scan().select("request_id", "state", "finish", "new_tokens")
-    state = pl.col("state").cast(pl.String)
-    written = pl.col("new_tokens").filter(pl.col("finish").cast(pl.String) != "scored")
-    grouped = (
-        plan.join(answers, on="request_id", how="inner")
-        .group_by("condition", "role")
-        .agg(
-            answers=pl.len(), **{name: (state == name).mean() for name in STATES}, **{TOKENS: written.mean()}
-        )
-    )
-    names = [condition.name for condition in run.inputs().conditions]
-    order = {name: k for k, name in enumerate(names)}
-    table = grouped.with_columns(pl.col("condition", "role").cast(pl.String)).collect(engine="streaming")
-    place = pl.col("condition").replace_strict(order, default=len(order), return_dtype=pl.Int64)
-    return table.sort(place, "role")
-
 
 _BARS_UP_TO = 60
+_NO_ACQUIESCENCE = "Acquiescence is unknown: no value has items of both keys."
 
 
-def questionnaire_section(found: Artefacts) -> Section:
+def questionnaire_section(artefacts: Artefacts) -> Section:
     """What says how far to trust the scores."""
     section = Section("questionnaire", "Quality of the questionnaire")
-    reliability = found.scores("reliability")
-    if found.run is None or reliability is None:
+    reliability = artefacts.scores("reliability")
+    if artefacts.run is None or reliability is None:
         where = (
-            f"run `axiograph score {found.where}`" if found.run else "this part needs the directory of a run"
+            f"run `axiograph score {artefacts.where}`"
+            if artefacts.run
+            else "this part needs the directory of a run"
         )
         section.add(Note(f"No items here: {where}."))
         return section
-    section.add(*_reliability(reliability))
-    section.add(Heading("How the conditions were answered"), _rates(found))
-    section.add(Heading("Acquiescence"), *_acquiescence(found))
-    section.add(Heading("Items"), *_items(found))
+    section.add(*_reliability(reliability, artefacts.quality("reliability_intervals")))
+    section.add(Heading("How the conditions were answered"), _rates(artefacts))
+    section.add(Heading("Acquiescence"), *_acquiescence(artefacts))
+    section.add(Heading("Items"), *_items(artefacts))
     return section
 
 
-def _reliability(table: pl.DataFrame) -> list[Block]:
-    rows = []
-    for row in table.iter_rows(named=True):
-        low, high = alpha_interval(row["alpha"], row["items"], row["roles"])
-        rows.append([row["value"], (row["alpha"], low, high), row["items"], row["roles"], row["reason"]])
+def _reliability(table: pl.DataFrame, intervals: pl.DataFrame) -> list[Block]:
+    ends = {value: (low, high) for value, low, high in intervals.select("value", "low", "high").iter_rows()}
+    rows = [
+        [
+            row["value"],
+            (row["alpha"], *ends.get(row["value"], (None, None))),
+            row["items"],
+            row["roles"],
+            row["reason"],
+        ]
+        for row in table.iter_rows(named=True)
+    ]
     columns = (
         Column("value"),
         Column("alpha", "estimate", 2),
@@ -158,10 +107,9 @@ def _alpha_chart(rows: list[list[Any]]) -> list[Block]:
     ]
 
 
-def _rates(found: Artefacts) -> Table:
-    assert found.run is not None
-    table = answering(found.run, None)
-    stored = found.scores("rates")
+def _rates(artefacts: Artefacts) -> Table:
+    table = artefacts.quality("answering").filter(pl.col("split") == ALL)
+    stored = artefacts.scores("rates")
     counts = {} if stored is None else {row["condition"]: row for row in stored.iter_rows(named=True)}
     cells = {
         (r["condition"], r["measure"]): (r["mean"], r["low"], r["high"]) for r in table.iter_rows(named=True)
@@ -197,28 +145,16 @@ def _rates(found: Artefacts) -> Table:
     )
 
 
-def _acquiescence(found: Artefacts) -> list[Block]:
-    table = found.scores("acquiescence")
-    known = None if table is None else table.drop_nulls("acquiescence")
-    if known is None or known.is_empty():
-        return [Note("Acquiescence is unknown: no value has items of both keys.")]
-    rows = []
-    order = [BASELINE, *condition_kinds(found)]
-    for condition in order:
-        scores = known.filter(pl.col("condition") == condition)["acquiescence"]
-        if len(scores):
-            column = scores.to_numpy()[:, None]
-            low, high = percentile_range(RoleDraws.of(len(column), 1000, 0).means(column).T, 0.05)
-            ends = (float(low[0]), float(high[0])) if len(column) > 1 else (None, None)
-            rows.append(
-                [
-                    condition,
-                    (float(column.mean()), *ends),
-                    float(column.min()),
-                    float(column.max()),
-                    len(scores),
-                ]
-            )
+def _acquiescence(artefacts: Artefacts) -> list[Block]:
+    if artefacts.scores("acquiescence") is None:
+        return [Note(_NO_ACQUIESCENCE)]
+    table = artefacts.quality("acquiescence_means")
+    if table.is_empty():
+        return [Note(_NO_ACQUIESCENCE)]
+    rows = [
+        [r["condition"], (r["mean"], r["low"], r["high"]), r["lowest"], r["highest"], r["roles"]]
+        for r in table.iter_rows(named=True)
+    ]
     text = (
         "How much a role says yes whatever is asked: half the sum of the mean raw answer to "
         "positively and to negatively keyed items, in which the value itself cancels; −1 always no, "
@@ -242,10 +178,10 @@ def _acquiescence(found: Artefacts) -> list[Block]:
     ]
 
 
-def _items(found: Artefacts) -> list[Block]:
-    assert found.run is not None
-    questions = {item.item_id: item.question for item in found.run.inputs().items}
-    path = found.run.scores / "questionnaire.json"
+def _items(artefacts: Artefacts) -> list[Block]:
+    assert artefacts.run is not None
+    questions = {item.item_id: item.question for item in artefacts.run.inputs().items}
+    path = artefacts.run.scores / "questionnaire.json"
     about = read_json(path) if path.is_file() else {}
     blocks: list[Block] = []
     one_way = about.get("one_way_keyed", [])
@@ -267,7 +203,7 @@ def _items(found: Artefacts) -> list[Block]:
                 lines,
             )
         )
-    constant = found.scores("constant_items")
+    constant = artefacts.scores("constant_items")
     if constant is not None and constant.height:
         rows = [
             [r["value"], r["item_id"], questions.get(r["item_id"], ""), r["score"], r["rows"]]

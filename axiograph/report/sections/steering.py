@@ -13,43 +13,44 @@ from axiograph.report.blocks.section import Block, Heading, Note, Section, Text
 from axiograph.report.blocks.table import Column, Table
 from axiograph.report.effect_tables import in_order
 from axiograph.report.sections.doses import dose_blocks
-from axiograph.report.sections.signs import BARS_UP_TO, sign_blocks
-from axiograph.report.sections.ways import hint_blocks
+from axiograph.report.sections.sign_counts import BARS_UP_TO, sign_blocks
+from axiograph.report.sections.steering_comparison import hint_blocks
 
 
-def steering_section(found: Artefacts) -> Section:
+def steering_section(artefacts: Artefacts) -> Section:
     """Heat map, bars of the paper's Table 1, dose–response, where a strength breaks the model."""
     section = Section("steering", "Steering")
-    changes = found.effects("changes")
+    changes = artefacts.effects("changes")
     if changes is None or changes.is_empty():
-        section.add(Note(_nothing(found)))
+        section.add(Note(_nothing(artefacts)))
         return section
-    section.add(*_difference_blocks(found, changes))
-    section.add(Heading("Roles raised, lowered, unchanged"), *sign_blocks(found))
-    counts = found.effects("sign_counts")
-    section.add(*([] if counts is None else hint_blocks(found, counts)))
-    section.add(Heading("Dose and response"), *dose_blocks(found))
+    section.add(*_difference_blocks(artefacts, changes))
+    section.add(Heading("Roles raised, lowered, unchanged"), *sign_blocks(artefacts))
+    counts = artefacts.effects("sign_counts")
+    if counts is not None:
+        section.add(*hint_blocks(artefacts, counts, artefacts.against_hints(counts)))
+    section.add(Heading("Dose and response"), *dose_blocks(artefacts))
     return section
 
 
-def _nothing(found: Artefacts) -> str:
-    if found.run is None:
+def _nothing(artefacts: Artefacts) -> str:
+    if artefacts.run is None:
         return "No steered or hinted answers here: this part needs the directory of a run."
-    study = found.run.inputs().study
+    study = artefacts.run.inputs().study
     if not study.steering and not study.hints:
         return (
             "This study steers nothing. Entries under 'steering' or 'hints' in the study file "
             "would fill this part; running it again asks only what is new."
         )
     return (
-        f"No effects yet: run `axiograph effects {found.where}`. Effects are tested on the "
+        f"No effects yet: run `axiograph effects {artefacts.where}`. Effects are tested on the "
         f"{study.effects.roles} roles."
     )
 
 
-def _difference_blocks(found: Artefacts, changes: pl.DataFrame) -> list[Block]:
-    about = found.effects_settings()
-    order = in_order(found, changes["condition"].unique())
+def _difference_blocks(artefacts: Artefacts, changes: pl.DataFrame) -> list[Block]:
+    about = artefacts.effects_settings()
+    order = in_order(artefacts, changes["condition"].unique())
     tested = changes.filter(pl.col("p").is_not_null()).height
     changed = changes.filter(pl.col("changed")).height
     note = (
@@ -116,7 +117,7 @@ def _heat_map(changes: pl.DataFrame, order: list[str]) -> Chart:
 
 
 def _change_table(changes: pl.DataFrame, order: list[str]) -> Table:
-    place = pl.col("condition").replace_strict(
+    position = pl.col("condition").replace_strict(
         {c: k for k, c in enumerate(order)}, default=len(order), return_dtype=pl.Int64
     )
     rows = [
@@ -129,7 +130,7 @@ def _change_table(changes: pl.DataFrame, order: list[str]) -> Table:
             _direction(r),
             r["pairs"],
         ]
-        for r in changes.sort(place, maintain_order=True).iter_rows(named=True)
+        for r in changes.sort(position, maintain_order=True).iter_rows(named=True)
     ]
     rows = [[*row[:3], _range(row[3]), *row[4:]] for row in rows]
     columns = (

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from axiograph.engine.runs.run_dir import RunDir
-from axiograph.report.build import Report, report
+from axiograph.report.build import Report, write_report
 from tests.axiograph.report import made_run
 from tests.browser import browser as started
 
@@ -30,7 +30,7 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> RunDir:
 @pytest.fixture(scope="session")
 def written(run: RunDir, tmp_path_factory: pytest.TempPathFactory) -> Report:
     """The report of `run`, with its figures."""
-    return report(run, tmp_path_factory.mktemp("page"))
+    return write_report(run, tmp_path_factory.mktemp("page"))
 
 
 @pytest.fixture(scope="session")
@@ -45,4 +45,4 @@ def hostile_page(tmp_path_factory: pytest.TempPathFactory) -> Path:
     names = (f"A {mark}", "B'\"&<b>", "</table>${1}{{x}}", "D\\u003c/script>")
     made = made_run.Made(names, train=40, features=1, replicates=10, hostile=True)
     found = made_run.make(tmp_path_factory.mktemp("hostile"), made)
-    return report(found, tmp_path_factory.mktemp("page"), figures=False).page
+    return write_report(found, tmp_path_factory.mktemp("page"), figures=False).page

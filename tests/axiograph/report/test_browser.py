@@ -7,7 +7,7 @@ from contextlib import contextmanager, suppress
 import polars as pl
 import pytest
 
-from axiograph.report.build import report
+from axiograph.report.build import write_report
 from tests.axiograph.report import made_run
 
 
@@ -325,7 +325,7 @@ def test_print_is_light_and_whole(browser, page_file, run, tmp_path):
 def test_224_values_open_and_stay_usable(browser, tmp_path):
     """Size is asserted; how long it takes to open is measured in benchmarks/results/report.md."""
     made = made_run.Made(made_run.value_names(224), items=3, train=120, replicates=100)
-    found = report(made_run.make(tmp_path, made))
+    found = write_report(made_run.make(tmp_path, made))
     assert found.page.stat().st_size < 20e6
     with opened(browser, found.page) as page:
         assert len(page.evaluate("axiograph.graphs.graph.cy.nodes().map((n) => n.id())")) == 224

@@ -12,7 +12,7 @@ from axiograph.cluster.stages.discover import discover_profiles
 from axiograph.engine.errors import InputError, RunError
 from axiograph.engine.study.schema import DiscoverySpec
 from axiograph.report.artefacts import Artefacts
-from axiograph.report.build import report
+from axiograph.report.build import write_report
 from tests.axiograph.report import made_run
 
 
@@ -74,7 +74,7 @@ def test_numbers_are_those_of_the_artefacts(written, run):
 
 
 def test_the_page_is_the_same_for_the_same_artefacts(run, written, tmp_path):
-    again = report(run, tmp_path, figures=False).page.read_text()
+    again = write_report(run, tmp_path, figures=False).page.read_text()
     one = json.loads(re.search(r'id="report-data">(.*?)</script>', written.page.read_text(), re.DOTALL)[1])
     other = json.loads(re.search(r'id="report-data">(.*?)</script>', again, re.DOTALL)[1])
     assert one == other
@@ -96,7 +96,7 @@ def test_only_scripts_of_the_page_may_run_and_nothing_may_be_fetched(hostile_pag
 def test_a_table_of_profiles_has_its_graph_and_says_what_is_missing(run, tmp_path):
     profiles = pl.read_parquet(run.scores / "profiles.parquet").filter(pl.col("condition") == "baseline")
     discover_profiles(profiles, DiscoverySpec(replicates=20), tmp_path / "graph-only", 1)
-    made = report(tmp_path / "graph-only", figures=False)
+    made = write_report(tmp_path / "graph-only", figures=False)
     words = text_of(made.page)
     assert made.page == tmp_path / "graph-only" / "report" / "report.html"
     assert "20 of 20 used, 0 failed" in words
@@ -111,7 +111,7 @@ def test_failed_replicates_are_counted(run, tmp_path):
     about = json.loads(path.read_text())
     about["replicates"] = {"asked": 40, "used": 37, "failed": {"collinear values": 3}}
     path.write_text(json.dumps(about))
-    words = text_of(report(copy, figures=False).page)
+    words = text_of(write_report(copy, figures=False).page)
     assert "37 of 40 used, 3 failed" in words and "3 replicates failed: collinear values" in words
 
 
@@ -120,7 +120,7 @@ def test_missing_stages_are_named_with_what_fills_them(run, tmp_path):
     shutil.copytree(run.path, copy)
     for folder in ("effects", "effects-reference", "comparison-reference"):
         shutil.rmtree(copy / folder)
-    words = text_of(report(copy, figures=False).page)
+    words = text_of(write_report(copy, figures=False).page)
     for command in ("effects", "report"):
         assert f"axiograph {command} {copy}" in words
     assert "Nothing to compare with yet" in words
@@ -132,7 +132,7 @@ def test_stages_that_no_longer_fit_are_pointed_out(run, tmp_path):
     profiles = pl.read_parquet(copy / "scores" / "profiles.parquet")
     name = profiles.columns[-1]
     profiles.with_columns(pl.col(name) * 0.5).write_parquet(copy / "scores" / "profiles.parquet")
-    assert "The graph is out of date" in text_of(report(copy, figures=False).page)
+    assert "The graph is out of date" in text_of(write_report(copy, figures=False).page)
 
 
 def test_an_empty_directory_is_refused(tmp_path):
@@ -147,4 +147,4 @@ def test_a_damaged_table_is_named(run, tmp_path):
     shutil.copytree(run.path, copy)
     (copy / "scores" / "reliability.parquet").write_bytes(b"PAR1 but no more")
     with pytest.raises(RunError, match=r"reliability\.parquet"):
-        report(copy, figures=False)
+        write_report(copy, figures=False)

@@ -6,7 +6,7 @@ import re
 import pytest
 
 from axiograph.engine.storage.remote import RemoteFolder
-from axiograph.report.build import report
+from axiograph.report.build import write_report
 from tests.axiograph.report.test_build import text_of
 
 
@@ -59,7 +59,7 @@ def test_what_is_missing_or_damaged_there_is_said_with_its_address(axiograph, ad
     folder = RemoteFolder(address)
     for name in ("effects/changes.parquet", "effects/sign_counts.parquet"):
         (folder / name).unlink()
-    page = report(address, tmp_path / "page", figures=False).page
+    page = write_report(address, tmp_path / "page", figures=False).page
     assert f"axiograph effects {address}" in text_of(page)
     (folder / "scores/reliability.parquet").put(b"PAR1 but no more")
     code, _, error = axiograph("report", address, "--no-figures", "--out", tmp_path / "page")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -10,27 +9,25 @@ from typing import Any
 import polars as pl
 
 from axiograph.cluster.stages.reference import both_ways_undirected
-from axiograph.discovery.effects.contrast import Triples, counted_table
 from axiograph.discovery.graph.causal_graph import CausalGraph
 from axiograph.discovery.graph.figure import draw_graph
-from axiograph.engine.study.split import TEST, TRAIN
 from axiograph.report.artefacts import Artefacts, StoredReplication, read_json
 from axiograph.report.blocks.chart import BLUE, VERMILLION, Chart
 from axiograph.report.blocks.graph_view import GraphView, view_of
 from axiograph.report.blocks.section import Block, Heading, Listing, Note, Section, Text
 from axiograph.report.blocks.table import Column, Table
-from axiograph.report.sections.signs import counted_blocks
-from axiograph.report.sections.ways import Way, way_blocks
+from axiograph.report.sections.sign_counts import counted_blocks
+from axiograph.report.sections.steering_comparison import MethodCounts, method_blocks
 
 _SOURCES = {"prompt": "roles", "sae": "SAE features"}
 _GRAPHS = {"ours": "own graph", "refs": "reference graph"}
 
 
-def paper_section(found: Artefacts) -> Section | None:
-    """None where `found` is no replication."""
-    if found.replication is None:
+def replication_section(artefacts: Artefacts) -> Section | None:
+    """None where `artefacts` are not those of a replication."""
+    if artefacts.replication is None:
         return None
-    stored, section = found.replication, Section("paper", "The paper's tables, replicated")
+    stored, section = artefacts.replication, Section("paper", "The paper's tables, replicated")
     section.add(
         Text(
             "The paper's own procedure: rows of all conditions pooled, an undirected edge as both "
@@ -80,26 +77,14 @@ def _draw(graph: CausalGraph, path: Path) -> None:
 
 
 def _table1(stored: StoredReplication) -> list[Block]:
-    cells = _read(stored.path / "table1.csv")
-    if not cells:
+    if not stored.table("table1"):
         return [Note("table1.csv is missing: run `axiograph replicate` again.")]
-    found: dict[str, Triples] = {TRAIN: {}, TEST: {}}
-    for feature, row in cells.items():
-        for value in stored.values:
-            numbers = [int(n) for n in row[value].split("/")]
-            for part, (up, down, same) in ((TRAIN, numbers[:3]), (TEST, numbers[3:])):
-                if up + down + same:
-                    found[part][_condition(feature), value] = (up, down, same)
-    order = [_condition(feature) for feature in cells]
-    return counted_blocks(counted_table(order, stored.values, found), stored.values, order)
-
-
-def _condition(feature: str) -> str:
-    return f"feature {feature}"
+    counts, similarity = stored.signs()
+    return counted_blocks(counts, similarity, stored.values)
 
 
 def _table2(stored: StoredReplication) -> list[Block]:
-    cells = _read(stored.path / "table2.csv")
+    cells = stored.table("table2")
     if not cells:
         return [Note("table2.csv is missing: run `axiograph replicate` again.")]
     rows: list[list[Any]] = []
@@ -107,15 +92,15 @@ def _table2(stored: StoredReplication) -> list[Block]:
     for name, row in cells.items():
         source, graph, kind = name.rsplit("__", 1)[-1].split("_")
         numbers = [float(row[value]) if row[value] else None for value in stored.values]
-        known = [n for n in numbers if n is not None]
-        mean = sum(known) / len(known) if known else None
+        filled = [n for n in numbers if n is not None]
+        mean = sum(filled) / len(filled) if filled else None
         rows.append([_SOURCES[source], _GRAPHS[graph], kind, mean, *numbers])
         bars += [
             (f"{_SOURCES[source]}, {_GRAPHS[graph]}", kind, value, n)
             for value, n in zip(stored.values, numbers, strict=True)
             if n is not None
         ]
-        bars += [(f"{_SOURCES[source]}, {_GRAPHS[graph]}", kind, "mean", mean)] if known else []
+        bars += [(f"{_SOURCES[source]}, {_GRAPHS[graph]}", kind, "mean", mean)] if filled else []
     columns = (
         Column("changes between"),
         Column("graph"),
@@ -186,23 +171,17 @@ def _steering(stored: StoredReplication) -> list[Block]:
         "positive": "to raise",
         "negative": "to lower",
     }
-    ways = [
-        Way(names.get(side, side), names.get(way, way), (counts["up"], counts["down"], counts["same"]))
-        for side, found in read_json(path).items()
-        for way, counts in found.items()
+    counts = [
+        MethodCounts(
+            names.get(side, side), names.get(method, method), (pairs["up"], pairs["down"], pairs["same"])
+        )
+        for side, methods in read_json(path).items()
+        for method, pairs in methods.items()
     ]
     caption = "The chosen SAE feature against the hard prompt, on the same roles."
-    return [*way_blocks(ways, caption), *_notes(stored)]
+    return [*method_blocks(counts, caption), *_notes(stored)]
 
 
 def _notes(stored: StoredReplication) -> list[Block]:
     notes = stored.document["notes"]
     return [Listing(f"{len(notes)} notes of the replication", notes)] if notes else []
-
-
-def _read(path: Path) -> dict[str, dict[str, str]]:
-    if not path.is_file():
-        return {}
-    with path.open(encoding="utf-8", newline="") as stream:
-        rows = list(csv.reader(stream))
-    return {row[0]: dict(zip(rows[0][1:], row[1:], strict=True)) for row in rows[1:]}

@@ -7,12 +7,12 @@ import polars as pl
 import pytest
 
 from axiograph.discovery.effects.contrast import counted_table
+from axiograph.discovery.effects.hints import net_share, steering_against_hints
 from axiograph.engine.study.split import TEST, TRAIN
 from axiograph.report.artefacts import Artefacts
 from axiograph.report.blocks.section import Note
 from axiograph.report.blocks.table import Table
-from axiograph.report.sections import ways as way_blocks
-from axiograph.report.sections.ways import hint_blocks
+from axiograph.report.sections import steering_comparison
 
 HINT = "hint inclined:Openness 1"
 NAMES = ["Openness 1", "Security 2"]
@@ -25,6 +25,11 @@ def found(run):
 
 def counts(train, test):
     return counted_table([HINT, "d0:+1", "d0:+2", "d1:+1"], NAMES, {TRAIN: train, TEST: test})
+
+
+def hint_blocks(found, counts):
+    chosen = steering_against_hints(found.run.inputs().conditions, counts)
+    return steering_comparison.hint_blocks(found, counts, chosen)
 
 
 def table_in(blocks):
@@ -66,10 +71,11 @@ def test_without_training_roles_nothing_is_chosen(found):
 
 def test_the_numbers_on_the_page_are_those_of_the_artefacts(found, run, written):
     stored = pl.read_parquet(run.effects / "sign_counts.parquet")
-    rows = table_in(hint_blocks(found, stored)).rows
+    chosen = pl.read_parquet(run.effects / "steering_against_hints.parquet")
+    rows = table_in(steering_comparison.hint_blocks(found, stored, chosen)).rows
     hint = stored.filter((pl.col("condition") == HINT) & (pl.col("value") == NAMES[0])).row(0, named=True)
     assert rows[1][2:5] == [hint["test_raised"], hint["test_lowered"], hint["test_unchanged"]]
     text = written.page.read_text().split('id="report-data">')[1].split("</script>")[0]
     shown = {table["key"]: table for table in json.loads(text)["tables"]}["steering-comparison"]
     assert shown["rows"] == [list(row) for row in rows]
-    assert way_blocks._net((6, 2, 2)) == pytest.approx(0.4)
+    assert net_share((6, 2, 2)) == pytest.approx(0.4)

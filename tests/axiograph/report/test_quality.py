@@ -4,11 +4,15 @@ import polars as pl
 import pytest
 
 from axiograph.engine.answers.parsing import STATES
-from axiograph.report.sections.questionnaire import answering
+
+
+def answering(run, split):
+    """What the stage `score` has written, of the roles of a split."""
+    return pl.read_parquet(run.scores / "answering.parquet").filter(pl.col("split") == split)
 
 
 def test_means_are_over_roles_not_over_answers(run):
-    table = answering(run, None)
+    table = answering(run, "all")
     plan = run.plan().select("request_id", "role", "condition", "split").collect()
     answers = run.store().scan().select("request_id", "state", "new_tokens").collect()
     joined = plan.join(answers, on="request_id").with_columns(
@@ -29,7 +33,7 @@ def test_means_are_over_roles_not_over_answers(run):
 
 
 def test_shares_of_a_condition_sum_to_one_and_stand_in_the_order_of_the_study(run):
-    table = answering(run, None).filter(pl.col("measure").is_in(STATES))
+    table = answering(run, "all").filter(pl.col("measure").is_in(STATES))
     sums = table.group_by("condition", maintain_order=True).agg(pl.col("mean").sum())
     assert sums["mean"].to_list() == pytest.approx([1.0] * sums.height)
     assert sums["condition"].to_list() == [c.name for c in run.inputs().conditions]

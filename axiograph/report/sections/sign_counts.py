@@ -6,7 +6,6 @@ from typing import Any
 
 import polars as pl
 
-from axiograph.discovery.effects.contrast import sign_similarity
 from axiograph.engine.study.split import TEST, TRAIN
 from axiograph.report.artefacts import Artefacts
 from axiograph.report.blocks.chart import BLUE, ORANGE, Chart
@@ -20,32 +19,33 @@ PARTS = {TRAIN: "training roles", TEST: "test roles"}
 STATE_COLOURS = {"raised": BLUE, "unchanged": "#d4d7da", "lowered": ORANGE}
 
 
-def sign_blocks(found: Artefacts) -> list[Block]:
+def sign_blocks(artefacts: Artefacts) -> list[Block]:
     """Bars, the similarity of training and test roles, and the counts."""
-    counts = found.effects("sign_counts")
+    counts = artefacts.effects("sign_counts")
     if counts is None:
         return [
             Note(
-                f"No counts of raised and lowered roles: run `axiograph effects {found.where}` "
+                f"No counts of raised and lowered roles: run `axiograph effects {artefacts.where}` "
                 "again (they come with steered conditions)."
             )
         ]
     values = counts["value"].unique(maintain_order=True).to_list()
-    order = in_order(found, counts["condition"].unique())
+    order = in_order(artefacts, counts["condition"].unique())
     return [
         Text("Any difference counts here, as in the paper's Table 1: there is no test."),
         *sign_bars(counts, values, order),
-        _similarity(counts, found.effects("sign_similarity"), order),
+        _similarity(counts, artefacts.effects("sign_similarity"), order),
         table1(counts, values, order),
     ]
 
 
-def counted_blocks(counts: pl.DataFrame, values: list[str], order: list[str]) -> list[Block]:
-    """Bars, counts and similarity of a `sign_table` that no run has stored, such as the published one."""
+def counted_blocks(counts: pl.DataFrame, similarity: pl.DataFrame, values: list[str]) -> list[Block]:
+    """Bars, counts and similarity of a replication, whose order is that of `counts`."""
+    order = counts["condition"].unique(maintain_order=True).to_list()
     return [
         *sign_bars(counts, values, order),
         table1(counts, values, order),
-        _similarity(counts, sign_similarity(counts), order),
+        _similarity(counts, similarity, order),
     ]
 
 
@@ -138,9 +138,9 @@ def _sign_panel(data: pl.DataFrame, part: str, values: list[str], order: list[st
 
 def _in_cells(data: pl.DataFrame, values: list[str]) -> pl.DataFrame:
     """With start and end of every bar: cell k lies between k and k + 1."""
-    place = pl.col("value").replace_strict({v: k for k, v in enumerate(values)}, return_dtype=pl.Float64)
+    position = pl.col("value").replace_strict({v: k for k, v in enumerate(values)}, return_dtype=pl.Float64)
     before = pl.col("share").cum_sum().over("condition", "value") - pl.col("share")
-    start = place + 0.05 + 0.9 * before
+    start = position + 0.05 + 0.9 * before
     return data.drop_nulls("share").with_columns(start=start, end=start + 0.9 * pl.col("share"))
 
 
@@ -151,11 +151,11 @@ def _similarity(counts: pl.DataFrame, similarity: pl.DataFrame | None, order: li
             "'steer_roles: all' in the study asks both."
         )
     least = dict(counts.group_by("condition").agg(pl.col("similarity").min()).iter_rows())
-    known = {row["condition"]: row for row in similarity.iter_rows(named=True)}
+    by_condition = {row["condition"]: row for row in similarity.iter_rows(named=True)}
     rows = [
-        [c, known[c]["similarity"], known[c]["mean_similarity"], least[c], known[c]["values"]]
+        [c, row["similarity"], row["mean_similarity"], least[c], row["values"]]
         for c in order
-        if c in known
+        if (row := by_condition.get(c)) is not None
     ]
     columns = (
         Column("condition"),

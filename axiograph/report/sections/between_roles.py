@@ -15,18 +15,18 @@ RELATIONS = tuple(RELATION_COLOURS)
 _ROW = 24
 
 
-def role_blocks(found: Artefacts) -> list[Block]:
+def role_blocks(artefacts: Artefacts) -> list[Block]:
     """The chart and the table of `between_roles`, against the own and the reference graph."""
-    known = {
-        name: found.effects("between_roles", against)
+    tables = {
+        name: artefacts.effects("between_roles", against)
         for name, against in (("own graph", None), ("reference graph", REFERENCE))
     }
-    parts = [table.with_columns(graph=pl.lit(name)) for name, table in known.items() if table is not None]
+    parts = [table.with_columns(graph=pl.lit(name)) for name, table in tables.items() if table is not None]
     if not parts:
         return [
             Note(
-                f"No contrast between roles: `axiograph effects {found.where}` makes it."
-                if found.run
+                f"No contrast between roles: `axiograph effects {artefacts.where}` makes it."
+                if artefacts.run
                 else "No contrast between roles: it needs the directory of a run."
             )
         ]

@@ -1,0 +1,111 @@
+"""Quality of the questionnaire in a run: how conditions were answered, acquiescence and reliability, each
+with its interval. The stage `score` writes these tables; the report shows them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from functools import cache
+
+import numpy as np
+import polars as pl
+
+from axiograph.discovery.numerics.arrays import FloatArray
+from axiograph.discovery.numerics.intervals import RoleDraws, percentile_range
+from axiograph.engine.answers.parsing import STATES
+from axiograph.engine.scoring.reliability import alpha_interval
+from axiograph.engine.study.split import TEST, TRAIN
+
+ALL = "all"
+TOKENS = "tokens"
+_MEASURES = (*STATES, TOKENS)
+_LEVEL, _DRAWS, _SEED = 0.05, 1000, 0
+
+
+def answering(
+    answers: pl.DataFrame, role_split: Mapping[str, str], conditions: Sequence[str]
+) -> pl.DataFrame:
+    """How every condition was answered, of all roles and of either split: a row per split ("all", "train",
+    "test"), condition (in the order of `conditions`) and measure.
+
+    Columns: split, condition, measure (a state: the share of answers in it; "tokens": new tokens an answer),
+    roles, answers, mean, low, high. Means are over roles, each counting once; low and high are the percentile
+    interval at 95 % of roles drawn again 1,000 times. Answers that were not generated (logprob mode) have no
+    length. `answers`: as in engine.scoring.tally.Tally."""
+    table = _shares(answers, role_split, conditions)
+    draws = cache(lambda roles: RoleDraws.of(roles, _DRAWS, _SEED))
+    rows = []
+    for split in (ALL, TRAIN, TEST):
+        chosen = table if split == ALL else table.filter(pl.col("split") == split)
+        for (condition,), group in chosen.group_by("condition", maintain_order=True):
+            scores = group.select(_MEASURES).to_numpy().astype(np.float64)
+            low, high = percentile_range(draws(len(scores)).means(scores).T, _LEVEL)
+            roles = (~np.isnan(scores)).sum(axis=0)
+            for k in np.flatnonzero(roles):
+                mean = float(scores[~np.isnan(scores[:, k]), k].mean())
+                ends = (float(low[k]), float(high[k])) if roles[k] > 1 else (None, None)
+                count = int(group["answered"].sum())
+                rows.append((split, condition, _MEASURES[k], int(roles[k]), count, mean, *ends))
+    names = {"split": pl.String, "condition": pl.String, "measure": pl.String}
+    schema = names | {"roles": pl.Int64, "answers": pl.Int64}
+    return pl.DataFrame(
+        rows, schema=schema | dict.fromkeys(("mean", "low", "high"), pl.Float64), orient="row"
+    )
+
+
+def _shares(answers: pl.DataFrame, role_split: Mapping[str, str], conditions: Sequence[str]) -> pl.DataFrame:
+    """condition, role, split, answered, a share per state, tokens: sorted by condition, then by role."""
+    order = {name: k for k, name in enumerate(conditions)}
+    position = pl.col("condition").replace_strict(order, default=len(order), return_dtype=pl.Int64)
+    shares = {name: pl.col(name) / pl.col("answered") for name in STATES}
+    table = answers.filter(pl.col("answered") > 0).with_columns(
+        **shares,
+        tokens=pl.col("new_tokens") / pl.col("written"),
+        split=pl.col("role").replace_strict(role_split, return_dtype=pl.String),
+    )
+    return table.sort(position, "role")
+
+
+def acquiescence_means(acquiescence: pl.DataFrame, conditions: Sequence[str]) -> pl.DataFrame:
+    """A row per condition (in the order of `conditions`) with roles whose acquiescence is defined: condition,
+    roles, mean, low, high (95 %, over roles), lowest, highest (of a role).
+
+    `acquiescence`: as in engine.scoring.profiles.acquiescence."""
+    rows = []
+    for condition in conditions:
+        scores = acquiescence.filter(pl.col("condition") == condition)["acquiescence"].drop_nulls()
+        if len(scores):
+            column = scores.to_numpy()
+            ends = _interval(column)
+            rows.append(
+                (
+                    condition,
+                    len(column),
+                    float(column.mean()),
+                    *ends,
+                    float(column.min()),
+                    float(column.max()),
+                )
+            )
+    numbers = dict.fromkeys(("mean", "low", "high", "lowest", "highest"), pl.Float64)
+    return pl.DataFrame(rows, schema={"condition": pl.String, "roles": pl.Int64, **numbers}, orient="row")
+
+
+def _interval(scores: FloatArray) -> tuple[float | None, float | None]:
+    if len(scores) < 2:
+        return None, None
+    means = RoleDraws.of(len(scores), _DRAWS, _SEED).means(scores[:, None])
+    low, high = percentile_range(means.T, _LEVEL)
+    return float(low[0]), float(high[0])
+
+
+def reliability_intervals(reliability: pl.DataFrame) -> pl.DataFrame:
+    """value, low, high: Feldt's 95 % interval of every Cronbach's alpha, null where alpha is undefined.
+
+    `reliability`: as in engine.scoring.profiles.reliability."""
+    rows = [
+        (value, *alpha_interval(alpha, items, roles))
+        for value, alpha, items, roles in reliability.select("value", "alpha", "items", "roles").iter_rows()
+    ]
+    return pl.DataFrame(
+        rows, schema={"value": pl.String, "low": pl.Float64, "high": pl.Float64}, orient="row"
+    )
