@@ -112,7 +112,7 @@ def _sections(artefacts: Artefacts) -> list[Section]:
 
 
 def report_charts(directory: RunDir | Path | str) -> list[Chart]:
-    """The charts of the report of what is in `directory`, in the order of the page. Errors as of `report`."""
+    """The charts of the report of `directory`, in the order of the page. Errors as of `write_report`."""
     need_altair()
     blocks = _blocks(_sections(Artefacts.find(directory)))
     return [block for block in blocks if isinstance(block, Chart)]
