@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import ast
 import json
+import os
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -15,8 +16,9 @@ import grimp
 import networkx
 import pytest
 
-ROOT = Path(__file__).parents[1]
-PACKAGES = ("axiograph", "cluster", "steering", "discovery", "engine")
+from tests.compatibility.test_earlier_run import unpacked
+from tests.packages import PACKAGES, ROOT, files_of, modules
+
 MOST_FILES, MOST_LINES = 16, 400
 # Never loaded by an import alone: they take seconds or hundreds of megabytes.
 HEAVY = [
@@ -38,6 +40,7 @@ HEAVY = [
 ]
 # Loaded only by the modules that hold compiled loops, and by those that name such loops at their top.
 COMPILING = ("numba", "scipy")
+RUNNING_MODELS = ("torch", "transformers", "ray", "vllm", "sae_lens")
 COMPILED = {
     f"axiograph.{name}"
     for name in [
@@ -60,28 +63,6 @@ COMPILED = {
 # Only the command line writes to the terminal.
 PRINTING = ("axiograph.cli", "axiograph.commands")
 MENDING = pytest.mark.xfail(reason="being mended", strict=False)
-
-
-def modules() -> dict[str, Path]:
-    """Every module of the packages by its name, with its file in the repository."""
-    found = {}
-    for package in PACKAGES:
-        for file in sorted(files_of(ROOT / package, "*.py")):
-            parts = file.relative_to(ROOT).with_suffix("").parts
-            parts = parts[:-1] if parts[-1] == "__init__" else parts
-            found[".".join(parts if package == "axiograph" else ("axiograph", *parts))] = file
-    return found
-
-
-def files_of(folder: Path, pattern: str) -> Iterator[Path]:
-    """Files below the folder; nothing behind a link, and no bytecode."""
-    for path in folder.iterdir():
-        if path.is_symlink() or path.name == "__pycache__":
-            continue
-        if path.is_dir():
-            yield from files_of(path, pattern)
-        elif path.match(pattern):
-            yield path
 
 
 MODULES = modules()
@@ -200,8 +181,42 @@ def test_only_the_command_line_prints():
 @pytest.mark.parametrize("package", PACKAGES)
 def test_folders_and_files_stay_small_enough_to_be_seen_at_once(package):
     folders: dict[Path, int] = {}
-    for file in files_of(ROOT / package, "*"):
+    for file in files_of(ROOT / package):
         folders[file.parent] = folders.get(file.parent, 0) + 1
     assert {folder: count for folder, count in folders.items() if count > MOST_FILES} == {}
     lines = {file: len(file.read_text().splitlines()) for file in files_of(ROOT / package, "*.py")}
     assert {file: count for file, count in lines.items() if count > MOST_LINES} == {}
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory):
+    """A finished run."""
+    return unpacked(tmp_path_factory.mktemp("run")) / "run"
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        pytest.param("-h", marks=MENDING),
+        pytest.param("--version", marks=MENDING),
+        "plan --help",
+        "status RUN",
+        "show RUN",
+        "compare RUN RUN/graph/averaged.json",
+    ],
+)
+def test_commands_that_need_no_model_do_not_load_what_runs_one(command, run, tmp_path):
+    code = f"""
+import json, sys
+from axiograph.cli import main
+try:
+    main()
+except SystemExit as stop:
+    print(json.dumps([stop.code, [library for library in {RUNNING_MODELS!r} if library in sys.modules]]))
+"""
+    arguments = command.replace("RUN", str(run)).split()
+    done = subprocess.run(
+        [sys.executable, "-c", code, *arguments],
+        capture_output=True, text=True, check=True, cwd=tmp_path, env=os.environ | {"PYTHONPATH": str(ROOT)},
+    )  # fmt: skip
+    assert json.loads(done.stdout.splitlines()[-1]) == [0, []], done.stderr
