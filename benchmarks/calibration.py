@@ -30,8 +30,10 @@ from axiograph.discovery.calibration.simulation import (
     Questioning,
     profile_frame,
 )
+from axiograph.discovery.calibration.trial import SimulatedStudy
 from axiograph.discovery.graph.causal_graph import shd
 from axiograph.discovery.pc.search import pc
+from axiograph.engine.study.schema import DiscoverySpec
 from axiograph.texts.calibration import share_text, with_error
 from axiograph.texts.plain import number
 
@@ -66,14 +68,8 @@ def _run(
     values: int, roles: int, arguments: argparse.Namespace, alpha: float = 0.05, **more: Any
 ) -> Calibration:
     design = Design.of(values, ITEMS, roles, **more)
-    return calibrate(
-        design,
-        load_noise(),
-        Analysis(alpha=alpha),
-        graphs=arguments.graphs,
-        sweep=(),
-        n_jobs=arguments.jobs,
-    )
+    study = SimulatedStudy(design, load_noise(), Analysis(DiscoverySpec(alpha=alpha)), sweep=())
+    return calibrate(study, arguments.graphs, jobs=arguments.jobs)
 
 
 def _graphs_section(values: int, answers: str, arguments: argparse.Namespace) -> str:
@@ -99,8 +95,8 @@ def _graph_row(found: Calibration) -> str:
     )
     pairs, true = int(middle["pairs"].sum()), int(middle["true"].sum())
     cells = [
-        f"{found.task.design.train_roles}",
-        f"{found.task.analysis.alpha:g}",
+        f"{found.study.design.train_roles}",
+        f"{found.study.analysis.discovery.alpha:g}",
         with_error(graph["shd"], graph["shd_error"]),
         with_error(expected["consensus"]["shd"], expected["consensus"]["shd_error"]),
         number(graph["planted_edges"], ".1f"),

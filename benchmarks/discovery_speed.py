@@ -38,7 +38,8 @@ from axiograph.discovery.pc.kernel import bounds, cpdag
 from axiograph.discovery.pc.orientation import orient
 from axiograph.discovery.pc.search import pc
 from axiograph.discovery.resampling.bootstrap import BootstrapResult, bootstrap
-from axiograph.discovery.resampling.rows import Resample, draw_many
+from axiograph.discovery.resampling.rows import Resample, Resampling, draw_many
+from axiograph.discovery.resampling.score_table import ScoreTable, Search
 
 ROOT = Path(__file__).resolve().parents[1]
 RESULT = ROOT / "benchmarks" / "results" / "discovery_speed.md"
@@ -118,8 +119,11 @@ def _compilation() -> list[str]:
     code = (
         "import time, numpy as np\nfrom axiograph.discovery.pc.search import pc\n"
         "from axiograph.discovery.resampling.bootstrap import bootstrap\n"
+        "from axiograph.discovery.resampling.rows import Resampling\n"
+        "from axiograph.discovery.resampling.score_table import ScoreTable, Search\n"
         "x = np.random.default_rng(0).normal(size=(40, 4))\nstart = time.perf_counter()\n"
-        "bootstrap(x, 'abcd', full=pc(x, 'abcd').graph, replicates=2, null_replicates=0)\n"
+        "table, draws = ScoreTable(x, 'abcd'), Resampling(2, null_replicates=0)\n"
+        "bootstrap(table, Search(), draws, full=pc(x, 'abcd').graph)\n"
         "print(time.perf_counter() - start)"
     )
     with tempfile.TemporaryDirectory() as folder:
@@ -202,11 +206,10 @@ def _replicates(data: FloatArray, resample: Resample, reference: int) -> str:
     names = _names(data)
     full = CausalGraph.empty(names)
     rows = draw_many(len(data), resample, 0, range(reference))
+    table, resampling = ScoreTable(data, names), Resampling(1000, resample, null_replicates=0)
 
     def ours() -> BootstrapResult:
-        return bootstrap(
-            data, names, full=full, replicates=1000, resample=resample, n_jobs=2, null_replicates=0
-        )
+        return bootstrap(table, Search(), resampling, full=full, jobs=2)
 
     with Parallel(n_jobs=2) as parallel:
 
@@ -356,17 +359,19 @@ def _many_replicates(data: FloatArray, replicates: int) -> list[str]:
     names = _names(data)
     start = time.perf_counter()
     full = pc(data, names, ALPHA).graph
-    found = bootstrap(data, names, full=full, replicates=replicates, n_jobs=2, null_replicates=0)
+    resampling = Resampling(replicates, null_replicates=0)
+    found = bootstrap(ScoreTable(data, names), Search(), resampling, full=full, jobs=2)
     seconds = time.perf_counter() - start
     peak = _peak_memory()
     start = time.perf_counter()
-    found.edge_table()
+    found.edges.table()
     tables = time.perf_counter() - start
+    counts = found.replicates
     return [
         "## 224 values, 400 roles, half of them a replicate, 2 cores",
         "",
         f"{replicates:,} replicates in {_duration(seconds)} ({_duration(seconds / replicates)} each); "
-        f"{found.used:,} used, {sum(found.failed.values()):,} failed (equal columns among 200 roles); edge "
+        f"{counts.used:,} used, {sum(counts.failed.values()):,} failed (equal columns among 200 roles); edge "
         f"table in {_duration(tables)}. Packed graphs: {found.graphs.nbytes / 2**20:.0f} MiB. Largest "
         f"resident memory of the process: {peak:.0f} MiB.",
         "",

@@ -28,6 +28,7 @@ from axiograph.discovery.guide.targets import parse_wishes
 from axiograph.discovery.guide.validation import OTHERS, Asked, Judged, judge
 from axiograph.discovery.paper.procedures import Answers, read_answers, steering_counts
 from axiograph.engine.errors import InputError
+from axiograph.engine.study.schema import DiscoverySpec
 
 STRENGTH = 100.0
 
@@ -79,7 +80,7 @@ def _model(
 ) -> tuple[EffectsModel, Weights]:
     """The graph is axiograph's own: from the baseline rows of the training roles, one row a role."""
     before = profiles.filter(pl.col("condition") == "baseline")
-    graph = discover(before, replicates=500)
+    graph = discover(before, DiscoverySpec(replicates=500))
     levers = tuple(
         Lever(
             f"f{f}", LeverKind.SAE, ((STRENGTH, f"f{f}"),), unit="raw", switch=True, solo=True, high=STRENGTH

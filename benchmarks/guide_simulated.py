@@ -23,6 +23,7 @@ from axiograph.discovery.guide.search import Search
 from axiograph.discovery.guide.targets import parse_wishes
 from axiograph.discovery.guide.validation import Asked, judge
 from axiograph.engine.errors import InputError
+from axiograph.engine.study.schema import DiscoverySpec
 from benchmarks.guide_scenarios import Scenario, scenarios
 from benchmarks.guide_tally import Outcome, outcome, report
 from tests.discovery.guide.guide_world import STRENGTHS, THRESHOLDS, World, sweep, with_items
@@ -55,7 +56,7 @@ def world_outcomes(seed: int, halves: bool, alone: bool) -> list[Outcome]:
     half = len(order) // 2
     asked, new = (THRESHOLDS[order[:half]], THRESHOLDS[order[half:]]) if halves else (THRESHOLDS, THRESHOLDS)
     training = world.profiles(world.roles(TRAINING, rng), {}, rng, asked)
-    graph = discover(training, replicates=200, seed=seed)
+    graph = discover(training, DiscoverySpec(replicates=200, seed=seed))
     values = world.roles(CHOOSING, rng)
     if halves:
         table, means = with_items(world, values, world.levers(STRENGTHS), rng, (asked, 1.0))

@@ -22,6 +22,7 @@ from axiograph.discovery.effects.testing import Effects
 from axiograph.engine.errors import InputError, RunError
 from axiograph.engine.runs.run_dir import RunDir, create_run
 from axiograph.engine.storage.files import write_atomic
+from axiograph.engine.study.conditions import BASELINE
 from axiograph.engine.study.loading import parse_study
 from axiograph.engine.study.schema import Study
 
@@ -121,9 +122,9 @@ def demo(settings: DemoSettings, out: Path, jobs: int) -> Demo:
         study_file = directory.path / "study.yaml"
         study, sampled = _sample(directory, study_file, demo_study(settings, planted))
         score(directory)
-        discovery = discover_graph(directory, study, jobs)
+        discovery = discover_graph(directory, study.discovery, jobs=jobs)
         graph, source = run_graph(directory, None)
-        effects = find_effects(directory, study, graph, source)
+        effects = find_effects(directory, study.effects, graph, source)
         compare_roles(directory, graph)
         set_reference(directory, planted.graph, "planted graph")
         truth = _effects_truth(directory, planted, effects)
@@ -175,6 +176,6 @@ def _effects_truth(run: RunDir, planted: Planted, effects: Effects) -> pl.DataFr
         if operation.feature is not None and operation.strength is not None
     }
     texts = {role.name: role.text for role in inputs.roles}
-    baseline = read_scores(run, "profiles").filter(pl.col("condition") == effects.baseline)
+    baseline = read_scores(run, "profiles").filter(pl.col("condition") == BASELINE)
     values = planted.values([texts[name] for name in baseline["role"]])
     return planted_effects(planted, effects.changes, conditions, baseline, values)

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import polars as pl
 
-from axiograph.discovery.algorithms.registry import Algorithm, AlgorithmSettings, remarks
+from axiograph.discovery.algorithms.registry import Algorithm, remarks
 from axiograph.discovery.algorithms.registry import algorithm as find_algorithm
 from axiograph.discovery.graph.ancestors import ancestor_table
 from axiograph.discovery.graph.causal_graph import CausalGraph
@@ -20,14 +20,18 @@ from axiograph.discovery.graph.knowledge import Knowledge, with_design
 from axiograph.discovery.matrix.corrections import MIN_RELIABILITY, Disattenuation, Part, disattenuation
 from axiograph.discovery.matrix.pairwise import Pairwise
 from axiograph.discovery.matrix.profiles import ProfileMatrix, profile_matrix, profiles_digest
-from axiograph.discovery.pc.search import Engine, PCResult, constant_columns
-from axiograph.discovery.resampling.bootstrap import NULL_REPLICATES, BootstrapResult, bootstrap
+from axiograph.discovery.pc.search import PCResult, constant_columns
+from axiograph.discovery.resampling.bootstrap import BootstrapResult, bootstrap
 from axiograph.discovery.resampling.replicates import Jobs, Progress
-from axiograph.discovery.resampling.rows import Resample
+from axiograph.discovery.resampling.rows import NULL_REPLICATES, Resample, Resampling
+from axiograph.discovery.resampling.score_table import ScoreTable, Search
 from axiograph.engine.errors import InputError
+from axiograph.engine.study.schema import DiscoverySpec
 
 __all__ = ["Discovery", "discover", "load_graph"]
 Notify = Callable[[str], None]
+PARTS: dict[str, Part] = {"items": "item", "repeats": "repeat"}
+"""The setting `correction` → the parts of a score that it needs."""
 _SLOW_SECONDS = 600
 
 
@@ -43,38 +47,44 @@ class CorrectionUse:
 
 
 @dataclass(frozen=True)
-class Discovery:
-    """`graph`: PC on all roles. `consensus`: the pairs adjacent in at least `threshold` of the replicates;
-    `averaged`: those above a threshold that the frequencies give (discovery.resampling.frequencies).
-    `borderline`: tests on all roles in which rounding decides (DESIGN 10).
-    `excluded`: value → why it is in neither; a value that varies between roles but not within a replicate
-    is in `bootstrap.constant`. `indicators`: the nodes that are steering or hints (pooled rows)."""
+class UsedProfiles:
+    """What of the profiles a discovery rests on. `n_rows`: more than `n_roles` where conditions are pooled.
+    `indicators`: the nodes that are steering or hints. `excluded`: value → why it is in no graph.
+    `dropped_roles`: left out for missing scores. `digest`: of the whole table
+    (discovery.matrix.profiles.profiles_digest)."""
 
+    n_roles: int
+    n_rows: int
+    indicators: tuple[str, ...]
+    excluded: dict[str, str]
+    dropped_roles: tuple[str, ...]
+    digest: str
+
+
+@dataclass(frozen=True)
+class Discovery:
+    """`graph`: the search on all roles. `consensus`: the pairs adjacent in at least `spec.threshold` of the
+    replicates; `averaged`: those above a threshold that the frequencies give
+    (discovery.resampling.frequencies). `bootstrap`: how often each edge is in the replicates. `profiles`:
+    what it rests on; a value that varies between roles but not within a replicate is not excluded there but
+    in `bootstrap.replicates.constant`. `correction`: None where plain correlations were used. `borderline`:
+    tests on all roles in which rounding decides (DESIGN 10). `remarks`: what to know of such graphs."""
+
+    spec: DiscoverySpec
     graph: CausalGraph
     consensus: CausalGraph
     averaged: CausalGraph
     bootstrap: BootstrapResult
-    excluded: dict[str, str]
-    dropped_roles: tuple[str, ...]
-    n_roles: int
-    n_rows: int
-    alpha: float
-    threshold: float
-    borderline: int = 0
-    indicators: tuple[str, ...] = ()
-    pairwise: bool = False
-    correction: CorrectionUse | None = None
-    profiles: str = ""
-    """The digest of the profiles it was made from (discovery.matrix.profiles.profiles_digest)."""
-    algorithm: str = "pc"
-    settings: AlgorithmSettings = field(default_factory=AlgorithmSettings)
-    remarks: tuple[str, ...] = ()
+    profiles: UsedProfiles
+    correction: CorrectionUse | None
+    borderline: int
+    remarks: tuple[str, ...]
 
     @property
     def method(self) -> str:
         """The algorithm and what decides about an edge in it, for titles."""
-        chosen = find_algorithm(self.algorithm)
-        return f"{chosen.title}, {chosen.level(self.alpha, self.settings)}"
+        algorithm = find_algorithm(self.spec.algorithm)
+        return f"{algorithm.title}, {algorithm.level(self.spec.alpha, self.spec.settings)}"
 
     def save(self, directory: Path) -> list[Path]:
         """Write the graphs (graph.*, consensus.*, averaged.*), edges.parquet, ancestors.parquet, figures,
@@ -85,7 +95,7 @@ class Discovery:
         counts. Returns the paths. Raises RunError where the disk is full."""
         from axiograph.discovery.graph.figure import draw_graph
 
-        table = self.bootstrap.edge_table()
+        table = self.bootstrap.edges.table()
         paths = write_graph(self.graph, directory, "graph", table)
         paths += write_graph(self.consensus, directory, "consensus", table)
         paths += write_graph(self.averaged, directory, "averaged", table)
@@ -95,8 +105,12 @@ class Discovery:
         paths.append(directory / "replicates.npz")
         self.bootstrap.graphs.save(paths[-1])
         for stem, graph, title in (
-            ("graph", self.graph, f"{self.method}, {self.n_roles} roles"),
-            ("consensus", self.consensus, f"Pairs adjacent in {self.threshold:.0%} of replicates or more"),
+            ("graph", self.graph, f"{self.method}, {self.profiles.n_roles} roles"),
+            (
+                "consensus",
+                self.consensus,
+                f"Pairs adjacent in {self.spec.threshold:.0%} of replicates or more",
+            ),
         ):
             for suffix in ("png", "svg"):
                 paths.append(directory / f"{stem}.{suffix}")
@@ -107,198 +121,198 @@ class Discovery:
 
     def document(self) -> dict[str, Any]:
         """Settings, counts and exclusions, as JSON types."""
-        found = self.bootstrap
+        spec, profiles, replicates = self.spec, self.profiles, self.bootstrap.replicates
         return {
             "schema": "axiograph-discovery/1",
-            "profiles": self.profiles,
-            "algorithm": self.algorithm,
-            "settings": asdict(self.settings),
+            "profiles": profiles.digest,
+            "algorithm": spec.algorithm,
+            "settings": spec.settings.model_dump(),
             "remarks": list(self.remarks),
-            "alpha": self.alpha,
-            "threshold": self.threshold,
-            "data_driven_threshold": found.data_driven_threshold(),
-            "resample": str(found.resample),
-            "seed": found.seed,
-            "n_roles": self.n_roles,
-            "n_rows": self.n_rows,
-            "indicators": list(self.indicators),
-            "missing_scores": "pairwise" if self.pairwise else "listwise",
+            "alpha": spec.alpha,
+            "threshold": spec.threshold,
+            "data_driven_threshold": self.bootstrap.edges.data_driven_threshold(),
+            "resample": spec.resample,
+            "seed": spec.seed,
+            "n_roles": profiles.n_roles,
+            "n_rows": profiles.n_rows,
+            "indicators": list(profiles.indicators),
+            "missing_scores": spec.missing,
             "correction": None
             if self.correction is None
-            else asdict(self.correction) | {"projected_replicates": found.projected},
-            "rows_per_replicate": found.rows,
-            "replicates": {"asked": found.replicates, "used": found.used, "failed": found.failed},
-            "inflation": None if found.inflation is None else asdict(found.inflation),
-            "excluded_values": self.excluded,
-            "dropped_roles": list(self.dropped_roles),
-            "constant_in_replicates": found.constant,
-            "borderline_tests": {"graph": self.borderline, "replicates": found.borderline},
+            else asdict(self.correction) | {"projected_replicates": replicates.projected},
+            "rows_per_replicate": replicates.rows,
+            "replicates": {
+                "asked": replicates.asked,
+                "used": replicates.used,
+                "failed": replicates.failed,
+            },
+            "inflation": asdict(self.bootstrap.inflation),
+            "excluded_values": profiles.excluded,
+            "dropped_roles": list(profiles.dropped_roles),
+            "constant_in_replicates": replicates.constant,
+            "borderline_tests": {"graph": self.borderline, "replicates": replicates.borderline},
             "cycles": [list(cycle) for cycle in self.graph.cycles()],
         }
 
 
 def discover(
     profiles: pl.DataFrame,
+    spec: DiscoverySpec = DiscoverySpec(),
     *,
-    alpha: float = 0.05,
-    replicates: int = 1000,
-    resample: Resample | str = Resample.HALF_OF_ROLES,
-    seed: int = 0,
-    n_jobs: Jobs = 1,
-    threshold: float = 0.5,
+    indicators: pl.DataFrame | None = None,
+    parts: pl.DataFrame | None = None,
+    jobs: Jobs = 1,
     null_replicates: int = NULL_REPLICATES,
     progress: Progress | None = None,
     notify: Notify | None = None,
-    algorithm: str = "pc",
-    settings: AlgorithmSettings | None = None,
-    knowledge: Knowledge | None = None,
-    pairwise: bool = False,
-    indicators: pl.DataFrame | None = None,
-    parts: pl.DataFrame | None = None,
-    part: Part = "item",
 ) -> Discovery:
     """Learn the graph of the values from `profiles`: the baseline's train roles, one row per role.
 
     Columns role (and condition, split, which are ignored) and one per value, null where missing: values
-    null for more than 20 % of roles are excluded, then roles with a null (or, if `pairwise`, those without
-    any score; correlations are then over the roles that have both); constant values are excluded.
-    `progress` is called with (done, total) replicates; `notify` with a sentence where the work may take
-    longer than ten minutes. `algorithm`, `settings`: of discovery.algorithms.registry. `knowledge`: forbidden
-    and required edges and tiers, for an algorithm that takes them.
+    null for more than 20 % of roles are excluded, then roles with a null (or, if `spec.missing` is pairwise,
+    those without any score; correlations are then over the roles that have both); constant values are
+    excluded. `spec`: how, as in a study.
 
-    `indicators`: pooled rows, one per role and condition (DESIGN 11): column condition and a column per
-    steering or hint, a node that nothing causes. Every test still counts the roles, not the rows.
-    `parts`: the items or repeats (`part`) whose mean a score is, of engine.scoring.scores.part_scores:
-    correlations are corrected for measurement error (discovery.matrix.corrections), in a replicate by its own
-    reliability.
+    `indicators`, for `rows: pooled` (DESIGN 11), when profiles has a row per role and condition: column
+    condition and a column per steering or hint, a node that nothing causes. Every test still counts the
+    roles, not the rows. `parts`, for a `correction`: the items or repeats whose mean a score is, of
+    engine.scoring.scores.part_scores: correlations are corrected for measurement error
+    (discovery.matrix.corrections), in a replicate by its own reliability. `null_replicates`: tables with
+    permuted columns. `progress` is called with (done, total) replicates; `notify` with a sentence where the
+    work may take longer than ten minutes.
 
     Raises InputError for profiles or settings that cannot be used, RunError
     where PC fails on all roles (collinear values are named)."""
-    matrix = profile_matrix(profiles, pairwise=pairwise, indicators=indicators)
-    settings = AlgorithmSettings() if settings is None else settings
-    chosen = find_algorithm(algorithm)
-    engine = chosen.engine(settings)
-    _warn(matrix, replicates + 2 * null_replicates, n_jobs, chosen, notify)
-    if not 0 < threshold <= 1:
-        raise InputError("threshold", "a share in (0, 1]", f"{threshold}", "0.5 is usual.")
-    if knowledge is not None:
-        knowledge.check([*matrix.values, *matrix.null_values])
-        knowledge = knowledge.within(matrix.values)
-    known = with_design(knowledge, matrix.values, matrix.indicators)
-    correction = _correction(matrix, parts, part)
-    whole, used = _whole(matrix, engine, alpha, known, correction)
-    if sum(name in matrix.values for name in whole.graph.names) < 2:
+    check_tables(spec, indicators, parts)
+    matrix = profile_matrix(profiles, pairwise=spec.missing == "pairwise", indicators=indicators)
+    algorithm = find_algorithm(spec.algorithm)
+    engine = algorithm.engine(spec.settings)
+    if notify is not None:
+        _warn(matrix, spec.replicates + 2 * null_replicates, jobs, algorithm, notify)
+    if progress is not None:
+        progress(0, spec.replicates + null_replicates)
+    knowledge = with_design(_knowledge(spec, matrix), matrix.values, matrix.indicators)
+    table = ScoreTable(
+        matrix.data, matrix.names, matrix.groups, matrix.indicators, _correction(matrix, parts, spec)
+    )
+    whole, correction = _whole(matrix, table, Search(engine, spec.alpha, knowledge))
+    names = whole.graph.names
+    if sum(name in matrix.values for name in names) < 2:
         raise InputError(
             "profiles",
             "two values that vary between roles",
-            f"{len(whole.graph.names)} of {len(matrix.values)}",
+            f"{len(names)} of {len(matrix.values)}",
             "Ask more roles, or items that they answer differently.",
         )
     # What is in no graph of all roles is in none of a replicate: leave it out at once.
-    columns = [matrix.names.index(name) for name in whole.graph.names]
-    found = bootstrap(
-        np.ascontiguousarray(matrix.data[:, columns]),
-        whole.graph.names,
+    result = bootstrap(
+        table.within(names),
+        Search(engine, spec.alpha, None if knowledge is None else knowledge.within(names)),
+        Resampling(spec.replicates, Resample(spec.resample), spec.seed, null_replicates),
         full=whole.graph,
-        alpha=alpha,
-        replicates=replicates,
-        resample=resample,
-        seed=seed,
-        n_jobs=n_jobs,
-        null_replicates=null_replicates,
+        jobs=jobs,
         progress=progress,
-        engine=engine,
-        knowledge=None if known is None else known.within(whole.graph.names),
-        groups=matrix.groups,
-        indicators=[name for name in matrix.indicators if name in whole.graph.names],
-        correction=None if correction is None else correction.within(columns),
     )
     return Discovery(
+        spec=spec,
         graph=whole.graph,
-        consensus=found.consensus(threshold),
-        averaged=found.averaged_network(),
-        bootstrap=found,
-        excluded=_excluded(matrix, whole, used),
-        dropped_roles=matrix.dropped_roles,
-        n_roles=matrix.n_roles,
-        n_rows=len(matrix.data),
-        alpha=alpha,
-        threshold=threshold,
+        consensus=result.edges.consensus(spec.threshold),
+        averaged=result.edges.averaged_network(),
+        bootstrap=result,
+        profiles=UsedProfiles(
+            n_roles=matrix.n_roles,
+            n_rows=len(matrix.data),
+            indicators=matrix.indicators,
+            excluded=_excluded(matrix, whole, correction),
+            dropped_roles=matrix.dropped_roles,
+            digest=profiles_digest(profiles),
+        ),
+        correction=correction,
         borderline=whole.borderline,
-        indicators=matrix.indicators,
-        pairwise=pairwise,
-        correction=used,
-        algorithm=algorithm,
-        settings=settings,
-        remarks=tuple(remarks(algorithm, settings, matrix.data)),
-        profiles=profiles_digest(profiles),
+        remarks=tuple(remarks(spec.algorithm, spec.settings, matrix.data)),
     )
+
+
+def check_tables(spec: DiscoverySpec, indicators: pl.DataFrame | None, parts: pl.DataFrame | None) -> None:
+    """InputError where the settings need a table beside the profiles that there is not, or the other way."""
+    needed = {
+        "rows: pooled": spec.rows == "pooled" and indicators is None,
+        "correction": spec.correction != "none" and parts is None,
+    }
+    for name, missing in needed.items():
+        if missing:
+            raise InputError(
+                f"discovery setting {name}",
+                "a run directory",
+                "a table of profiles, which knows neither conditions nor items",
+                "Give the directory of the run.",
+            )
+    for name, table, unused in (
+        ("rows", indicators, spec.rows != "pooled"),
+        ("correction", parts, spec.correction == "none"),
+    ):
+        if table is not None and unused:
+            expected = "pooled beside indicators" if name == "rows" else "items or repeats beside parts"
+            raise InputError(
+                f"discovery setting {name}",
+                expected,
+                f"{getattr(spec, name)}",
+                "Leave the table out, or set it.",
+            )
+
+
+def _knowledge(spec: DiscoverySpec, matrix: ProfileMatrix) -> Knowledge | None:
+    """Of the values in `matrix`; None where the settings say nothing. InputError for names of no value."""
+    told = spec.knowledge
+    knowledge = Knowledge(frozenset(told.forbidden), frozenset(told.required), told.tiers)
+    if knowledge == Knowledge():
+        return None
+    knowledge.check([*matrix.values, *matrix.null_values])
+    return knowledge.within(matrix.values)
 
 
 def _correction(
-    matrix: ProfileMatrix, parts: pl.DataFrame | None, part: Part
+    matrix: ProfileMatrix, parts: pl.DataFrame | None, spec: DiscoverySpec
 ) -> Disattenuation | Pairwise | None:
-    if matrix.known is not None and parts is not None:
-        raise InputError(
-            "discovery",
-            "listwise handling of missing scores beside a correction for measurement error",
-            "pairwise handling",
-            "Choose one of the two: the reliability of a score is that of complete rows.",
-        )
     if matrix.known is not None:
         return Pairwise(matrix.data, matrix.known)
-    return None if parts is None else disattenuation(matrix, parts, part)
+    return None if parts is None else disattenuation(matrix, parts, PARTS[spec.correction])
 
 
-def _whole(
-    matrix: ProfileMatrix,
-    engine: Engine,
-    alpha: float,
-    knowledge: Knowledge | None,
-    correction: Disattenuation | Pairwise | None,
-) -> tuple[PCResult, CorrectionUse | None]:
+def _whole(matrix: ProfileMatrix, table: ScoreTable, search: Search) -> tuple[PCResult, CorrectionUse | None]:
     """The graph of all roles, and what was corrected for it."""
-    given: dict[str, Any] = {} if knowledge is None else {"knowledge": knowledge}
-    if matrix.groups is not None:
-        given["n"] = matrix.n_roles
-    if correction is None:
-        return engine(matrix.data, matrix.names, alpha, **given), None
-    everyone = np.arange(len(matrix.data))
-    corrected = correction.correlation(everyone)
-    given |= {"n": corrected.rows(matrix.n_roles), "correlation": corrected.matrix}
-    reliability = {}
-    if isinstance(correction, Disattenuation):
-        found = correction.reliability(everyone)[: len(matrix.values)]
+    everyone = np.arange(len(table.data))
+    result, tested, projected = search.run(table, everyone, matrix.n_roles)
+    if table.correction is None:
+        return result, None
+    reliability: dict[str, float | None] = {}
+    if isinstance(table.correction, Disattenuation):
+        alphas = table.correction.reliability(everyone)[: len(matrix.values)]
         reliability = {
-            name: None if np.isnan(rho) else float(rho)
-            for name, rho in zip(matrix.values, found, strict=True)
+            name: None if np.isnan(alpha) else float(alpha)
+            for name, alpha in zip(matrix.values, alphas, strict=True)
         }
-    used = CorrectionUse(corrected.projected, given["n"], reliability)
-    return engine(matrix.data, matrix.names, alpha, **given), used
+    return result, CorrectionUse(projected, tested, reliability)
 
 
-def _excluded(matrix: ProfileMatrix, whole: PCResult, used: CorrectionUse | None) -> dict[str, str]:
+def _excluded(matrix: ProfileMatrix, whole: PCResult, correction: CorrectionUse | None) -> dict[str, str]:
     constant = constant_columns(matrix.data)
     varying = {name for name, same in zip(matrix.names, constant, strict=True) if not same}
     where = "for every role" if matrix.groups is None else "in every row"
     reasons = {
         name: f"reliability undefined or below {MIN_RELIABILITY:g}"
-        if used is not None and name in varying and name in used.reliability
+        if correction is not None and name in varying and name in correction.reliability
         else f"the same {where}"
         for name in whole.constant
     }
     return dict.fromkeys(matrix.null_values, "null for more than 20 % of roles") | reasons
 
 
-def _warn(
-    matrix: ProfileMatrix, runs: int, n_jobs: Jobs, algorithm: Algorithm, notify: Notify | None
-) -> None:
+def _warn(matrix: ProfileMatrix, runs: int, jobs: Jobs, algorithm: Algorithm, notify: Notify) -> None:
     """Say so before hours of work."""
-    if notify is None:
-        return
     varying = int((~constant_columns(matrix.data)).sum())
     one = algorithm.seconds(varying, len(matrix.data))
-    total = one * (1 + runs / max(1, n_jobs if isinstance(n_jobs, int) else n_jobs.size))
+    total = one * (1 + runs / max(1, jobs if isinstance(jobs, int) else jobs.size))
     if total > _SLOW_SECONDS:
         notify(
             f"{algorithm.title} on {varying} values: up to {_duration(one)} a run where many values are "

@@ -71,5 +71,5 @@ def calibrate(
     loaded = as_study(study)
     run = run_at(loaded.out)
     folder = run.path / "calibration" if out is None else Path(out)
-    result = calibrate_study(loaded, folder, graphs=graphs, seed=seed, jobs=jobs)
+    result = calibrate_study(loaded, folder, graphs=graphs, seed=seed, jobs=jobs, notify=notify)
     return CalibrationResult(result, run.shown(folder))

@@ -36,6 +36,5 @@ def discover(
     folder = None if out is None else Path(out)
     with site(ray) as where:
         settings = changed_discovery(spec or DiscoverySpec(), changes)
-        return DiscoveryResult(
-            discover_profiles(table, settings, folder or Path("/tmp/x"), where.jobs(jobs)), folder
-        )
+        discovery = discover_profiles(table, settings, folder, jobs=where.jobs(jobs), notify=notify)
+    return DiscoveryResult(discovery, folder)

@@ -150,13 +150,13 @@ class DiscoveryResult(Shown):
     @property
     def graph(self) -> ValueGraph:
         """The graph of all roles."""
-        title = f"{self.discovery.method}, {self.discovery.n_roles} roles"
+        title = f"{self.discovery.method}, {self.discovery.profiles.n_roles} roles"
         return ValueGraph(self.discovery.graph, self.pairs, title)
 
     @property
     def consensus(self) -> ValueGraph:
         """The pairs that are adjacent in at least `threshold` of the replicates."""
-        title = f"Pairs adjacent in {self.discovery.threshold:.0%} of replicates or more"
+        title = f"Pairs adjacent in {self.discovery.spec.threshold:.0%} of replicates or more"
         return ValueGraph(self.discovery.consensus, self.pairs, title)
 
     @property
@@ -167,7 +167,7 @@ class DiscoveryResult(Shown):
     @property
     def pairs(self) -> pl.DataFrame:
         """Every pair of values with its frequencies over the replicates."""
-        return self.discovery.bootstrap.edge_table()
+        return self.discovery.bootstrap.edges.table()
 
     def figure(self) -> Figure:
         """The graph of all roles."""

@@ -175,19 +175,17 @@ class Run(Shown):
         """The graph anew from the stored answers, stored in the run; `spec` or single `changes` (alpha=0.01,
         replicates=200, …) replace the study's settings. Scores first where sampling went on since. `notify`
         is told where it may take long."""
-        study = self.study
-        settings = changed_discovery(spec or study.discovery, changes)
+        settings = changed_discovery(spec or self.study.discovery, changes)
         if is_partial(self.directory) or not (self.directory.scores / "profiles.parquet").is_file():
             tell(on_step, self.score())
         with site(ray) as where:
-            return self.store_graph(study, settings, where.jobs(jobs), notify)
+            return self.store_graph(settings, where.jobs(jobs), notify)
 
     def store_graph(
-        self, study: Study, settings: DiscoverySpec, jobs: Jobs, notify: Callable[[str], None] | None = None
+        self, spec: DiscoverySpec, jobs: Jobs, notify: Callable[[str], None] | None = None
     ) -> DiscoveryResult:
-        """The graph from the scores as they are, by `settings`; `jobs` as a site gives them."""
-        changed = study.model_copy(update={"discovery": settings})
-        discovery = discover_graph(self.directory, changed, jobs)
+        """The graph from the scores as they are, by `spec`; `jobs` as a site gives them."""
+        discovery = discover_graph(self.directory, spec, jobs=jobs, notify=notify)
         self.directory.publish()
         return DiscoveryResult(discovery, self.directory.graph)
 
@@ -197,7 +195,7 @@ class Run(Shown):
         tested, source = run_graph(self.directory, None if graph is None else Path(graph))
         effects = doses = None
         if has_contrasts(self.directory, study):
-            effects = find_effects(self.directory, study, tested, source)
+            effects = find_effects(self.directory, study.effects, tested, source)
             doses = read_doses(self.directory)
         tables = EffectTables(effects, doses, *compare_roles(self.directory, tested))
         self.directory.publish()

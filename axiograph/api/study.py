@@ -74,7 +74,7 @@ def run(
         scores = result.score()
         tell(on_step, scores)
         check_scored(result.directory)
-        tell(on_step, result.store_graph(result.study, result.study.discovery, where.jobs(jobs), notify))
+        tell(on_step, result.store_graph(result.study.discovery, where.jobs(jobs), notify))
         tell(on_step, result.test_effects())
         tell(on_step, result.report())
     return result

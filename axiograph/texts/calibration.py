@@ -20,16 +20,16 @@ def calibration_text(found: Calibration) -> str:
 
 
 def _head(found: Calibration) -> str:
-    design, analysis = found.task.design, found.task.analysis
+    design, analysis = found.study.design, found.study.analysis
     each = len(design.owner) / design.values
     answers = "log-odds" if design.mode == "logprob" else "greedy answers"
     if design.temperature is not None:
         answers = f"sampled answers, {design.repeats} an item"
     lines = [
         f"{found.count} planted graphs: {design.values} values, {each:.3g} items each, {design.train_roles} "
-        f"training and {design.test_roles} test roles, {answers}, alpha {analysis.alpha:g}.",
-        f"Random graphs with {found.task.edges_per_value:.3g} edges a value, answers with the noise measured "
-        "on the built-in respondent;",
+        f"training and {design.test_roles} test roles, {answers}, alpha {analysis.discovery.alpha:g}.",
+        f"Random graphs with {found.study.edges_per_value:.3g} edges a value, answers with the noise "
+        "measured on the built-in respondent;",
         "a model that answers less clearly, or whose values hang together more densely, does worse.",
     ]
     lines += [
@@ -112,7 +112,7 @@ _RATES = {
 def _effects(found: Calibration) -> str:
     if found.effects.is_empty():
         return ""
-    design, rates = found.task.design, found.summary["effects"]
+    design, rates = found.study.design, found.summary["effects"]
     roles = sum(design.effect_roles.values())
     rows = [[text, share_text(rates[name]), f"{rates[name]['of']:,}"] for name, text in _RATES.items()]
     contrast = found.summary["contrast"]
@@ -133,7 +133,7 @@ def _effects(found: Calibration) -> str:
 def _roles(found: Calibration) -> str:
     rows = [
         [
-            f"{row['roles']:,}" + (" (the study)" if row["roles"] == found.task.design.train_roles else ""),
+            f"{row['roles']:,}" + (" (the study)" if row["roles"] == found.study.design.train_roles else ""),
             with_error(row.get("shd"), row.get("shd_error")),
             with_error(row.get("skeleton_f1"), row.get("skeleton_f1_error")),
             with_error(row.get("arrowhead_f1"), row.get("arrowhead_f1_error")),
@@ -146,7 +146,7 @@ def _roles(found: Calibration) -> str:
 
 
 def _advice(found: Calibration) -> str:
-    advice, own = found.summary["recommendation"], found.task.design.train_roles
+    advice, own = found.summary["recommendation"], found.study.design.train_roles
     lines = [f"{_enough(advice, own)}{_rising(advice)}", f"({advice['rule']})"]
     better = advice["graph"]
     if better != "graph":

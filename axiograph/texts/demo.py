@@ -36,19 +36,19 @@ def graph_text(demo: Demo) -> str:
     header = ["pair a · b", "planted", "found", "agreed", "adjacent", "a→b", "a←b", "a—b", ""]
     of_all, agreed = (compare(graph, truth) for graph in graphs[1:])
     lines = [
-        f"The graph of {discovery.n_roles} roles, alpha {discovery.alpha:g}; frequencies over "
-        f"{discovery.bootstrap.used:,} replicates of half of the roles",
+        f"The graph of {discovery.profiles.n_roles} roles, alpha {discovery.spec.alpha:g}; frequencies over "
+        f"{discovery.bootstrap.replicates.used:,} replicates of half of the roles",
         "",
         table(header, rows),
         "",
         f"All roles: {_verdict(of_all)}",
-        f"Agreed by {discovery.threshold:.0%} of the replicates: {_verdict(agreed)}",
+        f"Agreed by {discovery.spec.threshold:.0%} of the replicates: {_verdict(agreed)}",
     ]
     return "\n".join(lines + _left_out(demo))
 
 
 def _left_out(demo: Demo) -> list[str]:
-    out = [f"{name} ({why})" for name, why in demo.discovery.excluded.items()]
+    out = [f"{name} ({why})" for name, why in demo.discovery.profiles.excluded.items()]
     return [f"Not in the graph, its edges count as missing: {', '.join(out)}."] if out else []
 
 
@@ -57,7 +57,7 @@ def _pair(demo: Demo, graphs: list[CausalGraph], a: int, b: int) -> list[str]:
     kinds = [graph.edge_kind(a, b).symbol for graph in graphs]
     if not any(kinds):
         return []
-    rows = demo.discovery.bootstrap.edge_table().filter(
+    rows = demo.discovery.bootstrap.edges.table().filter(
         pl.col("a").is_in([names[a], names[b]]) & pl.col("b").is_in([names[a], names[b]])
     )
     masses = ["-"] * 4

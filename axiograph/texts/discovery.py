@@ -9,7 +9,7 @@ from axiograph.discovery.discover import Discovery
 from axiograph.discovery.graph.causal_graph import CausalGraph
 from axiograph.discovery.graph.export import edge_rows
 from axiograph.discovery.graph.marks import Endpoint, GraphKind
-from axiograph.discovery.resampling.bootstrap import BootstrapResult
+from axiograph.discovery.resampling.bootstrap import Inflation
 
 _MASSES = {
     "forward": "a→b",
@@ -26,59 +26,56 @@ _MASSES = {
 
 def discovery_text(discovery: Discovery) -> str:
     """A text table of the edges of either graph, and what was left out."""
-    lines = [_counts_line(discovery), *_inflation_lines(discovery.bootstrap), *_correction_lines(discovery)]
+    lines = [
+        _counts_line(discovery),
+        *_inflation_lines(discovery.bootstrap.inflation),
+        *_correction_lines(discovery),
+    ]
     lines += [*_borderline_lines(discovery), *discovery.remarks, "", *_edge_lines(discovery)]
     cycles = discovery.graph.cycles()
     lines += [f"directed cycle (reported, not resolved): {', '.join(cycle)}" for cycle in cycles]
-    if discovery.dropped_roles:
-        left_out = "with a row left out" if discovery.indicators else "left out"
-        why = "without any score" if discovery.pairwise else "for missing scores"
-        lines.append(f"roles {left_out} {why}: {_listed(discovery.dropped_roles)}")
-    for reason in sorted(set(discovery.excluded.values())):
-        names = [name for name, why in discovery.excluded.items() if why == reason]
+    profiles, replicates = discovery.profiles, discovery.bootstrap.replicates
+    if profiles.dropped_roles:
+        left_out = "with a row left out" if profiles.indicators else "left out"
+        why = "without any score" if discovery.spec.missing == "pairwise" else "for missing scores"
+        lines.append(f"roles {left_out} {why}: {_listed(profiles.dropped_roles)}")
+    for reason in sorted(set(profiles.excluded.values())):
+        names = [name for name, why in profiles.excluded.items() if why == reason]
         lines.append(f"values left out ({len(names)}), {reason}: {_listed(names)}")
-    failed = discovery.bootstrap.failed
-    lines += [f"replicates failed ({count}): {reason}" for reason, count in failed.items()]
-    some = {name: k for name, k in discovery.bootstrap.constant.items() if name not in discovery.excluded}
+    lines += [f"replicates failed ({count}): {reason}" for reason, count in replicates.failed.items()]
+    some = {name: k for name, k in replicates.constant.items() if name not in profiles.excluded}
     why = "constant" if discovery.correction is None else "constant or without reliability"
     lines += [f"{why} in {count} replicates: {name}" for name, count in some.items()]
     return "\n".join(lines) + "\n"
 
 
 def _counts_line(discovery: Discovery) -> str:
-    b = discovery.bootstrap
-    rows = (
-        ""
-        if discovery.n_rows == discovery.n_roles
-        else f" ({discovery.n_rows} rows, counted as {discovery.n_roles})"
-    )
-    marks = f" and {len(discovery.indicators)} indicators" if discovery.indicators else ""
+    spec, used, replicates = discovery.spec, discovery.profiles, discovery.bootstrap.replicates
+    rows = "" if used.n_rows == used.n_roles else f" ({used.n_rows} rows, counted as {used.n_roles})"
+    marks = f" and {len(used.indicators)} indicators" if used.indicators else ""
     return (
-        f"{discovery.n_roles} roles{rows}, {_values(discovery)} values{marks}, {_level(discovery)}: "
-        f"{discovery.graph.n_edges} edges; {b.used} of {b.replicates} replicates used "
-        f"({b.resample.replace('_', ' ')}, {b.rows} rows), consensus at {discovery.threshold:g}: "
+        f"{used.n_roles} roles{rows}, {_values(discovery)} values{marks}, {_level(discovery)}: "
+        f"{discovery.graph.n_edges} edges; {replicates.used} of {replicates.asked} replicates used "
+        f"({spec.resample.replace('_', ' ')}, {replicates.rows} rows), consensus at {spec.threshold:g}: "
         f"{discovery.consensus.n_edges} edges"
     )
 
 
 def _borderline_lines(discovery: Discovery) -> list[str]:
     """Said only where there are such tests: they are rare in data that is not nearly collinear."""
-    b = discovery.bootstrap
-    if not discovery.borderline and not b.borderline:
+    graph, replicates = discovery.borderline, discovery.bootstrap.replicates.borderline
+    if not graph and not replicates:
         return []
-    return [
-        f"tests that rounding decides: {discovery.borderline} in all roles, {b.borderline} in the replicates"
-    ]
+    return [f"tests that rounding decides: {graph} in all roles, {replicates} in the replicates"]
 
 
 def _correction_lines(discovery: Discovery) -> list[str]:
-    used, b = discovery.correction, discovery.bootstrap
+    used, replicates = discovery.correction, discovery.bootstrap.replicates
     if used is None:
         return []
-    projected = f"all roles: {_yes(used.projected)}, replicates: {b.projected} of {b.used}"
-    counted = (
-        f"tests count {used.tested_roles} of {discovery.n_roles} roles; made positive definite: {projected}"
-    )
+    projected = f"all roles: {_yes(used.projected)}, replicates: {replicates.projected} of {replicates.used}"
+    roles = f"{used.tested_roles} of {discovery.profiles.n_roles} roles"
+    counted = f"tests count {roles}; made positive definite: {projected}"
     if not used.reliability:
         return [f"correlations over the roles that have both scores; {counted}"]
     defined = [rho for rho in used.reliability.values() if rho is not None]
@@ -87,22 +84,19 @@ def _correction_lines(discovery: Discovery) -> list[str]:
 
 
 def _values(discovery: Discovery) -> int:
-    return sum(name not in discovery.indicators for name in discovery.graph.names)
+    return sum(name not in discovery.profiles.indicators for name in discovery.graph.names)
 
 
 def _level(discovery: Discovery) -> str:
     """PC's alpha, as ever; of any other algorithm its name too."""
-    return f"alpha {discovery.alpha:g}" if discovery.algorithm == "pc" else discovery.method
+    return f"alpha {discovery.spec.alpha:g}" if discovery.spec.algorithm == "pc" else discovery.method
 
 
 def _yes(fact: bool) -> str:
     return "yes" if fact else "no"
 
 
-def _inflation_lines(bootstrap: BootstrapResult) -> list[str]:
-    inflation = bootstrap.inflation
-    if inflation is None:
-        return []
+def _inflation_lines(inflation: Inflation) -> list[str]:
     line = f"edges: {inflation.full} in all roles, {_mean(inflation.replicates)} a replicate"
     if inflation.runs:
         line += (
@@ -114,7 +108,7 @@ def _inflation_lines(bootstrap: BootstrapResult) -> list[str]:
 
 def _edge_lines(discovery: Discovery) -> list[str]:
     """The pairs joined in either graph, the most frequent first, with the edge of each graph."""
-    table = discovery.bootstrap.edge_table()
+    table = discovery.bootstrap.edges.table()
     joined = discovery.graph.adjacency() | discovery.consensus.adjacency()
     either = CausalGraph(discovery.graph.names, np.where(joined, Endpoint.TAIL, Endpoint.NONE))
     rows = sorted(edge_rows(either, table), key=lambda row: -(row["adjacent"] or 0))

@@ -22,8 +22,8 @@ def effects_text(found: Effects) -> str:
     tested = found.changes.filter(pl.col("p").is_not_null()).height
     lines = [
         f"{changed.height} of {tested} condition × value contrasts changed (paired over "
-        f"{found.split or 'all'} roles, "
-        f"false discovery rate {found.level:g}, {found.resamples:,} resamples)."
+        f"{found.spec.roles} roles, "
+        f"false discovery rate {found.spec.level:g}, {found.test_draws:,} resamples)."
     ]
     if found.changes["few_pairs"].any():
         lines.append("Some contrasts have fewer than 6 roles: their intervals are not to be trusted.")
@@ -68,7 +68,7 @@ def _responses(found: Effects) -> str:
 
 
 def _response_notes(found: Effects) -> list[str]:
-    confidence = f"{100 * (1 - found.level):g} %"
+    confidence = f"{100 * (1 - found.spec.level):g} %"
     size = "size: mean |difference| to the baseline, less what noise alone adds"
     if not found.graph_replicates:
         return [f"(intervals of {confidence}, pointwise, over roles, the graph held fixed; {size})"]
@@ -89,7 +89,7 @@ def _of(changed: float, weight: float, weights: str) -> str:
 
 def _contrasts(found: Effects) -> str:
     """Per condition: shares by relation, expected − unexpected, and the same under random graphs."""
-    weights = "replicates" if found.graph_replicates and found.control == "relabelled" else "graph"
+    weights = "replicates" if found.graph_replicates and found.spec.control == "relabelled" else "graph"
     shares = {
         (row["condition"], row["relation"]): row["share"]
         for row in found.pooled.filter(pl.col("weights") == weights).iter_rows(named=True)
@@ -123,15 +123,15 @@ def _contrasts(found: Effects) -> str:
         "exp. − unexp.",
         "interval",
     ]
-    lines = [table([*header, f"{found.control} graphs", "p", "p (BH)"], rows) + more(single.height)]
+    lines = [table([*header, f"{found.spec.control} graphs", "p", "p (BH)"], rows) + more(single.height)]
     return "\n".join([*lines, *_control_notes(found, last)])
 
 
 def _control_notes(found: Effects, last: pl.DataFrame) -> list[str]:
     how = {"relabelled": "the graph with its names shuffled", "uniform": "as many edges, placed at random"}
     notes = [
-        f"({found.control_graphs:,} {found.control} graphs, {how[found.control]}: the range of "
-        f"{100 * (1 - found.level):g} % of them;",
+        f"({found.spec.control_graphs:,} {found.spec.control} graphs, {how[found.spec.control]}: the range "
+        f"of {100 * (1 - found.spec.level):g} % of them;",
         "p: the share of them, with the graph found, that differ at least as much as it does)",
     ]
     reasons = last["reason"].drop_nulls().unique(maintain_order=True)

@@ -55,16 +55,9 @@ def run_levers(
     every feature whose only operation is to add it, with the strengths up to which it holds, and every hint,
     clamp, projection and set of operations as it was measured. Controls are none. `most`: the largest
     |strength| to be proposed."""
-    states = unreadable(
-        answers,
-        baseline=BASELINE,
-        level=settings.level,
-        resamples=settings.resamples,
-        margin=settings.break_margin,
-        seed=settings.seed,
-    )
+    states = unreadable(answers, settings)
     doses = dose_table(conditions)
-    bounds = limits(states, doses, BASELINE, settings.break_margin)
+    bounds = limits(states, doses, settings.break_margin)
     asked = set(answers["condition"])
     breaking = set(states.filter(pl.col("state") == BREAKS)["condition"])
     named = {condition.name: condition for condition in conditions if condition.name in asked}

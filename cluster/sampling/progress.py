@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 from contextvars import ContextVar
 from typing import TYPE_CHECKING, Protocol
 
@@ -57,6 +57,24 @@ def reporting_to(reporter: Reporter) -> Iterator[None]:
 def progress(title: str, total: int, unit: str) -> AbstractContextManager[Advance]:
     """`Reporter.counting` of the reporter in charge."""
     return _reporter.get().counting(title, total, unit)
+
+
+@contextmanager
+def counted(title: str, unit: str) -> Iterator[Callable[[int, int], None]]:
+    """As `progress`, for work that itself says how much is done, of how much: (done, total). Nothing is shown
+    before it does so first."""
+    before = 0
+    advance: Advance | None = None
+    with ExitStack() as shown:
+
+        def report(done: int, total: int) -> None:
+            nonlocal before, advance
+            if advance is None:
+                advance = shown.enter_context(progress(title, total, unit))
+            advance(done - before)
+            before = done
+
+        yield report
 
 
 def metered(meter: Meter) -> AbstractContextManager[None]:

@@ -5,8 +5,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from axiograph.cluster.sampling.progress import duration, progress
-from axiograph.discovery.algorithms.registry import AlgorithmSettings
+from axiograph.cluster.sampling.progress import counted, duration
 from axiograph.discovery.calibration.noise import load_noise
 from axiograph.discovery.calibration.planted_studies import (
     Calibration,
@@ -15,43 +14,45 @@ from axiograph.discovery.calibration.planted_studies import (
     estimated_seconds,
 )
 from axiograph.discovery.calibration.simulation import Analysis, Design
-from axiograph.discovery.matrix.corrections import Part
+from axiograph.discovery.calibration.trial import SimulatedStudy
+from axiograph.discovery.discover import Notify
 from axiograph.engine.errors import InputError
 from axiograph.engine.plan.inputs import Inputs, load_inputs
 from axiograph.engine.study.conditions import Condition
 from axiograph.engine.study.questionnaire import Item, shared_texts
 from axiograph.engine.study.schema import Study
 from axiograph.engine.study.split import TEST, TRAIN
-from axiograph.texts.plain import print_notes
-
-_PART: dict[str, Part] = {"items": "item", "repeats": "repeat"}
 
 
 def calibrate_study(
-    study: Study, out: Path, *, graphs: int | None = None, seed: int = 0, jobs: int = 1
+    study: Study,
+    out: Path,
+    *,
+    graphs: int | None = None,
+    seed: int = 0,
+    jobs: int = 1,
+    notify: Notify | None = None,
 ) -> Calibration:
     """Calibrate `study` and write the result into `out`. No model is loaded and nothing is asked.
+
+    `notify` is told what the simulation does not have, and how long it will take; `graphs` and
+    `jobs` as in discovery.calibration.planted_studies.
 
     Raises InputError for a study that no calibration covers (pooled rows), RunError where nothing can be
     found."""
     inputs = load_inputs(study)
-    design, analysis = design_of(inputs), analysis_of(study)
-    print_notes(calibration_notes(inputs, design))
-    count = default_graphs(design, analysis) if graphs is None else graphs
-    seconds = estimated_seconds(design, analysis) * count / jobs
-    print(f"{count} planted graphs of {design.values} values: about {duration(seconds)} here", flush=True)
-    with progress("calibration", count, "graphs") as advance:
-        found = calibrate(
-            design,
-            load_noise(),
-            analysis,
-            graphs=count,
-            seed=seed,
-            n_jobs=jobs,
-            progress=lambda done, total: advance(1),
-        )
-    found.save(out)
-    return found
+    design = design_of(inputs)
+    simulated = SimulatedStudy(design, load_noise(), analysis_of(study), seed=seed)
+    count = default_graphs(simulated) if graphs is None else graphs
+    if notify is not None:
+        for note in calibration_notes(inputs, design):
+            notify(f"Note: {note}")
+        seconds = estimated_seconds(simulated) * count / jobs
+        notify(f"{count} planted graphs of {design.values} values: about {duration(seconds)} here")
+    with counted("calibration", "graphs") as progress:
+        calibration = calibrate(simulated, count, jobs=jobs, progress=progress)
+    calibration.save(out)
+    return calibration
 
 
 def design_of(inputs: Inputs) -> Design:
@@ -104,27 +105,14 @@ def _counted_items(inputs: Inputs) -> list[Item]:
 
 def analysis_of(study: Study) -> Analysis:
     """The study's settings of discovery and effects. InputError for pooled rows."""
-    settings = study.discovery
-    if settings.rows == "pooled":
+    if study.discovery.rows == "pooled":
         raise InputError(
             "study, field discovery.rows",
             "baseline: calibration covers one row per role",
             "pooled",
             "Calibrate a copy of the study with discovery.rows: baseline.",
         )
-    return Analysis(
-        alpha=settings.alpha,
-        replicates=settings.replicates,
-        resample=settings.resample,
-        threshold=settings.threshold,
-        pairwise=settings.missing == "pairwise",
-        correction=_PART.get(settings.correction),
-        level=study.effects.level,
-        more={
-            "algorithm": settings.algorithm,
-            "settings": AlgorithmSettings(**settings.settings.model_dump()),
-        },
-    )
+    return Analysis(study.discovery, study.effects.level)
 
 
 def calibration_notes(inputs: Inputs, design: Design) -> list[str]:
@@ -137,8 +125,8 @@ def calibration_notes(inputs: Inputs, design: Design) -> list[str]:
         notes.append("the study steers nothing: no effects are calibrated.")
     elif sum(design.effect_roles.values()) < 2:
         notes.append("fewer than two roles are both steered and tested: no effects are calibrated.")
-    known = study.discovery.knowledge
-    if known.forbidden or known.required or known.tiers:
+    knowledge = study.discovery.knowledge
+    if knowledge.forbidden or knowledge.required or knowledge.tiers:
         notes.append("background knowledge is not used: the planted graphs are random.")
     if any(not c.is_steered for c in inputs.conditions[1:]) and study.steer_roles != "all":
         notes.append(

@@ -1,4 +1,6 @@
-"""Steering and hints as columns: what was done to the rows of a condition, as nodes of a pooled graph."""
+"""The stage `discover`: the value graph of a run, or of any table of profiles.
+
+Steering and hints as columns: what was done to the rows of a condition, as nodes of a pooled graph."""
 
 from __future__ import annotations
 
@@ -7,19 +9,15 @@ from pathlib import Path
 
 import polars as pl
 
-from axiograph.cluster.sampling.progress import progress
+from axiograph.cluster.sampling.progress import counted
 from axiograph.cluster.stages.score import read_scores, scored_items
-from axiograph.discovery.algorithms.registry import AlgorithmSettings
-from axiograph.discovery.discover import Discovery, discover
-from axiograph.discovery.graph.knowledge import Knowledge
-from axiograph.discovery.matrix.corrections import Part
-from axiograph.discovery.resampling.bootstrap import NULL_REPLICATES
+from axiograph.discovery.discover import PARTS, Discovery, Notify, discover
 from axiograph.discovery.resampling.replicates import Jobs
 from axiograph.engine.errors import InputError
 from axiograph.engine.runs.run_dir import RunDir
 from axiograph.engine.scoring import scores
 from axiograph.engine.study.conditions import BASELINE, Condition, Control, OperationPoint
-from axiograph.engine.study.schema import DiscoverySpec, Study
+from axiograph.engine.study.schema import DiscoverySpec
 from axiograph.engine.study.steering import OperationSpec
 
 
@@ -68,16 +66,23 @@ def _name(point: OperationPoint) -> str:
     return f"steering {direction}" if point.kind == "add" else f"steering {direction}:{amount}"
 
 
-def discover_graph(run: RunDir, study: Study, jobs: Jobs) -> Discovery:
+def discover_graph(
+    run: RunDir,
+    spec: DiscoverySpec,
+    *,
+    jobs: Jobs = 1,
+    notify: Notify | None = None,
+) -> Discovery:
     """The value graph from the training roles' baseline profiles, one row per role, or, on request, from
-    those of all conditions with steering and hints as nodes (DESIGN 11)."""
-    settings = study.discovery
-    kept = pl.col("split") == "train"
-    if settings.rows == "baseline":
-        kept &= pl.col("condition") == BASELINE
-    train = read_scores(run, "profiles").filter(kept)
+    those of all conditions with steering and hints as nodes (DESIGN 11); saved in the run.
+
+    `jobs` and `notify` as in discovery.discover."""
+    rows = pl.col("split") == "train"
+    if spec.rows == "baseline":
+        rows &= pl.col("condition") == BASELINE
+    train = read_scores(run, "profiles").filter(rows)
     indicators = None
-    if settings.rows == "pooled":
+    if spec.rows == "pooled":
         if not (train["condition"] != BASELINE).any():
             raise InputError(
                 f"run directory {run.where}",
@@ -88,69 +93,31 @@ def discover_graph(run: RunDir, study: Study, jobs: Jobs) -> Discovery:
         asked = set(train["condition"])
         indicators = indicator_table([c for c in run.inputs().conditions if c.name in asked])
     parts = None
-    if settings.correction != "none":
-        part = _PART[settings.correction]
-        scored = scored_items(run).filter(kept)
-        parts = scores.part_scores(scored, part, drop_shared=study.scoring.drop_shared_items)
-    return discover_profiles(train, settings, run.graph, jobs, indicators=indicators, parts=parts)
-
-
-_PART: dict[str, Part] = {"items": "item", "repeats": "repeat"}
+    if spec.correction != "none":
+        drop_shared = run.inputs().study.scoring.drop_shared_items
+        scored = scored_items(run).filter(rows)
+        parts = scores.part_scores(scored, PARTS[spec.correction], drop_shared=drop_shared)
+    with counted("discovery", "replicates") as progress:
+        discovery = discover(
+            train, spec, indicators=indicators, parts=parts, jobs=jobs, progress=progress, notify=notify
+        )
+    discovery.save(run.graph)
+    return discovery
 
 
 def discover_profiles(
     profiles: pl.DataFrame,
-    settings: DiscoverySpec,
-    out: Path,
-    jobs: Jobs,
+    spec: DiscoverySpec,
+    out: Path | None = None,
     *,
-    indicators: pl.DataFrame | None = None,
-    parts: pl.DataFrame | None = None,
+    jobs: Jobs = 1,
+    notify: Notify | None = None,
 ) -> Discovery:
-    """The graph of any table of profiles, one row per role, saved in `out`.
+    """The graph of any table of profiles, one row per role; saved in `out`, if that is given.
 
-    `indicators` and `parts` as in discovery.discover: what settings `rows: pooled` and `correction` need."""
-    needed = {"rows: pooled": settings.rows == "pooled" and indicators is None}
-    needed["correction"] = settings.correction != "none" and parts is None
-    for name, missing in needed.items():
-        if missing:
-            raise InputError(
-                f"discovery setting {name}",
-                "a run directory",
-                "a table of profiles, which knows neither conditions nor items",
-                "Give the directory of the run.",
-            )
-    with progress("discovery", settings.replicates + NULL_REPLICATES, "replicates") as advance:
-        done = 0
-
-        def report(now: int, total: int) -> None:
-            nonlocal done
-            advance(now - done)
-            done = now
-
-        found = discover(
-            profiles,
-            alpha=settings.alpha,
-            replicates=settings.replicates,
-            resample=settings.resample,
-            seed=settings.seed,
-            n_jobs=jobs,
-            threshold=settings.threshold,
-            algorithm=settings.algorithm,
-            settings=AlgorithmSettings(**settings.settings.model_dump()),
-            knowledge=_knowledge(settings),
-            pairwise=settings.missing == "pairwise",
-            indicators=indicators,
-            parts=parts,
-            part=_PART.get(settings.correction, "item"),
-            progress=report,
-            notify=lambda line: print(line, flush=True),
-        )
-    found.save(out)
-    return found
-
-
-def _knowledge(settings: DiscoverySpec) -> Knowledge | None:
-    given = settings.knowledge
-    found = Knowledge(frozenset(given.forbidden), frozenset(given.required), given.tiers)
-    return None if found == Knowledge() else found
+    InputError for `rows: pooled` and `correction`, which need a run."""
+    with counted("discovery", "replicates") as progress:
+        discovery = discover(profiles, spec, jobs=jobs, progress=progress, notify=notify)
+    if out is not None:
+        discovery.save(out)
+    return discovery

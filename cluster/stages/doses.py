@@ -18,7 +18,7 @@ from axiograph.engine.errors import RunError
 from axiograph.engine.runs.run_dir import RunDir
 from axiograph.engine.storage.files import write_atomic
 from axiograph.engine.study.conditions import BASELINE, Condition, Control, OperationPoint
-from axiograph.engine.study.schema import Study
+from axiograph.engine.study.schema import EffectsSpec
 from axiograph.engine.study.steering import OperationSpec
 from axiograph.steering.directions.saes import source_name
 
@@ -89,27 +89,16 @@ def _names(wanted: dict[_Key, str]) -> dict[_Key, str]:
 
 
 def write_doses(
-    run: RunDir, study: Study, profiles: pl.DataFrame, changes: pl.DataFrame, scored: pl.LazyFrame
+    run: RunDir, spec: EffectsSpec, profiles: pl.DataFrame, changes: pl.DataFrame, scored: pl.LazyFrame
 ) -> DoseTables:
     """Make the tables of discovery.effects.doses and write each as Parquet and CSV into the run's effects.
 
     `scored`: engine.scoring.scores.item_scores of all stored answers; `changes`: as discovery.effects.testing
     found them."""
-    settings = study.effects
-    tables = dose_tables(
-        profiles,
-        changes,
-        answers_by_role(scored),
-        dose_table(run.inputs().conditions),
-        split=None if settings.roles == "all" else settings.roles,
-        baseline=BASELINE,
-        level=settings.level,
-        resamples=settings.resamples,
-        margin=settings.break_margin,
-        seed=settings.seed,
-    )
+    doses = dose_table(run.inputs().conditions)
+    tables = dose_tables(profiles, changes, answers_by_role(scored), doses, spec)
     named = {field.name: getattr(tables, field.name) for field in fields(DoseTables)}
-    named["role_spread"] = role_spread(profiles, tables.doses["condition"].to_list(), settings.roles)
+    named["role_spread"] = role_spread(profiles, tables.doses["condition"].to_list(), spec.roles)
     named["steering_against_hints"] = steering_against_hints(run.inputs().conditions, tables.sign_counts)
     for name, table in named.items():
         write_atomic(run.effects / f"{name}.parquet", table.write_parquet)

@@ -25,14 +25,14 @@ from axiograph.engine.scoring.tally import WORKER
 from axiograph.engine.storage.files import write_atomic, write_json
 from axiograph.engine.study.conditions import BASELINE
 from axiograph.engine.study.roles import NO_ROLE
-from axiograph.engine.study.schema import Study
+from axiograph.engine.study.schema import EffectsSpec, Study
 
 
 def stored_with(path: Path) -> StoredDiscovery | None:
     """The discovery that wrote the graph file `path`; None for a graph from elsewhere."""
     stored = StoredDiscovery(path.parent)
-    own = path.name in {f"{choice}.json" for choice in GraphChoice}
-    return stored if own and stored.settings else None
+    is_saved = path.name in {f"{choice}.json" for choice in GraphChoice}
+    return stored if is_saved and stored.settings else None
 
 
 def value_graph(path: Path) -> CausalGraph:
@@ -92,19 +92,9 @@ def compare_roles(run: RunDir, graph: CausalGraph) -> tuple[str, pl.DataFrame]:
     reference = reference_role(run)
     table = table.filter(pl.col("role").is_in(_answered_alike(run, reference)))
     split = inputs.role_split[reference] if inputs.study.split.items < 1 else None
-    settings = inputs.study.effects
-    found = between_roles(
-        table,
-        graph,
-        reference=reference,
-        condition=BASELINE,
-        split=split,
-        level=settings.level,
-        resamples=settings.resamples,
-        seed=settings.seed,
-    )
-    write_atomic(run.effects / "between_roles.parquet", found.write_parquet)
-    return reference, found
+    contrast = between_roles(table, graph, reference, inputs.study.effects, split=split)
+    write_atomic(run.effects / "between_roles.parquet", contrast.write_parquet)
+    return reference, contrast
 
 
 def reference_role(run: RunDir) -> str:
@@ -119,48 +109,37 @@ def _answered_alike(run: RunDir, reference: str) -> pl.Series:
     """The roles whose baseline came from the worker that answered the `reference` role."""
     used = read_scores(run, "provenance").filter(pl.col("condition") == BASELINE)
     used = used.with_columns(pl.col("role").cast(pl.String))
-    own = used.filter(pl.col("role") == reference).select(WORKER)
-    return used.join(own, on=list(WORKER), how="semi")["role"]
+    workers = used.filter(pl.col("role") == reference).select(WORKER)
+    return used.join(workers, on=list(WORKER), how="semi")["role"]
 
 
-def find_effects(run: RunDir, study: Study, graph: CausalGraph, path: Path) -> Effects:
-    """What every condition changed against `graph`, which came from `path`."""
-    settings = study.effects
-    found = effects(
-        read_scores(run, "profiles"),
-        read_scores(run, "provenance"),
-        graph,
-        replicates=replicates_of(path),
-        split=None if settings.roles == "all" else settings.roles,
-        baseline=BASELINE,
-        level=settings.level,
-        interval_resamples=settings.resamples,
-        control=settings.control,
-        control_graphs=settings.control_graphs,
-        seed=settings.seed,
-    )
+def find_effects(run: RunDir, spec: EffectsSpec, graph: CausalGraph, path: Path) -> Effects:
+    """What every condition changed against `graph`, which came from `path`; saved in the run, with what
+    sweeps of strengths did."""
+    profiles = read_scores(run, "profiles")
+    tested = effects(profiles, read_scores(run, "provenance"), graph, spec, replicates=replicates_of(path))
     for name in ("changes", "relations", "responses", "pooled", "contrasts"):
-        write_atomic(run.effects / f"{name}.parquet", getattr(found, name).write_parquet)
+        write_atomic(run.effects / f"{name}.parquet", getattr(tested, name).write_parquet)
     write_json(
         run.effects / "effects.json",
         {
             "graph": run.shown(path),
-            "baseline": found.baseline,
-            "roles": settings.roles,
-            "level": found.level,
-            "resamples": found.resamples,
-            "interval_resamples": found.interval_resamples,
-            "graph_replicates": found.graph_replicates,
-            "control": str(found.control),
-            "control_graphs": found.control_graphs,
-            "seed": settings.seed,
-            "smallest_p": found.smallest_p,
-            "not_in_graph": list(found.not_in_graph),
-            "cycles": [list(cycle) for cycle in found.cycles],
+            "baseline": BASELINE,
+            "roles": spec.roles,
+            "level": spec.level,
+            "resamples": tested.test_draws,
+            "interval_resamples": spec.resamples,
+            "graph_replicates": tested.graph_replicates,
+            "control": spec.control,
+            "control_graphs": spec.control_graphs,
+            "seed": spec.seed,
+            "smallest_p": tested.smallest_p,
+            "not_in_graph": list(tested.not_in_graph),
+            "cycles": [list(cycle) for cycle in tested.cycles],
         },
     )
-    write_doses(run, study, read_scores(run, "profiles"), found.changes, scored_items(run))
-    return found
+    write_doses(run, spec, profiles, tested.changes, scored_items(run))
+    return tested
 
 
 def has_contrasts(run: RunDir, study: Study) -> bool:

@@ -102,7 +102,7 @@ def rank_features(pilot: RunDir, study: Study, active: Active) -> tuple[pl.DataF
     check_provenance(selected, read_scores(pilot, "provenance"), BASELINE)
     level, seed = study.effects.level, study.effects.seed
     changes = find_changes(Pairing(selected, BASELINE, names), level, None, seed).table()
-    tables = write_doses(pilot, study, profiles, changes, scored_items(pilot))
+    tables = write_doses(pilot, study.effects, profiles, changes, scored_items(pilot))
     responses = tables.dose_response.filter(pl.col("condition") != BASELINE)
     broken = tables.unreadable.filter(pl.col("state") == "breaks")["condition"].implode()
     size = pl.col("difference").abs()

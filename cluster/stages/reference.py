@@ -70,22 +70,12 @@ def write_tested_against(run: RunDir, graph: CausalGraph, name: str) -> None:
     _between_roles(run, graph, folder)
     if not has_contrasts(run, study):
         return
-    settings = study.effects
-    tested = effects(
-        profiles,
-        read_scores(run, "provenance"),
-        graph,
-        split=None if settings.roles == "all" else settings.roles,
-        level=settings.level,
-        interval_resamples=settings.resamples,
-        control=settings.control,
-        control_graphs=settings.control_graphs,
-        seed=settings.seed,
-    )
+    spec = study.effects
+    tested = effects(profiles, read_scores(run, "provenance"), graph, spec)
     for table in TABLES:
         write_atomic(folder / f"{table}.parquet", getattr(tested, table).write_parquet)
-    about = {"graph": name, "baseline": tested.baseline, "roles": settings.roles, "level": tested.level}
-    about |= {"graph_replicates": 0, "control": str(tested.control), "control_graphs": tested.control_graphs}
+    about = {"graph": name, "baseline": BASELINE, "roles": spec.roles, "level": spec.level}
+    about |= {"graph_replicates": 0, "control": spec.control, "control_graphs": spec.control_graphs}
     about |= {"not_in_graph": list(tested.not_in_graph), "cycles": [list(cycle) for cycle in tested.cycles]}
     write_json(folder / "effects.json", about)
 
@@ -94,18 +84,9 @@ def _between_roles(run: RunDir, graph: CausalGraph, folder: Path) -> None:
     inputs = run.inputs()
     roles = [role.name for role in inputs.roles]
     reference = NO_ROLE.name if NO_ROLE.name in roles else roles[0]
-    settings = inputs.study.effects
-    contrasts = between_roles(
-        read_scores(run, "profiles"),
-        graph,
-        reference=reference,
-        condition=BASELINE,
-        split=inputs.role_split[reference] if inputs.study.split.items < 1 else None,
-        level=settings.level,
-        resamples=settings.resamples,
-        seed=settings.seed,
-    )
-    write_atomic(folder / "between_roles.parquet", contrasts.write_parquet)
+    split = inputs.role_split[reference] if inputs.study.split.items < 1 else None
+    table = between_roles(read_scores(run, "profiles"), graph, reference, inputs.study.effects, split=split)
+    write_atomic(folder / "between_roles.parquet", table.write_parquet)
 
 
 def add_comparison(run: RunDir, other: str) -> None:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import polars as pl
 
-from axiograph.discovery.effects.control import ControlKind
 from axiograph.discovery.effects.testing import Effects
 from axiograph.engine.errors import InputError, RunError
 from axiograph.engine.runs.run_dir import RunDir
+from axiograph.engine.study.schema import EffectsSpec
 
 TABLES = ("changes", "relations", "responses", "pooled", "contrasts")
 
@@ -31,22 +32,28 @@ def read_effects(run: RunDir) -> Effects | None:
         )
     try:
         document = json.loads(about.read_text(encoding="utf-8"))
+        tables = {name: pl.read_parquet(run.effects / f"{name}.parquet") for name in TABLES}
         return Effects(
-            **{name: pl.read_parquet(run.effects / f"{name}.parquet") for name in TABLES},
-            baseline=document["baseline"],
-            split=None if document["roles"] == "all" else document["roles"],
-            level=document["level"],
-            resamples=document["resamples"],
-            interval_resamples=document["interval_resamples"],
-            smallest_p=document["smallest_p"],
+            changes=tables["changes"],
+            relations=tables["relations"],
+            responses=tables["responses"],
+            pooled=tables["pooled"],
+            contrasts=tables["contrasts"],
+            spec=_spec(run, document),
+            test_draws=document["resamples"],
             graph_replicates=document["graph_replicates"],
-            control=ControlKind(document["control"]),
-            control_graphs=document["control_graphs"],
             not_in_graph=tuple(document["not_in_graph"]),
             cycles=[tuple(cycle) for cycle in document["cycles"]],
         )
     except (OSError, ValueError, KeyError, TypeError, pl.exceptions.PolarsError) as error:
         raise _damaged(run, about, error) from error
+
+
+def _spec(run: RunDir, document: dict[str, Any]) -> EffectsSpec:
+    """The settings behind the tables; what the document does not name is as in the study."""
+    names = ("roles", "level", "control", "control_graphs", "seed")
+    stored = {name: document[name] for name in names} | {"resamples": document["interval_resamples"]}
+    return EffectsSpec.model_validate(run.inputs().study.effects.model_dump() | stored)
 
 
 def read_between_roles(run: RunDir) -> pl.DataFrame:

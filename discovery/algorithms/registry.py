@@ -6,14 +6,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, fields
-from typing import ClassVar, Literal
+from dataclasses import dataclass
 
 import numpy as np
 
 from axiograph.discovery.algorithms.causal_learn import FCI, GES, Exact
 from axiograph.discovery.algorithms.nonlinear_tests import (
-    Bins,
     ChiSquarePC,
     KernelPC,
     levels_of,
@@ -23,53 +21,22 @@ from axiograph.discovery.graph.marks import GraphKind
 from axiograph.discovery.numerics.arrays import FloatArray
 from axiograph.discovery.pc.search import Engine, constant_columns, pc, pc_causal_learn
 from axiograph.engine.errors import InputError
+from axiograph.engine.study.schema import AlgorithmSpec
 
 Seconds = Callable[[int, int], float]
-
-
-@dataclass(frozen=True)
-class AlgorithmSettings:
-    """What can be set beside the name; each algorithm uses some of these (`Algorithm.settings`).
-
-    `max_conditioning`: the largest conditioning set of a test, None for no limit. `penalty`: of GES, λ in
-    λ log n a parameter; 0.5 is BIC. `max_parents`, `search`: of exact search. `bins`, `levels`: how
-    chi-square cuts scores into levels (discovery.algorithms.nonlinear_tests). InputError for values out of
-    range."""
-
-    # For a study file that holds one: pydantic then refuses unknown keys.
-    __pydantic_config__: ClassVar[dict[str, str]] = {"extra": "forbid"}
-
-    max_conditioning: int | None = None
-    penalty: float = 0.5
-    max_parents: int | None = None
-    search: Literal["astar", "dp"] = "astar"
-    bins: Bins = "quantile"
-    levels: int = 3
-
-    def __post_init__(self) -> None:
-        for name, least in (("max_conditioning", 0), ("max_parents", 1), ("levels", 2)):
-            value = getattr(self, name)
-            if value is not None and value < least:
-                raise _out_of_range(name, f"{least} or more", f"{value}")
-        if not 0 < self.penalty < np.inf:
-            raise _out_of_range("penalty", "a number above 0; 0.5 is BIC", f"{self.penalty}")
-        if self.search not in ("astar", "dp"):
-            raise _out_of_range("search", "astar or dp", f"{self.search!r}")
-        if self.bins not in ("quantile", "width", "as_answered"):
-            raise _out_of_range("bins", "quantile, width or as_answered", f"{self.bins!r}")
 
 
 @dataclass(frozen=True)
 class Algorithm:
     """One algorithm. `title`: what it is, for people; `kind`: what the marks of its graphs mean;
     `uses_alpha`; `takes_knowledge`; `takes_correlation`: whether it can be given a correlation matrix, or
-    count fewer rows as independent than there are; `settings`: the fields of AlgorithmSettings that it uses;
+    count fewer rows as independent than there are; `settings`: the fields of AlgorithmSpec that it uses;
     `caution`: what to know of its graphs."""
 
     name: str
     title: str
     kind: GraphKind
-    make: Callable[[AlgorithmSettings], Engine]
+    make: Callable[[AlgorithmSpec], Engine]
     seconds: Seconds
     uses_alpha: bool = True
     takes_knowledge: bool = True
@@ -77,22 +44,22 @@ class Algorithm:
     settings: tuple[str, ...] = ()
     caution: str = ""
 
-    def engine(self, settings: AlgorithmSettings) -> Engine:
+    def engine(self, settings: AlgorithmSpec) -> Engine:
         """What runs it; it can be sent to another process. InputError for a setting that it does not use."""
-        default = AlgorithmSettings()
-        for field in fields(settings):
-            value = getattr(settings, field.name)
-            if field.name not in self.settings and value != getattr(default, field.name):
+        default = AlgorithmSpec()
+        for name in AlgorithmSpec.model_fields:
+            value = getattr(settings, name)
+            if name not in self.settings and value != getattr(default, name):
                 used = ", ".join(self.settings) or "none"
                 raise InputError(
-                    f"discovery setting {field.name}",
+                    f"discovery setting {name}",
                     f"settings of algorithm {self.name} ({used})",
-                    f"{field.name} = {value}",
+                    f"{name} = {value}",
                     "Remove it, or choose the algorithm that it belongs to.",
                 )
         return self.make(settings)
 
-    def level(self, alpha: float, settings: AlgorithmSettings) -> str:
+    def level(self, alpha: float, settings: AlgorithmSpec) -> str:
         """What decides about an edge, for summaries: alpha, or what takes its place."""
         if self.uses_alpha:
             return f"alpha {alpha:g}"
@@ -108,10 +75,10 @@ def algorithm(name: str) -> Algorithm:
     return ALGORITHMS[name]
 
 
-def engine(name: str, settings: AlgorithmSettings | None = None) -> Engine:
+def engine(name: str, settings: AlgorithmSpec | None = None) -> Engine:
     """What runs the algorithm of this name: see `Algorithm.engine`; "pc" is `discovery.pc.search.pc`
     itself."""
-    return algorithm(name).engine(AlgorithmSettings() if settings is None else settings)
+    return algorithm(name).engine(AlgorithmSpec() if settings is None else settings)
 
 
 def estimated_seconds(name: str, n_values: int, n_rows: int) -> float:
@@ -121,14 +88,14 @@ def estimated_seconds(name: str, n_values: int, n_rows: int) -> float:
     return algorithm(name).seconds(n_values, n_rows)
 
 
-def remarks(name: str, settings: AlgorithmSettings, data: FloatArray) -> list[str]:
+def remarks(name: str, settings: AlgorithmSpec, data: FloatArray) -> list[str]:
     """Sentences that belong beside the result of this algorithm on scores `data` [n_rows, n_values]."""
     chosen = algorithm(name)
     found = [chosen.caution] if chosen.caution else []
     return found + (_sparse_cells(settings, data) if name == "pc_chisq" else [])
 
 
-def _sparse_cells(settings: AlgorithmSettings, data: FloatArray) -> list[str]:
+def _sparse_cells(settings: AlgorithmSpec, data: FloatArray) -> list[str]:
     levels = levels_of(data[:, ~constant_columns(data)], settings.bins, settings.levels)
     n, k = levels.shape
     pairs, sparse = k * (k - 1) // 2, sparse_pairs(levels)
@@ -140,10 +107,6 @@ def _sparse_cells(settings: AlgorithmSettings, data: FloatArray) -> list[str]:
         f"expected. Given one more value a cell has {n / cells**3:.1f} rows on average, given two "
         f"{n / cells**4:.1f}: below 5, p-values are not to be relied on, and edges are lost."
     ]
-
-
-def _out_of_range(name: str, expected: str, found: str) -> InputError:
-    return InputError(f"discovery setting {name}", expected, found, "Correct the setting.")
 
 
 def _tests(n_values: int, n_rows: int) -> float:

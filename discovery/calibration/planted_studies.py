@@ -24,7 +24,7 @@ The reliability diagram of a calibration: of the pairs of a frequency, how many 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -33,13 +33,12 @@ import numpy as np
 import polars as pl
 
 from axiograph.discovery.algorithms.registry import algorithm
-from axiograph.discovery.calibration.noise import ItemNoise
-from axiograph.discovery.calibration.simulation import EDGES_PER_VALUE, Analysis, Design
 from axiograph.discovery.calibration.summary import summarise
-from axiograph.discovery.calibration.trial import Outcome, Task, planted_graph
+from axiograph.discovery.calibration.trial import SWEEP, Outcome, SimulatedStudy, planted_graph
 from axiograph.discovery.graph.export import write_parquet
 from axiograph.discovery.graph.marks import GraphKind
 from axiograph.discovery.pc.search import MIN_ROWS
+from axiograph.discovery.resampling.replicates import Progress
 from axiograph.engine.errors import InputError, RunError
 from axiograph.engine.storage.figures import save_figure
 from axiograph.engine.storage.files import write_json
@@ -51,9 +50,6 @@ SCHEMA = "axiograph-calibration/1"
 SECONDS = 600.0  # of one core: what the default number of graphs should take
 FEWEST, MOST = 6, 100
 SPARSE = 0.1  # planted graphs are sparse: what an algorithm takes, by its estimate for well-correlated scores
-SWEEP = (0.25, 0.5, 1.0, 2.0, 4.0, 8.0)  # of the study's training roles
-MIN_ROLES = 20
-Progress = Callable[[int, int], None]
 
 
 @dataclass(frozen=True, eq=False)
@@ -61,7 +57,7 @@ class Calibration:
     """`summary`: what can be trusted, as JSON types (discovery.calibration.summary); the tables are explained
     above. `failed`: reason → planted graphs for which discovery found none; they are in no other number."""
 
-    task: Task
+    study: SimulatedStudy
     graphs: pl.DataFrame
     frequencies: pl.DataFrame
     effects: pl.DataFrame
@@ -91,19 +87,17 @@ class Calibration:
 
     def document(self) -> dict[str, Any]:
         """Settings and summary, as JSON types."""
-        analysis = asdict(self.task.analysis)
-        analysis["resample"] = str(analysis["resample"])
-        design = asdict(self.task.design)
+        design = asdict(self.study.design)
         keys = ("agreement", "owner", "asked_train", "asked_test")
         design["items"] = {key: list(design.pop(key)) for key in keys}
         return {
             "schema": SCHEMA,
             "planted_graphs": self.count,
-            "edges_per_value": self.task.edges_per_value,
-            "seed": self.task.seed,
-            "design": design | {"values": self.task.design.values},
-            "analysis": analysis,
-            "noise": asdict(self.task.noise),
+            "edges_per_value": self.study.edges_per_value,
+            "seed": self.study.seed,
+            "design": design | {"values": self.study.design.values},
+            "analysis": self.study.analysis.document(),
+            "noise": asdict(self.study.noise),
             "failed": self.failed,
             "effects_failed": self.effects_failed,
             **self.summary,
@@ -111,34 +105,27 @@ class Calibration:
 
 
 def calibrate(
-    design: Design,
-    noise: ItemNoise,
-    analysis: Analysis,
-    *,
+    study: SimulatedStudy,
     graphs: int | None = None,
-    sweep: tuple[int, ...] | None = None,
-    edges_per_value: float = EDGES_PER_VALUE,
-    seed: int = 0,
-    n_jobs: int = 1,
+    *,
+    jobs: int = 1,
     progress: Progress | None = None,
 ) -> Calibration:
-    """Simulate a study of this design `graphs` times (None: `default_graphs`), on a planted graph of its own
-    each.
+    """Simulate `study` `graphs` times (None: `default_graphs`), on a planted graph of its own each.
 
-    `sweep`: numbers of training roles whose graphs are compared, None for a quarter to eight times the
-    design's. Graph g draws from child streams of (seed, g): the same result for any `n_jobs`, and graph g is
-    the same whatever their number. `progress` is called with (done, total) graphs.
+    Graph g draws from child streams of (seed, g): the same result for any `jobs`, and graph g is the same
+    whatever their number. `progress` is called with (done, total) graphs.
 
     Raises InputError for a design or settings that cannot be used, RunError where discovery fails on every
     planted graph."""
-    _check(design, analysis)
-    count = default_graphs(design, analysis) if graphs is None else graphs
+    _check(study)
+    count = default_graphs(study) if graphs is None else graphs
     if count < 2:
         raise InputError("graphs", "2 or more", f"{count}", "20 or more say something.")
-    sizes = sweep_sizes(design.train_roles) if sweep is None else tuple(sorted(set(sweep)))
-    task = Task(design, noise, analysis, sizes, edges_per_value, seed)
+    if progress is not None:
+        progress(0, count)
     outcomes = []
-    for outcome in _outcomes(task, count, n_jobs):
+    for outcome in _outcomes(study, count, jobs):
         outcomes.append(outcome)
         if progress is not None:
             progress(len(outcomes), count)
@@ -148,10 +135,10 @@ def calibrate(
         raise RunError(
             "calibration", "a graph for some planted graphs", f"none: {reason}", "Ask more roles or items."
         )
-    return _joined(task, outcomes, dict(failed))
+    return _joined(study, outcomes, dict(failed))
 
 
-def _joined(task: Task, outcomes: list[Outcome], failed: dict[str, int]) -> Calibration:
+def _joined(study: SimulatedStudy, outcomes: list[Outcome], failed: dict[str, int]) -> Calibration:
     graphs = pl.concat([o.graphs for o in outcomes], how="diagonal")
     frequencies = pl.concat([o.frequencies for o in outcomes if o.frequencies.height])
     moved = [o.effects for o in outcomes if o.effects.height]
@@ -161,29 +148,29 @@ def _joined(task: Task, outcomes: list[Outcome], failed: dict[str, int]) -> Cali
     contrast_p = [o.contrast_p for o in outcomes]
     effects_failed = Counter(o.effects_failed for o in outcomes if o.effects_failed is not None)
     return Calibration(
-        task=task,
+        study=study,
         graphs=graphs,
         frequencies=frequencies,
         effects=effects,
         contrast_p=contrast_p,
         failed=failed,
         effects_failed=dict(effects_failed),
-        summary=summarise(graphs, frequencies, effects, contrast_p, task.analysis.level),
+        summary=summarise(graphs, frequencies, effects, contrast_p, study.analysis.level),
     )
 
 
-def _outcomes(task: Task, count: int, n_jobs: int) -> Iterator[Outcome]:
-    if n_jobs == 1:
-        yield from (planted_graph(task, number) for number in range(count))
+def _outcomes(study: SimulatedStudy, count: int, jobs: int) -> Iterator[Outcome]:
+    if jobs == 1:
+        yield from (planted_graph(study, number) for number in range(count))
         return
     from joblib import Parallel, delayed
 
-    calls = (delayed(planted_graph)(task, number) for number in range(count))
-    yield from Parallel(n_jobs=n_jobs, return_as="generator")(calls)
+    calls = (delayed(planted_graph)(study, number) for number in range(count))
+    yield from Parallel(n_jobs=jobs, return_as="generator")(calls)
 
 
-def _check(design: Design, analysis: Analysis) -> None:
-    chosen = algorithm(str(analysis.more.get("algorithm", "pc")))
+def _check(study: SimulatedStudy) -> None:
+    design, chosen = study.design, algorithm(study.analysis.discovery.algorithm)
     if chosen.kind is not GraphKind.CPDAG:
         raise InputError(
             "calibration, discovery.algorithm",
@@ -198,7 +185,7 @@ def _check(design: Design, analysis: Analysis) -> None:
             f"{design.values} and {design.train_roles}",
             "Give the study more of them.",
         )
-    if analysis.correction == "repeat" and design.repeats < 2:
+    if study.analysis.discovery.correction == "repeats" and design.repeats < 2:
         raise InputError(
             "calibration, discovery.correction",
             "two repeats or more",
@@ -207,25 +194,23 @@ def _check(design: Design, analysis: Analysis) -> None:
         )
 
 
-def sweep_sizes(roles: int) -> tuple[int, ...]:
-    """A quarter to eight times as many roles, MIN_ROLES at least, and the number itself."""
-    return tuple(sorted({max(min(MIN_ROLES, roles), round(share * roles)) for share in SWEEP} | {roles}))
-
-
-def estimated_seconds(design: Design, analysis: Analysis) -> float:
+def estimated_seconds(study: SimulatedStudy) -> float:
     """What one planted graph takes, in seconds of one core; a guess within a factor of three or so."""
-    one = algorithm(str(analysis.more.get("algorithm", "pc"))).seconds(design.values, design.train_roles)
+    design, analysis = study.design, study.analysis
+    one = algorithm(analysis.discovery.algorithm).seconds(design.values, design.train_roles)
     cells = design.values * max(1, design.conditions) * sum(design.effect_roles.values())
     tests = cells * min(20_000, max(2000, 4 * design.values * design.conditions / analysis.level))
     answers = (
-        sum(SWEEP[-1:]) * design.train_roles * len(design.owner) * (1 + 5 * (analysis.correction is not None))
+        sum(SWEEP[-1:]) * design.train_roles * len(design.owner) * (1 + 5 * (analysis.parts is not None))
     )
-    return 0.1 + SPARSE * one * (analysis.replicates + 2 * len(SWEEP)) + 4e-9 * tests + 3e-7 * answers
+    return (
+        0.1 + SPARSE * one * (analysis.discovery.replicates + 2 * len(SWEEP)) + 4e-9 * tests + 3e-7 * answers
+    )
 
 
-def default_graphs(design: Design, analysis: Analysis) -> int:
+def default_graphs(study: SimulatedStudy) -> int:
     """As many planted graphs as take about ten minutes of one core, from FEWEST to MOST."""
-    return int(np.clip(SECONDS / estimated_seconds(design, analysis), FEWEST, MOST))
+    return int(np.clip(SECONDS / estimated_seconds(study), FEWEST, MOST))
 
 
 _TITLES = {"adjacent": "adjacent", "directed": "a → b", "ancestor": "ancestor"}
@@ -251,7 +236,7 @@ def reliability_figure(found: Calibration) -> Figure:
         _counts(axes[1, column], rows)
     axes[0, 0].set_ylabel("share that is so in truth")
     axes[1, 0].set_ylabel("pairs")
-    design = found.task.design
+    design = found.study.design
     figure.suptitle(
         f"{found.count} planted graphs, {design.values} values, {design.train_roles} training roles",
         fontsize=11,

@@ -7,7 +7,7 @@ What a study asks, of how many, and how it is analysed: all that a calibration n
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, Literal
 
 import numpy as np
@@ -15,12 +15,14 @@ import polars as pl
 from numpy.typing import NDArray
 
 from axiograph.discovery.calibration.noise import ItemNoise
+from axiograph.discovery.discover import PARTS
 from axiograph.discovery.graph.causal_graph import CausalGraph, reachability
 from axiograph.discovery.graph.knowledge import no_knowledge
 from axiograph.discovery.matrix.corrections import Part
 from axiograph.discovery.numerics.arrays import BoolArray, FloatArray
-from axiograph.discovery.resampling.rows import Resample, child_rng
+from axiograph.discovery.resampling.rows import child_rng
 from axiograph.engine.errors import InputError
+from axiograph.engine.study.schema import DiscoverySpec
 
 EDGES_PER_VALUE = 9 / 8  # as the built-in respondent's graph: 9 edges among 8 values
 WEIGHTS = (0.35, 0.7)  # their sizes; either sign
@@ -167,17 +169,29 @@ class Design:
 
 @dataclass(frozen=True)
 class Analysis:
-    """How the study is analysed, as arguments of discovery.discover and discovery.effects.testing. `more`:
-    further arguments of discover (algorithm, settings)."""
+    """How the study is analysed: its `discovery`, and the `level` at which effects are tested."""
 
-    alpha: float = 0.05
-    replicates: int = 1000
-    resample: Resample | str = Resample.HALF_OF_ROLES
-    threshold: float = 0.5
-    pairwise: bool = False
-    correction: Part | None = None
+    discovery: DiscoverySpec = DiscoverySpec()
     level: float = 0.05
-    more: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def parts(self) -> Part | None:
+        """What a correction for measurement error needs of the answers; None without one."""
+        return PARTS.get(self.discovery.correction)
+
+    def document(self) -> dict[str, Any]:
+        """As JSON types."""
+        spec = self.discovery
+        return {
+            "alpha": spec.alpha,
+            "replicates": spec.replicates,
+            "resample": spec.resample,
+            "threshold": spec.threshold,
+            "pairwise": spec.missing == "pairwise",
+            "correction": self.parts,
+            "level": self.level,
+            "more": {"algorithm": spec.algorithm, "settings": spec.settings.model_dump()},
+        }
 
 
 HALF_RANGE = 2 * 12 / 11  # middles of 12 equal parts of it are the respondent's own thresholds, over ±2

@@ -11,6 +11,7 @@ from axiograph.discovery.algorithms.registry import engine
 from axiograph.discovery.calibration.noise import ItemNoise
 from axiograph.discovery.calibration.respondent import over_names
 from axiograph.discovery.calibration.simulation import (
+    EDGES_PER_VALUE,
     Analysis,
     Answers,
     Design,
@@ -32,23 +33,40 @@ from axiograph.discovery.matrix.profiles import PROVENANCE
 from axiograph.discovery.numerics.arrays import FloatArray
 from axiograph.discovery.resampling.rows import child_rng
 from axiograph.engine.errors import AxiographError
+from axiograph.engine.study.schema import EffectsSpec, KnowledgeSpec
 
 _MODEL, _VALUES, _ANSWERS, _STEERED = range(4)  # child streams of a graph
 _TRAIN, _TEST = 0, 1  # groups of roles
 CONTROL_GRAPHS = 199
+SWEEP = (0.25, 0.5, 1.0, 2.0, 4.0, 8.0)  # of the study's training roles
+MIN_ROLES = 20
 STRONG = 0.25  # in units of the value: effects from here on are told apart from smaller ones
 
 
 @dataclass(frozen=True)
-class Task:
-    """All that a worker needs to make any graph from its number."""
+class SimulatedStudy:
+    """All that a worker needs to make any graph from its number: what is asked of whom (`design`), how the
+    answers scatter (`noise`), how they are analysed; `edges_per_value` of the planted graphs, `seed`.
+
+    `sweep`: numbers of training roles whose graphs are compared, None for a quarter to eight times the
+    design's."""
 
     design: Design
     noise: ItemNoise
-    analysis: Analysis
-    sweep: tuple[int, ...]
-    edges_per_value: float
-    seed: int
+    analysis: Analysis = Analysis()
+    sweep: tuple[int, ...] | None = None
+    edges_per_value: float = EDGES_PER_VALUE
+    seed: int = 0
+
+    @property
+    def sizes(self) -> tuple[int, ...]:
+        """The numbers of roles of the sweep, ascending."""
+        return sweep_sizes(self.design.train_roles) if self.sweep is None else tuple(sorted(set(self.sweep)))
+
+
+def sweep_sizes(roles: int) -> tuple[int, ...]:
+    """A quarter to eight times as many roles, MIN_ROLES at least, and the number itself."""
+    return tuple(sorted({max(min(MIN_ROLES, roles), round(share * roles)) for share in SWEEP} | {roles}))
 
 
 @dataclass(frozen=True, eq=False)
@@ -81,18 +99,18 @@ class _Rows:
         self.rows.append(row)
 
 
-def planted_graph(task: Task, number: int) -> Outcome:
+def planted_graph(study: SimulatedStudy, number: int) -> Outcome:
     """Graph `number` of a calibration: the same whoever makes it, and whatever else is made."""
-    design = task.design
-    model = random_model(child_rng(task.seed, number, _MODEL), design.values, task.edges_per_value)
-    most = max(design.train_roles, *task.sweep, 0)
-    values = model.draw(child_rng(task.seed, number, _VALUES, _TRAIN), most)
-    asking = Questioning(design, task.noise, task.seed, (number, _ANSWERS), _TRAIN)
-    train = asking.ask(values, design.asked_train, task.analysis.correction)
+    design = study.design
+    model = random_model(child_rng(study.seed, number, _MODEL), design.values, study.edges_per_value)
+    most = max(design.train_roles, *study.sizes, 0)
+    values = model.draw(child_rng(study.seed, number, _VALUES, _TRAIN), most)
+    asking = Questioning(design, study.noise, study.seed, (number, _ANSWERS), _TRAIN)
+    train = asking.ask(values, design.asked_train, study.analysis.parts)
     rows = _Rows(number, model.graph)
-    _sweep(task, rows, values, train)
+    _sweep(study, rows, values, train)
     try:
-        found = _discovered(task, train, design.train_roles, task.analysis.replicates)
+        found = _discovered(study, train, design.train_roles, study.analysis.discovery.replicates)
     except AxiographError as error:
         for which in ("graph", "consensus", "averaged"):
             rows.add(which, design.train_roles, None, error.found)
@@ -103,7 +121,7 @@ def planted_graph(task: Task, number: int) -> Outcome:
     moved, contrast_p, effects_failed = pl.DataFrame(), None, None
     if design.conditions and sum(design.effect_roles.values()) >= 2:
         try:
-            moved, contrast_p = _effects(task, number, model, found, values, train)
+            moved, contrast_p = _effects(study, number, model, found, values, train)
         except AxiographError as error:
             effects_failed = error.found
     return Outcome(_frame(rows), _frequencies(number, model, found), moved, contrast_p, None, effects_failed)
@@ -113,38 +131,28 @@ def _frame(rows: _Rows) -> pl.DataFrame:
     return pl.DataFrame(rows.rows, schema_overrides={"failed": pl.String}, infer_schema_length=None)
 
 
-def _discovered(task: Task, train: Answers, roles: int, replicates: int) -> Discovery:
+def _discovered(study: SimulatedStudy, train: Answers, roles: int, replicates: int) -> Discovery:
     """The study's discovery on the first `roles` roles."""
-    names, analysis = task.design.names, task.analysis
-    parts = None
-    if analysis.correction is not None:
+    names, parts = study.design.names, None
+    if study.analysis.parts is not None:
         parts = part_frame(Answers(train.scores[:roles], train.parts[:roles], train.owner), names)
-    return discover(
-        profile_frame(train.scores[:roles], names),
-        alpha=analysis.alpha,
-        replicates=replicates,
-        resample=analysis.resample,
-        seed=task.seed,
-        threshold=analysis.threshold,
-        null_replicates=0,
-        pairwise=analysis.pairwise,
-        parts=parts,
-        part=analysis.correction or "item",
-        **analysis.more,
-    )
+    # The planted graphs are random: what is known of the study's values says nothing about them.
+    changed = {"replicates": replicates, "seed": study.seed, "knowledge": KnowledgeSpec()}
+    spec = study.analysis.discovery.model_copy(update=changed)
+    return discover(profile_frame(train.scores[:roles], names), spec, parts=parts, null_replicates=0)
 
 
-def _sweep(task: Task, rows: _Rows, values: FloatArray, train: Answers) -> None:
+def _sweep(study: SimulatedStudy, rows: _Rows, values: FloatArray, train: Answers) -> None:
     """The graph of all roles at each number of roles: of the scores, and of the values themselves."""
-    analysis = task.analysis
-    run = engine(analysis.more.get("algorithm", "pc"), analysis.more.get("settings"))
-    for roles in task.sweep:
+    spec = study.analysis.discovery
+    run = engine(spec.algorithm, spec.settings)
+    for roles in study.sizes:
         for which in ("scores", "values"):
             try:
                 if which == "scores":
-                    found = _discovered(task, train, roles, 1).graph
+                    found = _discovered(study, train, roles, 1).graph
                 else:
-                    found = run(values[:roles], task.design.names, analysis.alpha).graph
+                    found = run(values[:roles], study.design.names, spec.alpha).graph
             except AxiographError as error:
                 rows.add(which, roles, None, error.found)
             else:
@@ -156,7 +164,7 @@ def _frequencies(number: int, model: PlantedModel, found: Discovery) -> pl.DataF
     (a causes b directly); ancestor (a path leads from a to b)."""
     names = model.graph.names
     place = {name: k for k, name in enumerate(names)}
-    edges, above = found.bootstrap.edge_table(), ancestor_table(found.bootstrap.graphs)
+    edges, above = found.bootstrap.edges.table(), ancestor_table(found.bootstrap.graphs)
     a, b = (np.array([place[name] for name in edges[end]], dtype=np.int64) for end in ("a", "b"))
     up = np.array([place[name] for name in above["ancestor"]], dtype=np.int64)
     down = np.array([place[name] for name in above["descendant"]], dtype=np.int64)
@@ -177,31 +185,38 @@ def _frequencies(number: int, model: PlantedModel, found: Discovery) -> pl.DataF
 
 
 def _effects(
-    task: Task, number: int, model: PlantedModel, found: Discovery, values: FloatArray, train: Answers
+    study: SimulatedStudy,
+    number: int,
+    model: PlantedModel,
+    found: Discovery,
+    values: FloatArray,
+    train: Answers,
 ) -> tuple[pl.DataFrame, float | None]:
     """Every condition moves one value and its descendants: what changed, by truth and by the found graph; and
     the p of expected against unexpected over all conditions."""
-    design, rng = task.design, child_rng(task.seed, number, _STEERED)
+    design, rng = study.design, child_rng(study.seed, number, _STEERED)
     targets = _targets(rng, design)
     shifts = design.shift * rng.choice([-1.0, 1.0], design.conditions)
     frames = []
     for part, roles in design.effect_roles.items():
         if roles and part == "train":
-            frames += _steered(task, number, model, part, values[:roles], train, targets, shifts)
+            frames += _steered(study, number, model, part, values[:roles], train, targets, shifts)
         elif roles:
-            true = model.draw(child_rng(task.seed, number, _VALUES, _TEST), roles)
-            frames += _steered(task, number, model, part, true, None, targets, shifts)
+            true = model.draw(child_rng(study.seed, number, _VALUES, _TEST), roles)
+            frames += _steered(study, number, model, part, true, None, targets, shifts)
     profiles = pl.concat(frames)
     worker = {name: pl.lit("simulated") for name in PROVENANCE}
     result = effects(
         profiles,
         profiles.select("role", "condition").with_columns(**worker),
         found.graph,
-        split=None,
-        level=task.analysis.level,
-        interval_resamples=1,
-        control_graphs=CONTROL_GRAPHS,
-        seed=task.seed,
+        EffectsSpec(
+            roles="all",
+            level=study.analysis.level,
+            resamples=1,
+            control_graphs=CONTROL_GRAPHS,
+            seed=study.seed,
+        ),
     )
     overall = result.contrasts.filter(
         (pl.col("scope") == "all conditions")
@@ -213,7 +228,7 @@ def _effects(
 
 
 def _steered(
-    task: Task,
+    study: SimulatedStudy,
     number: int,
     model: PlantedModel,
     part: str,
@@ -224,9 +239,9 @@ def _steered(
 ) -> list[pl.DataFrame]:
     """Profiles of the roles with values `true`: the baseline (`before`, where it was asked already) and every
     condition."""
-    design = task.design
+    design = study.design
     group, asked = (_TRAIN, design.asked_train) if part == "train" else (_TEST, design.asked_test)
-    questioning = Questioning(design, task.noise, task.seed, (number, _ANSWERS), group)
+    questioning = Questioning(design, study.noise, study.seed, (number, _ANSWERS), group)
     baseline = (before or questioning.ask(true, asked)).scores[: len(true)]
     frames = [profile_frame(baseline, design.names, part, condition=BASELINE)]
     for c, (target, shift) in enumerate(zip(targets, shifts, strict=True)):

@@ -58,7 +58,7 @@ def edge_table(
 
     With replicates of a side, `*_replicates` it is counted over and the frequencies `*_adjacent`, `*_forward`
     (a → b), `*_backward`, `*_undirected`, `*_bidirected`, and of PAGs those with circles, as in
-    BootstrapResult.edge_table; without, nulls. `difference`: graph_adjacent −
+    EdgeCounts.table; without, nulls. `difference`: graph_adjacent −
     reference_adjacent, with the 95 % interval of its Monte-Carlo error, `difference_mc_low` and `_high`:
     what infinitely many replicates of the same data would give, no statement about other data. It is
     Newcombe's (1998, Statistics in Medicine 17, p. 873, method 10), which takes the two as independent; it

@@ -94,11 +94,6 @@ def check_graph(graph: CausalGraph, names: Sequence[str]) -> None:
         )
 
 
-def check_level(level: float) -> None:
-    if not 0 < level < 1:
-        raise InputError("level", "a level between 0 and 1", f"{level}", "0.05 is usual.")
-
-
 MIN_PAIRS = 6  # with fewer, not even the exact sign test can reach 0.05
 _MAX_RESAMPLES = 20_000
 
@@ -222,10 +217,6 @@ def draw_count(resamples: int | None, tests: int, level: float) -> int:
     """Enough draws that the smallest p can pass Benjamini–Hochberg alone, within reason."""
     if resamples is None:
         return int(np.clip(np.ceil(4 * tests / level), 2000, _MAX_RESAMPLES))
-    check_count("resamples", resamples)
+    if resamples < 1:
+        raise InputError("resamples", "at least 1", f"{resamples}", "1000 or more are usual.")
     return resamples
-
-
-def check_count(name: str, number: int) -> None:
-    if number < 1:
-        raise InputError(name, "at least 1", f"{number}", "1000 or more are usual.")

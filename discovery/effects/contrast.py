@@ -12,28 +12,28 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from axiograph.discovery.effects.changes import BASELINE, Pairing, check_graph, check_level, select_roles
+from axiograph.discovery.effects.changes import BASELINE, Pairing, check_graph, select_roles
 from axiograph.discovery.effects.relations import REASON, Relation, Source, relations
 from axiograph.discovery.graph.causal_graph import CausalGraph
 from axiograph.discovery.matrix.profiles import value_columns
 from axiograph.discovery.numerics.arrays import BoolArray, FloatArray
 from axiograph.discovery.numerics.intervals import ROUNDING, RoleDraws, mean_of_known, percentile_range
 from axiograph.engine.errors import InputError
+from axiograph.engine.study.schema import EffectsSpec
 from axiograph.engine.study.split import TEST, TRAIN
 
 
 def between_roles(
     profiles: pl.DataFrame,
     graph: CausalGraph,
-    *,
     reference: str,
-    condition: str = BASELINE,
+    spec: EffectsSpec = EffectsSpec(),
+    *,
     split: str | None = "test",
-    level: float = 0.05,
-    resamples: int = 1000,
-    seed: int = 0,
 ) -> pl.DataFrame:
-    """The paper's contrast between roles: any difference of a role to the reference role is a change.
+    """The paper's contrast between roles on baseline profiles: any difference of a role to the `reference`
+    role is a change. `split`: the part of the roles that is compared, None for all; of `spec` count level,
+    resamples and seed.
 
     For every value of the graph and relation: `roles` (roles in which the value differs from the
     reference role), `n` (other values with the relation), `share` (the share of those roles in which the
@@ -42,25 +42,24 @@ def between_roles(
     placed around the share) and `reason` where share is null. There is no
     test here: a difference of one answer counts. Raises InputError as `effects` does."""
     check_graph(graph, value_columns(profiles))
-    check_level(level)
-    selected = select_roles(profiles, split, condition).filter(pl.col("condition") == condition)
+    selected = select_roles(profiles, split, BASELINE).filter(pl.col("condition") == BASELINE)
     scores = selected.sort("role").select(graph.names).cast(pl.Float64).to_numpy()
     roles = selected["role"].sort().to_list()
     if reference not in roles:
         raise InputError(
             "reference role", f"a role of the {split} split", f"{reference!r}", "Name one of them."
         )
-    place = roles.index(reference)
-    differences = np.delete(scores - scores[place], place, axis=0)
+    row = roles.index(reference)
+    differences = np.delete(scores - scores[row], row, axis=0)
     members = relations(graph)
-    drawn = _drawn_shares(differences, members, RoleDraws.of(len(differences), resamples, seed))
+    drawn = _drawn_shares(differences, members, RoleDraws.of(len(differences), spec.resamples, spec.seed))
     counts = moved(differences).sum(axis=0)
     rows = []
     for relation, mask in members.items():
         shares = response_shares(differences, mask)
         for k, value in enumerate(graph.names):
             others, share = int(mask[k].sum()), shares[k]
-            ends = (None, None) if share is None else _around(share, drawn[relation][k], level)
+            ends = (None, None) if share is None else _around(share, drawn[relation][k], spec.level)
             reason = None if share is not None else _why(relation, others, int(counts[k]))
             rows.append((value, str(relation), int(counts[k]), others, share, *ends, reason))
     schema = {"value": pl.String, "relation": pl.String, "roles": pl.Int64, "n": pl.Int64}

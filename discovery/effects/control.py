@@ -16,27 +16,20 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from enum import StrEnum
 
 import numpy as np
 
-from axiograph.discovery.effects.changes import check_count
 from axiograph.discovery.effects.relations import Relation, Weights, relations
 from axiograph.discovery.effects.responses import Outcomes
 from axiograph.discovery.graph.causal_graph import CausalGraph
 from axiograph.discovery.graph.marks import Endpoint
 from axiograph.discovery.numerics.arrays import BoolArray, FloatArray
 from axiograph.discovery.numerics.intervals import mean_of_known, percentile_range
-from axiograph.engine.errors import InputError
+from axiograph.engine.study.schema import EffectsSpec
 
 _TIE = 1e-9  # equal differences, up to rounding: shuffles that swap equivalent values give many
 _STREAM = 2  # child seeds (2, g); (1, 0) draws the replicates' graphs
 _CELLS = 8_000_000  # differences held at once
-
-
-class ControlKind(StrEnum):
-    RELABELLED = "relabelled"
-    UNIFORM = "uniform"
 
 
 @dataclass(frozen=True, eq=False)
@@ -80,47 +73,30 @@ class ControlResult:
 
 
 def control(
-    given: ControlInput,
-    observed: FloatArray,
-    graph: CausalGraph,
-    weights: Weights,
-    *,
-    kind: ControlKind | str,
-    graphs: int,
-    level: float,
-    seed: int,
+    tested: ControlInput, observed: FloatArray, graph: CausalGraph, weights: Weights, spec: EffectsSpec
 ) -> ControlResult:
-    """Compare `observed` [n_conditions + 1, sources, 2] with `graphs` random graphs; graph g draws from child
-    seed (2, g). A uniform graph has no replicates: sources after the first are NaN there."""
-    kind = parse_kind(kind)
-    check_count("control graphs", graphs)
-    conditions, sources = len(given.changed), len(weights.sources) if kind is ControlKind.RELABELLED else 1
+    """Compare `observed` [n_conditions + 1, sources, 2] with `spec.control_graphs` random graphs, made as
+    `spec.control` says; graph g draws from child seed (2, g). A uniform graph has no replicates: sources
+    after the first are NaN there."""
+    graphs, sources = spec.control_graphs, len(weights.sources) if spec.control == "relabelled" else 1
+    conditions = len(tested.changed)
     block = max(1, _CELLS // (graphs * sources * 2))
     pooled = np.zeros((graphs, 4, sources, 2))
     parts = []
     for start in range(0, conditions, block):
         rows = slice(start, min(start + block, conditions))
-        part = ControlInput(given.changed[rows], given.tested[rows], given.outcomes[rows])
+        part = ControlInput(tested.changed[rows], tested.tested[rows], tested.outcomes[rows])
         differences = np.empty((len(part.changed), sources, 2, graphs))
-        for g, table in enumerate(_tables(graph, weights, kind, graphs, seed)):
+        for g, table in enumerate(_tables(graph, weights, spec)):
             sums = _sums(part, table)
             differences[..., g] = _difference(sums)
             pooled[g] += sums.sum(axis=1)
-        parts.append(_compared(differences, observed[rows, :sources], level))
+        parts.append(_compared(differences, observed[rows, :sources], spec.level))
     together = _difference(pooled.transpose(1, 0, 2, 3)).transpose(1, 2, 0)[None]
-    parts.append(_compared(together, observed[conditions:, :sources], level))
+    parts.append(_compared(together, observed[conditions:, :sources], spec.level))
     columns = [np.concatenate(column) for column in zip(*parts, strict=True)]
     missing = np.full((conditions + 1, len(weights.sources) - sources, 2), np.nan)
     return ControlResult(*(np.concatenate([column, missing], axis=1) for column in columns))
-
-
-def parse_kind(kind: ControlKind | str) -> ControlKind:
-    """The control called `kind`; InputError where there is none."""
-    try:
-        return ControlKind(kind)
-    except ValueError:
-        known = ", ".join(ControlKind)
-        raise InputError("control", f"one of {known}", f"{kind!r}", "Choose one of them.") from None
 
 
 def uniform_graph(graph: CausalGraph, rng: np.random.Generator) -> CausalGraph:
@@ -128,8 +104,8 @@ def uniform_graph(graph: CausalGraph, rng: np.random.Generator) -> CausalGraph:
     n = len(graph.names)
     i, j = np.triu_indices(n, k=1)
     edges = np.flatnonzero(graph.marks[i, j])
-    order, places = rng.permutation(n), rng.permutation(len(i))[: len(edges)]
-    first, second = order[i[places]], order[j[places]]  # `first` comes earlier in the random order
+    order, pairs = rng.permutation(n), rng.permutation(len(i))[: len(edges)]
+    first, second = order[i[pairs]], order[j[pairs]]  # `first` comes earlier in the random order
     at_first, at_second = graph.marks[j, i][edges], graph.marks[i, j][edges]
     # An arrowhead at one end only stands at the later value.
     turned = (at_first == Endpoint.ARROW) & (at_second != Endpoint.ARROW)
@@ -139,27 +115,27 @@ def uniform_graph(graph: CausalGraph, rng: np.random.Generator) -> CausalGraph:
     return CausalGraph(graph.names, marks, graph.kind)
 
 
-def _tables(
-    graph: CausalGraph, weights: Weights, kind: ControlKind, graphs: int, seed: int
-) -> Iterator[FloatArray]:
+def _tables(graph: CausalGraph, weights: Weights, spec: EffectsSpec) -> Iterator[FloatArray]:
     """[sources, 2, n, n] per control graph: the weights of expected and of unexpected."""
     ends = weights.table[:, [0, 2]]
-    for g in range(graphs):
-        rng = np.random.default_rng(np.random.SeedSequence(seed, spawn_key=(_STREAM, g)))
-        if kind is ControlKind.RELABELLED:
+    for g in range(spec.control_graphs):
+        rng = np.random.default_rng(np.random.SeedSequence(spec.seed, spawn_key=(_STREAM, g)))
+        if spec.control == "relabelled":
             shuffled = rng.permutation(len(graph.names))
             yield ends[:, :, shuffled[:, None], shuffled]
         else:
-            found = relations(uniform_graph(graph, rng))
-            yield np.stack([found[r] for r in (Relation.EXPECTED, Relation.UNEXPECTED)]).astype(float)[None]
+            by_relation = relations(uniform_graph(graph, rng))
+            yield np.stack([by_relation[r] for r in (Relation.EXPECTED, Relation.UNEXPECTED)]).astype(float)[
+                None
+            ]
 
 
-def _sums(given: ControlInput, table: FloatArray) -> FloatArray:
+def _sums(tested: ControlInput, table: FloatArray) -> FloatArray:
     """[4, conditions, sources, 2]: expected top, expected bottom, unexpected top, unexpected bottom."""
-    changed = given.changed.astype(np.float64)
+    changed = tested.changed.astype(np.float64)
     of = np.einsum("srcn->crsn", changed @ table)  # how much of each other is counted, over all targets
-    top = np.einsum("crsn,cnm->rcsm", of, given.outcomes)
-    bottom = np.einsum("crsn,cn->rcs", of, given.tested.astype(np.float64))
+    top = np.einsum("crsn,cnm->rcsm", of, tested.outcomes)
+    bottom = np.einsum("crsn,cn->rcs", of, tested.tested.astype(np.float64))
     return np.stack([top[0], *_twice(bottom[0]), top[1], *_twice(bottom[1])])
 
 
@@ -169,17 +145,16 @@ def _twice(bottom: FloatArray) -> list[FloatArray]:
 
 def _difference(sums: FloatArray) -> FloatArray:
     """expected − unexpected of sums [4, …]; NaN where one of them is over nothing."""
-    known = (sums[1] > 0) & (sums[3] > 0)
-    lower = np.where(known, sums[1], 1.0), np.where(known, sums[3], 1.0)
-    return np.where(known, sums[0] / lower[0] - sums[2] / lower[1], np.nan)
+    both = (sums[1] > 0) & (sums[3] > 0)
+    lower = np.where(both, sums[1], 1.0), np.where(both, sums[3], 1.0)
+    return np.where(both, sums[0] / lower[0] - sums[2] / lower[1], np.nan)
 
 
 def _compared(
     differences: FloatArray, observed: FloatArray, level: float
 ) -> tuple[FloatArray, FloatArray, FloatArray, FloatArray, FloatArray]:
     """Mean, low, high, p and number of `differences` [conditions, sources, 2, graphs]."""
-    known = np.isfinite(differences)
-    count = known.sum(axis=-1)
+    count = np.isfinite(differences).sum(axis=-1)
     with np.errstate(invalid="ignore"):
         above = (differences >= observed[..., None] - _TIE).sum(axis=-1)
     p = np.where(np.isfinite(observed) & (count > 0), (1 + above) / (1 + count), np.nan)

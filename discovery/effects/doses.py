@@ -36,7 +36,6 @@ from axiograph.discovery.effects.changes import (
     BASELINE,
     MIN_PAIRS,
     benjamini_hochberg,
-    check_level,
     draw_count,
     select_roles,
 )
@@ -44,7 +43,7 @@ from axiograph.discovery.effects.contrast import sign_similarity, sign_table
 from axiograph.discovery.matrix.profiles import value_columns
 from axiograph.discovery.numerics.arrays import FloatArray
 from axiograph.discovery.numerics.intervals import ROUNDING, RoleDraws, percentile_range
-from axiograph.engine.errors import InputError
+from axiograph.engine.study.schema import EffectsSpec
 
 MIN_STRENGTHS = 3
 _CHUNK_CELLS = 4_000_000
@@ -62,9 +61,7 @@ class Sweep:
     scores: FloatArray
 
 
-def trend_table(
-    sweeps: list[Sweep], names: list[str], level: float, resamples: int, seed: int
-) -> pl.DataFrame:
+def trend_table(sweeps: list[Sweep], names: list[str], spec: EffectsSpec) -> pl.DataFrame:
     """A row per sweep and value: sweep, feature, unit, value, strengths (how many), roles (with two scores or
     more), tau (mean over them, in [−1, 1]), low and high (percentile interval at 1 − level over `resamples`
     draws of the roles), p (two-sided), p_adjusted (Benjamini–Hochberg over all rows), trend: rising or
@@ -75,10 +72,11 @@ def trend_table(
     strengths = np.repeat([len(sweep.points) for sweep in sweeps], len(names)).astype(np.int64)
     tested = (strengths >= MIN_STRENGTHS) & (roles >= 2)
     tau = np.where(roles > 0, np.nansum(flat, axis=0) / np.maximum(roles, 1), np.nan)
-    draws = RoleDraws.of(len(flat), resamples, seed)
-    low, high = percentile_range(draws.means(flat).T, level) if flat.size else (tau, tau)
-    p = np.where(tested, sign_flip_p(flat, draw_count(None, int(tested.sum()), level), seed), np.nan)
-    p_adjusted, shown = benjamini_hochberg(p, level)
+    draws = RoleDraws.of(len(flat), spec.resamples, spec.seed)
+    low, high = percentile_range(draws.means(flat).T, spec.level) if flat.size else (tau, tau)
+    count = draw_count(None, int(tested.sum()), spec.level)
+    p = np.where(tested, sign_flip_p(flat, count, spec.seed), np.nan)
+    p_adjusted, shown = benjamini_hochberg(p, spec.level)
     label = np.where(shown, np.where(tau > 0, "rising", "falling"), "none")
     reason = np.where(
         strengths < MIN_STRENGTHS, f"fewer than {MIN_STRENGTHS} strengths", "fewer than 2 roles"
@@ -110,9 +108,9 @@ def kendall(scores: FloatArray) -> FloatArray:
     total, pairs = np.zeros((roles, values)), np.zeros((roles, values))
     for a, b in combinations(range(points), 2):
         step = scores[:, b] - scores[:, a]
-        known = ~np.isnan(step)
-        total += np.where(known & (np.abs(step) > ROUNDING), np.sign(np.where(known, step, 0.0)), 0.0)
-        pairs += known
+        scored = ~np.isnan(step)
+        total += np.where(scored & (np.abs(step) > ROUNDING), np.sign(np.where(scored, step, 0.0)), 0.0)
+        pairs += scored
     return np.where(pairs > 0, total / np.maximum(pairs, 1), np.nan)
 
 
@@ -138,40 +136,34 @@ def _patterns(start: int, count: int, roles: int) -> NDArray[np.int64]:
     return (np.arange(start, start + count)[:, None] >> np.arange(roles)) & 1
 
 
-MARGIN = 0.1
 HOLDS, BREAKS, UNSETTLED = "holds", "breaks", "unsettled"
 
 
-def unreadable(
-    answers: pl.DataFrame, *, baseline: str, level: float, resamples: int, margin: float, seed: int
-) -> pl.DataFrame:
+def unreadable(answers: pl.DataFrame, spec: EffectsSpec = EffectsSpec()) -> pl.DataFrame:
     """A row per condition besides the baseline: condition, roles (with answers under it and the baseline),
     answers, refused, unparsed (counts over these roles), share and baseline_share (of refused or unparsed,
     mean over roles), rise (their difference), low and high (percentile interval of the rise at 1 − level over
     `resamples` draws of the roles), state.
 
-    `answers`: role, condition, answers, refused, unparsed, one row per role and condition. InputError for a
-    margin that is not between 0 and 1."""
-    if not 0 < margin < 1:
-        raise InputError("effects.break_margin", "a share between 0 and 1", f"{margin}", "0.1 is usual.")
+    `answers`: role, condition, answers, refused, unparsed, one row per role and condition."""
     counted = answers.filter(pl.col("answers") > 0).with_columns(
-        own=(pl.col("refused") + pl.col("unparsed")) / pl.col("answers")
+        share=(pl.col("refused") + pl.col("unparsed")) / pl.col("answers")
     )
-    before = counted.filter(pl.col("condition") == baseline).select("role", before="own").sort("role")
-    places = before.with_row_index("place")
-    draws = RoleDraws.of(before.height, resamples, seed)
-    paired = counted.filter(pl.col("condition") != baseline).join(places, on="role").sort("place")
+    before = counted.filter(pl.col("condition") == BASELINE).select("role", before="share").sort("role")
+    numbered = before.with_row_index("number")
+    draws = RoleDraws.of(before.height, spec.resamples, spec.seed)
+    paired = counted.filter(pl.col("condition") != BASELINE).join(numbered, on="role").sort("number")
     rows = []
-    for condition in answers.filter(pl.col("condition") != baseline)["condition"].unique(maintain_order=True):
-        own = paired.filter(pl.col("condition") == condition)
+    for condition in answers.filter(pl.col("condition") != BASELINE)["condition"].unique(maintain_order=True):
+        roles = paired.filter(pl.col("condition") == condition)
         rise = np.full((before.height, 1), np.nan)
-        rise[own["place"].to_numpy(), 0] = (own["own"] - own["before"]).to_numpy()
-        low, high = (float(end[0]) for end in percentile_range(draws.means(rise).T, level))
-        known = own.height >= 2
-        counts = [int(own[name].sum()) for name in ("answers", "refused", "unparsed")]
-        means = [own["own"].mean(), own["before"].mean(), (own["own"] - own["before"]).mean()]
-        ends = (low, high) if known else (None, None)
-        rows.append((condition, own.height, *counts, *means, *ends, _state(own.height, low, high, margin)))
+        rise[roles["number"].to_numpy(), 0] = (roles["share"] - roles["before"]).to_numpy()
+        low, high = (float(end[0]) for end in percentile_range(draws.means(rise).T, spec.level))
+        counts = [int(roles[name].sum()) for name in ("answers", "refused", "unparsed")]
+        means = [roles["share"].mean(), roles["before"].mean(), (roles["share"] - roles["before"]).mean()]
+        ends = (low, high) if roles.height >= 2 else (None, None)
+        state = _state(roles.height, low, high, spec.break_margin)
+        rows.append((condition, roles.height, *counts, *means, *ends, state))
     schema: dict[str, type[pl.DataType]] = {"condition": pl.String}
     schema |= dict.fromkeys(("roles", "answers", "refused", "unparsed"), pl.Int64)
     schema |= dict.fromkeys(("share", "baseline_share", "rise", "low", "high"), pl.Float64)
@@ -184,23 +176,24 @@ def _state(roles: int, low: float, high: float, margin: float) -> str:
     return BREAKS if low > margin else HOLDS if high < margin else UNSETTLED
 
 
-def limits(known: pl.DataFrame, doses: pl.DataFrame, baseline: str, margin: float) -> pl.DataFrame:
-    """A row per sweep and side (+: strengths above 0, −: below; a strength 0 that is no baseline is on both):
-    sweep, feature, unit, side, strengths, holds_to (the largest strength up to which all hold; null: not even
-    the smallest), breaks_from (the smallest that breaks; null: none did), margin. What lies between is not
-    settled: the strength at which the model breaks lies in (holds_to, breaks_from]."""
-    points = doses.filter(pl.col("condition") != baseline).join(
-        known.select("condition", "state"), on="condition", how="left", maintain_order="left"
+def limits(states: pl.DataFrame, doses: pl.DataFrame, margin: float) -> pl.DataFrame:
+    """Of `states` (a table of `unreadable`) a row per sweep and side (+: strengths above 0, −: below; a
+    strength 0 that is no baseline is on both): sweep, feature, unit, side, strengths, holds_to (the largest
+    strength up to which all hold; null: not even the smallest), breaks_from (the smallest that breaks; null:
+    none did), margin. What lies between is not settled: the strength at which the model breaks lies in
+    (holds_to, breaks_from]."""
+    points = doses.filter(pl.col("condition") != BASELINE).join(
+        states.select("condition", "state"), on="condition", how="left", maintain_order="left"
     )
     rows = []
-    for (sweep,), own in points.group_by("sweep", maintain_order=True):
+    for (sweep,), strengths in points.group_by("sweep", maintain_order=True):
         for side, chosen in (
-            ("+", own.filter(pl.col("strength") >= 0).sort("strength")),
-            ("-", own.filter(pl.col("strength") <= 0).sort("strength", descending=True)),
+            ("+", strengths.filter(pl.col("strength") >= 0).sort("strength")),
+            ("-", strengths.filter(pl.col("strength") <= 0).sort("strength", descending=True)),
         ):
             if not (chosen["strength"] != 0).any():
                 continue
-            head = (sweep, own["feature"][0], own["unit"][0], side, chosen.height)
+            head = (sweep, strengths["feature"][0], strengths["unit"][0], side, chosen.height)
             rows.append((*head, _holds_to(chosen), _breaks_from(chosen), margin))
     schema: dict[str, type[pl.DataType]] = {
         "sweep": pl.String,
@@ -238,7 +231,6 @@ DOSE_SCHEMA: dict[str, type[pl.DataType]] = {
     "strength": pl.Float64,
     "condition": pl.String,
 }
-RESAMPLES = 1000
 _TESTED = ("difference", "low", "high", "p_adjusted", "changed")
 
 
@@ -260,43 +252,35 @@ def dose_tables(
     changes: pl.DataFrame,
     answers: pl.DataFrame,
     doses: pl.DataFrame,
-    *,
-    split: str | None = "test",
-    baseline: str = BASELINE,
-    level: float = 0.05,
-    resamples: int = RESAMPLES,
-    margin: float = MARGIN,
-    seed: int = 0,
+    spec: EffectsSpec = EffectsSpec(),
 ) -> DoseTables:
     """Everything that a sweep of strengths says about the values and about the model.
 
-    `profiles`, `split`, `baseline`, `level`, `seed` as in discovery.effects.testing, whose table `changes`
-    comes from the same roles; `doses` (DOSE_SCHEMA): the points of every sweep; `answers`: role, condition
-    and counts of answers, refused, unparsed. Intervals are percentile intervals at 1 − level over `resamples`
-    draws of the roles, pointwise.
+    `profiles` and `spec` as in discovery.effects.testing, whose table `changes` comes from the same roles;
+    `doses` (DOSE_SCHEMA): the points of every sweep; `answers`: role, condition and counts of answers,
+    refused, unparsed. Intervals are percentile intervals at 1 − level over `resamples` draws of the roles,
+    pointwise.
 
-    `dose_response`, on the roles of `split`: sweep, feature, unit, strength, condition, value, pairs (roles
-    scored under it and under the baseline), mean (score of the roles scored under it) with mean_low and
-    mean_high, and of `changes`: difference, low, high, p_adjusted, changed (in the baseline's own row 0 and
-    null). `trends` on the same roles: discovery.effects.doses.trend_table. `sign_counts`, `sign_similarity`,
-    on the roles of either split: discovery.effects.contrast. `unreadable`, `limits`, on all roles:
-    discovery.effects.doses.
+    `dose_response`, on the roles that `spec.roles` names: sweep, feature, unit, strength, condition, value,
+    pairs (roles scored under it and under the baseline), mean (score of the roles scored under it) with
+    mean_low and mean_high, and of `changes`: difference, low, high, p_adjusted, changed (in the baseline's
+    own row 0 and null). `trends` on the same roles: `trend_table`. `sign_counts`, `sign_similarity`, on the
+    roles of either split: discovery.effects.contrast. `unreadable`, `limits`, on all roles.
 
     Raises InputError as discovery.effects.testing does."""
-    check_level(level)
     names = value_columns(profiles)
-    selected = select_roles(profiles, split, baseline)
+    selected = select_roles(profiles, None if spec.roles == "all" else spec.roles, BASELINE)
     sweeps = _sweeps(selected, doses, names)
-    known = unreadable(answers, baseline=baseline, level=level, resamples=resamples, margin=margin, seed=seed)
-    counts = sign_table(profiles, names, baseline)
+    states = unreadable(answers, spec)
+    counts = sign_table(profiles, names, BASELINE)
     return DoseTables(
         doses=doses,
-        dose_response=_responses(sweeps, changes, baseline, level, resamples, seed),
-        trends=trend_table(sweeps, names, level, resamples, seed),
+        dose_response=_responses(sweeps, changes, spec),
+        trends=trend_table(sweeps, names, spec),
         sign_counts=counts,
         sign_similarity=sign_similarity(counts),
-        unreadable=known,
-        limits=limits(known, doses, baseline, margin),
+        unreadable=states,
+        limits=limits(states, doses, spec.break_margin),
     )
 
 
@@ -304,14 +288,14 @@ def _sweeps(profiles: pl.DataFrame, doses: pl.DataFrame, names: list[str]) -> li
     """The scores of every sweep over the baseline's roles; conditions without a profile are left out."""
     rows = profiles.partition_by("condition", as_dict=True)
     roles = profiles.select(pl.col("role").unique().sort())
-    found = []
+    sweeps = []
     for (sweep,), points in doses.group_by("sweep", maintain_order=True):
         asked = points.filter(pl.col("condition").is_in([str(name) for (name,) in rows]))
         if asked.is_empty():
             continue
         scores = [_scores(rows[(condition,)], roles, names) for condition in asked["condition"]]
-        found.append(Sweep(str(sweep), asked, np.stack(scores, axis=1)))
-    return found
+        sweeps.append(Sweep(str(sweep), asked, np.stack(scores, axis=1)))
+    return sweeps
 
 
 def _scores(profiles: pl.DataFrame, roles: pl.DataFrame, names: list[str]) -> FloatArray:
@@ -320,38 +304,33 @@ def _scores(profiles: pl.DataFrame, roles: pl.DataFrame, names: list[str]) -> Fl
     return joined.select(pl.col(names).cast(pl.Float64).fill_null(np.nan)).to_numpy()
 
 
-def _responses(
-    sweeps: list[Sweep], changes: pl.DataFrame, baseline: str, level: float, resamples: int, seed: int
-) -> pl.DataFrame:
-    parts = [
-        _means(sweep, changes["value"].unique(maintain_order=True), level, resamples, seed)
-        for sweep in sweeps
-    ]
+def _responses(sweeps: list[Sweep], changes: pl.DataFrame, spec: EffectsSpec) -> pl.DataFrame:
+    parts = [_means(sweep, changes["value"].unique(maintain_order=True), spec) for sweep in sweeps]
     head: dict[str, type[pl.DataType]] = {
         name: DOSE_SCHEMA[name] for name in ("sweep", "feature", "unit", "strength", "condition")
     }
     numbers: dict[str, type[pl.DataType]] = dict.fromkeys(("mean", "mean_low", "mean_high"), pl.Float64)
     table = pl.concat(parts) if parts else pl.DataFrame(schema=head | {"value": pl.String} | numbers)
-    own = changes.rename({"mean_difference": "difference"}).select("condition", "value", "pairs", *_TESTED)
-    joined = table.join(own, on=["condition", "value"], how="left", maintain_order="left")
-    is_baseline = pl.col("condition") == baseline
+    tests = changes.rename({"mean_difference": "difference"}).select("condition", "value", "pairs", *_TESTED)
+    joined = table.join(tests, on=["condition", "value"], how="left", maintain_order="left")
+    is_baseline = pl.col("condition") == BASELINE
     return joined.with_columns(difference=pl.when(is_baseline).then(0.0).otherwise("difference")).select(
         *head, "value", "pairs", *numbers, *_TESTED
     )
 
 
-def _means(sweep: Sweep, names: pl.Series, level: float, resamples: int, seed: int) -> pl.DataFrame:
+def _means(sweep: Sweep, names: pl.Series, spec: EffectsSpec) -> pl.DataFrame:
     """Mean scores with their intervals over roles, a row per strength and value."""
-    draws = RoleDraws.of(len(sweep.scores), resamples, seed)
+    draws = RoleDraws.of(len(sweep.scores), spec.resamples, spec.seed)
     parts = []
-    for place, point in enumerate(sweep.points.iter_rows(named=True)):
-        scores = sweep.scores[:, place]
-        known = (~np.isnan(scores)).sum(axis=0)
-        low, high = percentile_range(draws.means(scores).T, level)
-        mean = np.where(known > 0, np.nansum(scores, axis=0) / np.maximum(known, 1), np.nan)
+    for number, point in enumerate(sweep.points.iter_rows(named=True)):
+        scores = sweep.scores[:, number]
+        roles = (~np.isnan(scores)).sum(axis=0)
+        low, high = percentile_range(draws.means(scores).T, spec.level)
+        mean = np.where(roles > 0, np.nansum(scores, axis=0) / np.maximum(roles, 1), np.nan)
         columns = {"mean": mean, "mean_low": low, "mean_high": high}
         for name, needed in (("mean", 1), ("mean_low", 2), ("mean_high", 2)):
-            columns[name] = np.where(known >= needed, columns[name], np.nan)
+            columns[name] = np.where(roles >= needed, columns[name], np.nan)
         fixed = [
             pl.lit(point[name], dtype=DOSE_SCHEMA[name]).alias(name)
             for name in ("sweep", "feature", "unit", "strength", "condition")

@@ -15,13 +15,11 @@ from axiograph.discovery.effects.changes import (
     BASELINE,
     Changes,
     Pairing,
-    check_count,
     check_graph,
-    check_level,
     find_changes,
     select_roles,
 )
-from axiograph.discovery.effects.control import ControlInput, ControlKind, control, parse_kind
+from axiograph.discovery.effects.control import ControlInput, control
 from axiograph.discovery.effects.relations import DrawnGraphs, Weights
 from axiograph.discovery.effects.responses import Measure, Outcomes, Ratio, Response, respond
 from axiograph.discovery.effects.tables import (
@@ -38,59 +36,54 @@ from axiograph.discovery.graph.causal_graph import CausalGraph
 from axiograph.discovery.graph.packed import PackedGraphs
 from axiograph.discovery.matrix.profiles import check_provenance, value_columns
 from axiograph.discovery.numerics.intervals import RoleDraws
+from axiograph.engine.study.schema import EffectsSpec
 
-INTERVAL_RESAMPLES = 1000
-CONTROL_GRAPHS = 1000
 _STREAM = (1, 0)  # child seed of the replicates' graphs; the control has (2, g)
 
 
 @dataclass(frozen=True)
 class Effects:
-    """The tables of `effects`, which explains their columns, and what they rest on."""
+    """The tables of `effects`, which explains their columns, and what they rest on: `spec`; `test_draws` of
+    the roles behind the tests; how many graphs of resamples there were (`graph_replicates`); the values that
+    are `not_in_graph`; its directed `cycles`."""
 
     changes: pl.DataFrame
     relations: pl.DataFrame
     responses: pl.DataFrame
     pooled: pl.DataFrame
     contrasts: pl.DataFrame
-    baseline: str
-    split: str | None
-    level: float
-    resamples: int
-    interval_resamples: int
-    smallest_p: float
+    spec: EffectsSpec
+    test_draws: int
     graph_replicates: int
-    control: ControlKind
-    control_graphs: int
     not_in_graph: tuple[str, ...]
     cycles: list[tuple[str, ...]]
+
+    @property
+    def smallest_p(self) -> float:
+        """The smallest that so many draws can give."""
+        return 2 / (self.test_draws + 1)
 
 
 def effects(
     profiles: pl.DataFrame,
     provenance: pl.DataFrame,
     graph: CausalGraph,
+    spec: EffectsSpec = EffectsSpec(),
     *,
     replicates: PackedGraphs | None = None,
-    split: str | None = "test",
-    baseline: str = BASELINE,
-    level: float = 0.05,
-    resamples: int | None = None,
-    interval_resamples: int = INTERVAL_RESAMPLES,
-    control: ControlKind | str = ControlKind.RELABELLED,
-    control_graphs: int = CONTROL_GRAPHS,
-    seed: int = 0,
+    test_draws: int | None = None,
 ) -> Effects:
     """Which values every condition changed, and which of those changes the graph expects.
 
     `profiles`: role, condition, split and a column per value, null where missing. `provenance`: role,
-    condition, backend, dtype, device, one row or more per profile. `split`: the roles to test on, None
-    for all. `graph`: over some or all of the value columns; changes of the others are tested too, but
-    have no relation (`not_in_graph`). `replicates`: the graphs of resamples of the roles that `graph` came
-    from, over the same values.
+    condition, backend, dtype, device, one row or more per profile. `graph`: over some or all of the value
+    columns; changes of the others are tested too, but have no relation (`not_in_graph`). `spec`: how, as in
+    a study; on which part of the roles, among others. `replicates`: the graphs of resamples of the roles
+    that `graph` came from, over the same values. `test_draws`: of the roles, behind the tests; None takes as
+    many as they need.
 
     `changes`: condition, value, pairs (roles with both scores), mean_difference (condition − baseline),
-    low and high (percentile bootstrap over roles at 1 − level, pointwise), p, p_adjusted (Benjamini &
+    low and high (percentile bootstrap over roles at 1 − `spec.level`, pointwise), p, p_adjusted (Benjamini &
     Hochberg 1995 over all conditions × values), changed, adjusted_low and adjusted_high (for the changed
     ones, the FCR-adjusted interval of Benjamini & Yekutieli 2005, JASA 100: level × R / m, with R changed
     of m tests), direction (up, down; null if not changed), few_pairs (fewer than 6: the interval is not
@@ -110,42 +103,34 @@ def effects(
     *_graphs_low and *_graphs_high (over roles and graphs; for the weights of replicates). Null where weight
     is 0, and reason says why. `pooled`: the same over all changed values of a condition (scope condition) and
     of all (scope all conditions); targets: how many changed values. Intervals are pointwise, at 1 − level,
-    from the first `interval_resamples` draws of the roles.
+    from the first `spec.resamples` draws of the roles.
 
     `contrasts`: of `pooled`, expected − unexpected of share and size (`measure`) as difference, with its
-    intervals and the control (discovery.effects.control) of `control_graphs` random graphs: control_mean,
-    control_low and control_high (the range of 1 − level of them), control_graphs (how many have a
-    difference), p, and p_adjusted (Benjamini–Hochberg over the conditions, for each of weights and measure).
+    intervals and the control (discovery.effects.control) of `spec.control_graphs` random graphs:
+    control_mean, control_low and control_high (the range of 1 − level of them), control_graphs (how many
+    have a difference), p, and p_adjusted (Benjamini–Hochberg over the conditions, for each of weights and
+    measure).
 
     Raises InputError for a missing column, condition or split, unknown names in the graph, two rows of a
     role in a condition; RunError where a contrast would join rows of different provenance.
     """
     names = value_columns(profiles)
     check_graph(graph, names)
-    check_level(level)
-    check_count("interval resamples", interval_resamples)
-    selected = select_roles(profiles, split, baseline)
-    check_provenance(selected, provenance, baseline)
-    changes = find_changes(Pairing(selected, baseline, names), level, resamples, seed)
+    selected = select_roles(profiles, None if spec.roles == "all" else spec.roles, BASELINE)
+    check_provenance(selected, provenance, BASELINE)
+    changes = find_changes(Pairing(selected, BASELINE, names), spec.level, test_draws, spec.seed)
     weights = Weights.of(graph, replicates)
-    work = _Work(changes, graph, weights, level, interval_resamples, seed)
+    work = _Work(changes, graph, weights, spec)
     pooled = work.respond(replicates)
-    kind = parse_kind(control)
     return Effects(
         changes=changes.table(),
         relations=weights.frame(),
         responses=work.responses_frame(pooled),
         pooled=pooled,
-        contrasts=work.contrasts_frame(kind, control_graphs),
-        baseline=baseline,
-        split=split,
-        level=level,
-        resamples=len(changes.draws),
-        interval_resamples=interval_resamples,
-        smallest_p=2 / (len(changes.draws) + 1),
+        contrasts=work.contrasts_frame(),
+        spec=spec,
+        test_draws=len(changes.draws),
         graph_replicates=0 if replicates is None else int(replicates.used.sum()),
-        control=kind,
-        control_graphs=control_graphs,
         not_in_graph=tuple(name for name in names if name not in graph.names),
         cycles=graph.cycles(),
     )
@@ -158,21 +143,19 @@ class _Work:
     changes: Changes
     graph: CausalGraph
     weights: Weights
-    level: float
-    interval_resamples: int
-    seed: int
+    spec: EffectsSpec
     responses: Rows = field(default_factory=Rows)
     pooled: Rows = field(default_factory=Rows)
     contrasts: list[Contrast] = field(default_factory=list)
-    given: list[ControlInput] = field(default_factory=list)
+    tested: list[ControlInput] = field(default_factory=list)
 
     def respond(self, replicates: PackedGraphs | None) -> pl.DataFrame:
         """Fills the tables; returns `pooled`."""
-        draws = RoleDraws.of(self.changes.pairing.roles, self.interval_resamples, self.seed)
+        draws = RoleDraws.of(self.changes.pairing.roles, self.spec.resamples, self.spec.seed)
         graphs = None
         if replicates is not None:
-            rng = np.random.default_rng(np.random.SeedSequence(self.seed, spawn_key=_STREAM))
-            graphs = DrawnGraphs.of(replicates, self.graph.names, self.interval_resamples, rng)
+            rng = np.random.default_rng(np.random.SeedSequence(self.spec.seed, spawn_key=_STREAM))
+            graphs = DrawnGraphs.of(replicates, self.graph.names, self.spec.resamples, rng)
         columns = [self.changes.pairing.names.index(name) for name in self.graph.names]
         sources, targets = len(self.weights.sources), 0
         ratios = {measure: Ratio.zero(sources) for measure in Measure}
@@ -181,14 +164,14 @@ class _Work:
             if movement is None:
                 nothing = {measure: Ratio.zero(sources) for measure in Measure}
                 self._pool(CONDITION, condition, nothing, Counts.zero(sources), 0)
-                self.given.append(ControlInput.zero(len(columns)))
+                self.tested.append(ControlInput.zero(len(columns)))
                 continue
             response = respond(Outcomes.of(movement, draws), self.weights, draws, graphs)
-            found = self._add(response)
+            added = self._add(response)
             together = response.pooled()
-            self._pool(CONDITION, condition, together, found.pooled(), len(response.outcomes.targets))
+            self._pool(CONDITION, condition, together, added.pooled(), len(response.outcomes.targets))
             ratios = {measure: ratios[measure] + together[measure] for measure in Measure}
-            counts, targets = counts + found.pooled(), targets + len(response.outcomes.targets)
+            counts, targets = counts + added.pooled(), targets + len(response.outcomes.targets)
         self._pool(ALL, None, ratios, counts, targets)
         pooled = self.pooled.frame()
         assert pooled is not None  # the row of all conditions is always there
@@ -200,9 +183,9 @@ class _Work:
         values = [self.graph.names[k] for k in outcomes.targets]
         keys: dict[str, object] = {"condition": outcomes.condition, "value": values}
         self.responses.add(
-            response_frame(keys, response.ratios, counts, counts.reasons(sources), sources, self.level)
+            response_frame(keys, response.ratios, counts, counts.reasons(sources), sources, self.spec.level)
         )
-        self.given.append(ControlInput.of(outcomes))
+        self.tested.append(ControlInput.of(outcomes))
         return counts
 
     def _pool(
@@ -213,26 +196,23 @@ class _Work:
         if targets == 0:
             reasons[:] = NO_CHANGE
         keys: dict[str, object] = {"scope": scope, "condition": condition, "targets": targets}
-        self.pooled.add(response_frame(keys, ratios, counts, reasons, sources, self.level))
-        self.contrasts.append(Contrast.of(ratios, reasons, self.level))
+        self.pooled.add(response_frame(keys, ratios, counts, reasons, sources, self.spec.level))
+        self.contrasts.append(Contrast.of(ratios, reasons, self.spec.level))
 
     def responses_frame(self, pooled: pl.DataFrame) -> pl.DataFrame:
-        found = self.responses.frame()
-        if found is not None:
-            return found
+        responses = self.responses.frame()
+        if responses is not None:
+            return responses
         empty = pooled.clear().drop("scope", "targets")
         return empty.insert_column(1, pl.Series("value", [], dtype=pl.String))
 
-    def contrasts_frame(self, kind: ControlKind, graphs: int) -> pl.DataFrame:
+    def contrasts_frame(self) -> pl.DataFrame:
         result = control(
-            ControlInput.join(self.given),
+            ControlInput.join(self.tested),
             np.stack([contrast.difference for contrast in self.contrasts]),
             self.graph,
             self.weights,
-            kind=kind,
-            graphs=graphs,
-            level=self.level,
-            seed=self.seed,
+            self.spec,
         )
         conditions = self.changes.pairing.conditions
-        return contrast_frame(conditions, self.contrasts, result, self.weights.sources, self.level)
+        return contrast_frame(conditions, self.contrasts, result, self.weights.sources, self.spec.level)

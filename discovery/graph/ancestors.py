@@ -28,7 +28,7 @@ def ancestor_counts(graphs: PackedGraphs) -> tuple[CountArray, CountArray, Count
 
 def ancestor_table(graphs: PackedGraphs) -> pl.DataFrame:
     """One row an ordered pair `ancestor`, `descendant`: `replicates` it is counted over, the frequencies
-    `definite` and `possible`, each with `*_mc_low` and `*_mc_high` as in `BootstrapResult.edge_table`."""
+    `definite` and `possible`, each with `*_mc_low` and `*_mc_high` as in `EdgeCounts.table`."""
     n = len(graphs.names)
     definite, possible, together = ancestor_counts(graphs)
     i, j = np.nonzero(~np.eye(n, dtype=bool))

@@ -56,7 +56,7 @@ def write_graph(
 ) -> list[Path]:
     """Write `stem`.json, .graphml, .dot, .tex and, with frequencies, .parquet into `directory`.
 
-    `frequencies`: an edge table as `BootstrapResult.edge_table` gives it; pairs that are no edge of
+    `frequencies`: an edge table as `EdgeCounts.table` gives it; pairs that are no edge of
     `graph` are in the Parquet table only. Returns the paths. Raises RunError
     where the disk is full."""
     paths = [directory / f"{stem}.{suffix}" for suffix in ("json", "graphml", "dot", "tex")]

@@ -33,7 +33,7 @@ def draw_graph(
 def graph_figure(graph: CausalGraph, frequencies: pl.DataFrame | None = None, title: str = "") -> Figure:
     """The picture of `graph`.
 
-    `frequencies`: an edge table as `BootstrapResult.edge_table` gives it. Width and opacity of an edge,
+    `frequencies`: an edge table as `EdgeCounts.table` gives it. Width and opacity of an edge,
     and the number on it, are the share of replicates in which its pair is adjacent. Values without an
     edge are listed, not drawn on the circle, where more than a third of the values have none."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg

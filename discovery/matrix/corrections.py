@@ -68,6 +68,10 @@ class Correction(Protocol):
         """The same for the table in which row i, column j has what row sources[i, j] had: score and parts."""
         ...
 
+    def within(self, columns: Sequence[int]) -> Correction:
+        """The same for these columns, in this order."""
+        ...
+
 
 def positive_definite(matrix: FloatArray) -> tuple[FloatArray, bool]:
     """(a correlation matrix whose eigenvalues are MIN_EIGENVALUE or more, whether it had to be changed).

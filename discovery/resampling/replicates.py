@@ -11,12 +11,9 @@ from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 import numpy as np
 
-from axiograph.discovery.graph.knowledge import Knowledge
-from axiograph.discovery.matrix.corrections import Correction
-from axiograph.discovery.numerics.arrays import BoolArray, ByteArray, FloatArray
-from axiograph.discovery.pc.search import Engine, PCResult, check_input, pc
+from axiograph.discovery.numerics.arrays import BoolArray, ByteArray, IndexArray
+from axiograph.discovery.pc.search import PCResult, check_input, pc
 from axiograph.discovery.resampling.rows import (
-    IntArray,
     Resample,
     Units,
     child_rng,
@@ -24,7 +21,8 @@ from axiograph.discovery.resampling.rows import (
     null_sources,
     rows_in_replicate,
 )
-from axiograph.engine.errors import AxiographError, InputError
+from axiograph.discovery.resampling.score_table import ScoreTable, Search
+from axiograph.engine.errors import AxiographError
 
 if TYPE_CHECKING:
     from axiograph.discovery.resampling.weighted import Products
@@ -61,18 +59,24 @@ class Replicates:
     borderline: int = 0
     projected: int = 0
 
+    @classmethod
+    def empty(cls, count: int, columns: int) -> Replicates:
+        """None that failed, no edge yet."""
+        marks = np.zeros((count, columns, columns), np.uint8)
+        return cls(marks, np.ones((count, columns), dtype=bool), [None] * count)
+
     @property
     def used(self) -> BoolArray:
         """[R]: true where PC found a graph."""
         return np.array([reason is None for reason in self.failed], dtype=bool)
 
-    def put(self, k: int, result: PCResult, names: tuple[str, ...]) -> None:
+    def put(self, k: int, result: PCResult, names: Sequence[str]) -> None:
         """Replicate k has this result."""
         index = {name: i for i, name in enumerate(names)}
-        kept = np.array([index[name] for name in result.graph.names], dtype=np.int64)
-        self.marks[k][np.ix_(kept, kept)] = result.graph.marks
+        columns = np.array([index[name] for name in result.graph.names], dtype=np.int64)
+        self.marks[k][np.ix_(columns, columns)] = result.graph.marks
         self.present[k] = False
-        self.present[k, kept] = True
+        self.present[k, columns] = True
         self.borderline += result.borderline
 
     def fail(self, k: int, reason: str) -> None:
@@ -97,161 +101,129 @@ class NullEdges:
 
 
 @dataclass(frozen=True)
-class Work:
-    """What a worker needs to make any replicate from its number alone.
+class ReplicateTask:
+    """What a worker needs to make any replicate from its number alone."""
 
-    `groups` [n_rows]: the role of each row, 0 … n_roles − 1, None for one row a role; `indicators`: columns
-    that say under which condition a row was taken; `correction`: corrects the correlations of its rows."""
-
-    data: FloatArray
-    names: tuple[str, ...]
-    alpha: float
-    resample: Resample
-    seed: int
-    engine: Engine
-    knowledge: Knowledge | None = None
-    groups: IntArray | None = None
-    indicators: tuple[str, ...] = ()
-    correction: Correction | None = None
+    table: ScoreTable
+    search: Search = Search()
+    resample: Resample = Resample.HALF_OF_ROLES
+    seed: int = 0
 
     def check(self) -> None:
         """InputError where PC cannot be asked this at all."""
-        check_input(self.data, self.names, self.alpha, self.units.n_roles)
+        check_input(self.table.data, self.table.names, self.search.alpha, self.units.n_roles)
         rows_in_replicate(self.units.n_roles, self.resample)
-        unknown = sorted(set(self.indicators) - set(self.names))
-        if unknown:
-            raise InputError("indicators", "names of columns", f"{unknown}", "Correct the names.")
 
     @cached_property
     def units(self) -> Units:
         """What is drawn."""
-        return Units.of(len(self.data), self.groups, self.resample)
+        return Units.of(len(self.table.data), self.table.groups, self.resample)
 
     @cached_property
     def n(self) -> int:
         """How many rows the tests of a replicate count as independent."""
         return rows_in_replicate(self.units.n_roles, self.resample)
 
-    def run(
-        self, data: FloatArray, rows: IntArray, n: int, correction: Correction | None
-    ) -> tuple[PCResult, bool]:
-        """PC on these rows of `data`, n of them independent; and whether the correlations were projected.
-
-        An engine is only told what differs from its defaults: it need not know all of it."""
-        chosen: dict[str, Any] = {}
-        projected = False
-        if self.knowledge is not None:
-            chosen["knowledge"] = self.knowledge
-        if correction is not None:
-            corrected = correction.correlation(rows)
-            chosen["correlation"], projected = corrected.matrix, corrected.projected
-            n = corrected.rows(n)
-        if n != len(rows):
-            chosen["n"] = n
-        return self.engine(data[rows], self.names, self.alpha, **chosen), projected
-
-    @cached_property
-    def _products(self) -> Products | None:
-        """The scores as discovery.resampling.weighted takes them; None where rows are copied for each
-        replicate."""
-        if self.engine is not pc or self.correction is not None:
-            return None
-        from axiograph.discovery.resampling.weighted import products
-
-        return products(self.data, self.units)
-
     @property
     def in_threads(self) -> bool:
         """Whether threads can work side by side: the kernel does not hold the interpreter's lock."""
-        return self.engine is pc
+        return self.search.engine is pc
 
     def chunks(self, count: int) -> list[range]:
         """The numbers up to `count` in tasks."""
         size = _CHUNK if self._products is None else _FAST_CHUNK
         return [range(k, min(k + size, count)) for k in range(0, count, size)]
 
-    def make(self, numbers: range) -> Replicates:
+    def replicates(self, numbers: range) -> Replicates:
         """The replicates of these numbers."""
         drawn = draw_many(len(self.units), self.resample, self.seed, numbers)
-        n = len(self.names)
-        made = Replicates(
-            np.zeros((len(drawn), n, n), np.uint8), np.ones((len(drawn), n), dtype=bool), [None] * len(drawn)
-        )
-        for k in np.flatnonzero(~self._from_weights(drawn, made.marks)):
-            made.marks[k] = 0
+        chunk = Replicates.empty(len(drawn), len(self.table.names))
+        for k in np.flatnonzero(~self._from_weights(drawn, chunk.marks)):
+            chunk.marks[k] = 0
             try:
-                result, projected = self.run(self.data, self.units.rows_of(drawn[k]), self.n, self.correction)
+                found = self.search.run(self.table, self.units.rows_of(drawn[k]), self.n)
             except AxiographError as error:
-                made.fail(int(k), error.found)
+                chunk.fail(int(k), error.found)
             else:
-                made.put(int(k), result, self.names)
-                made.projected += projected
-        return made
+                chunk.put(int(k), found.result, self.table.names)
+                chunk.projected += found.projected
+        return chunk
 
-    def _from_weights(self, drawn: IntArray, marks: ByteArray) -> BoolArray:
+    def null_edges(self, numbers: range) -> NullEdges:
+        """Edges of permuted tables (discovery.resampling.rows), one a number, and of one replicate of
+        each."""
+        edges = NullEdges()
+        table, indicators = self.table, self.table.indicator_columns
+        drawn = draw_many(len(self.units), self.resample, self.seed, numbers)
+        for r, units in zip(numbers, drawn, strict=True):
+            permuted = table.permuted(
+                null_sources(table.data, table.groups, indicators, child_rng(self.seed, r))
+            )
+            for counts, rows, n in (
+                (edges.full, np.arange(len(table.data)), self.units.n_roles),
+                (edges.replicates, self.units.rows_of(units), self.n),
+            ):
+                try:
+                    counts.append(self.search.run(permuted, rows, n).result.graph.n_edges)
+                except AxiographError:
+                    edges.failed += 1
+        return edges
+
+    @cached_property
+    def _products(self) -> Products | None:
+        """The scores as discovery.resampling.weighted takes them; None where rows are copied for each
+        replicate."""
+        if self.search.engine is not pc or self.table.correction is not None:
+            return None
+        from axiograph.discovery.resampling.weighted import products
+
+        return products(self.table.data, self.units)
+
+    def _from_weights(self, drawn: IndexArray, marks: ByteArray) -> BoolArray:
         """Fill the marks of the replicates that need no copied rows; which those are."""
         if self._products is None:
             return np.zeros(len(drawn), dtype=bool)
         from axiograph.discovery.resampling.weighted import graphs
 
-        known = None if self.knowledge is None else self.knowledge.matrices(self.names)
-        return graphs(self._products, drawn, self.n, self.alpha, marks, known)
-
-    def make_null(self, numbers: range) -> NullEdges:
-        """Edges of permuted tables (discovery.resampling.rows), one a number, and of one replicate of
-        each."""
-        edges = NullEdges()
-        columns = np.array([self.names.index(name) for name in self.indicators], dtype=np.int64)
-        drawn = draw_many(len(self.units), self.resample, self.seed, numbers)
-        for r, units in zip(numbers, drawn, strict=True):
-            sources = null_sources(self.data, self.groups, columns, child_rng(self.seed, r))
-            data = np.take_along_axis(self.data, sources, axis=0)
-            correction = None if self.correction is None else self.correction.permuted(sources)
-            for counts, rows, n in (
-                (edges.full, np.arange(len(data)), self.units.n_roles),
-                (edges.replicates, self.units.rows_of(units), self.n),
-            ):
-                try:
-                    counts.append(self.run(data, rows, n, correction)[0].graph.n_edges)
-                except AxiographError:
-                    edges.failed += 1
-        return edges
+        knowledge = self.search.knowledge
+        matrices = None if knowledge is None else knowledge.matrices(self.table.names)
+        return graphs(self._products, drawn, self.n, self.search.alpha, marks, matrices)
 
 
 def in_order(
     task: Callable[[range], Part],
     chunks: list[range],
-    n_jobs: Jobs,
+    jobs: Jobs,
     in_threads: bool,
     report: Callable[[int], None],
 ) -> Iterator[Part]:
     """The results of `task` over chunks, in order; `report` is told how many numbers are done.
 
-    `n_jobs` as in joblib, threads or processes, or another place; a joblib backend chosen around the call
+    `jobs` as in joblib, threads or processes, or another place; a joblib backend chosen around the call
     (for example that of `ray.util.joblib`) takes the place of threads and processes."""
-    for chunk, part in zip(chunks, _parallel(task, chunks, n_jobs, in_threads), strict=True):
+    for chunk, part in zip(chunks, _parallel(task, chunks, jobs, in_threads), strict=True):
         yield part
         report(chunk.stop)
 
 
 def _parallel(
-    task: Callable[[range], Part], chunks: list[range], n_jobs: Jobs, in_threads: bool
+    task: Callable[[range], Part], chunks: list[range], jobs: Jobs, in_threads: bool
 ) -> Iterator[Part]:
-    if not isinstance(n_jobs, int):
-        return n_jobs(task, chunks)
-    if n_jobs == 1 or len(chunks) < 2:
+    if not isinstance(jobs, int):
+        return jobs(task, chunks)
+    if jobs == 1 or len(chunks) < 2:
         return map(task, chunks)
     from joblib import Parallel, delayed, effective_n_jobs
     from joblib.parallel import ThreadingBackend, get_active_backend
 
     prefer = "threads" if in_threads else None
     if isinstance(get_active_backend(prefer=prefer)[0], ThreadingBackend):
-        return _in_threads(task, chunks, effective_n_jobs(n_jobs))
+        return _in_threads(task, chunks, effective_n_jobs(jobs))
     calls = [delayed(task)(chunk) for chunk in chunks]
     try:
-        return Parallel(n_jobs=n_jobs, return_as="generator")(calls)
+        return Parallel(n_jobs=jobs, return_as="generator")(calls)
     except ValueError:  # a backend that only returns lists, as Ray's
-        return _in_blocks(Parallel(n_jobs=n_jobs), calls)
+        return _in_blocks(Parallel(n_jobs=jobs), calls)
 
 
 def _in_threads(task: Callable[[range], Part], chunks: list[range], n_threads: int) -> Iterator[Part]:

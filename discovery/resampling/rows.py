@@ -19,13 +19,12 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 import numpy as np
-from numpy.typing import NDArray
 
-from axiograph.discovery.numerics.arrays import FloatArray
+from axiograph.discovery.numerics.arrays import BoolArray, FloatArray, IndexArray
 from axiograph.discovery.pc.search import MIN_ROWS
 from axiograph.engine.errors import InputError
 
-IntArray = NDArray[np.int64]
+NULL_REPLICATES = 20
 
 
 class Resample(StrEnum):
@@ -40,6 +39,29 @@ class Resample(StrEnum):
     HALF_OF_ROLES = "half_of_roles"
     ROLES_WITH_REPLACEMENT = "roles_with_replacement"
     ROWS_WITH_REPLACEMENT = "rows_with_replacement"
+
+
+@dataclass(frozen=True)
+class Resampling:
+    """How many `replicates` are drawn, in which way (`resample`), from which `seed`; and on how many tables
+    with permuted columns the null is found, two graphs each. The `resample` may be given by its name.
+
+    Raises InputError for numbers out of range and names that there are not."""
+
+    replicates: int = 1000
+    resample: Resample = Resample.HALF_OF_ROLES
+    seed: int = 0
+    null_replicates: int = NULL_REPLICATES
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "resample", parse_resample(self.resample))
+        if self.replicates < 1 or self.null_replicates < 0 or self.seed < 0:
+            raise InputError(
+                "replicates, null replicates, seed",
+                "at least 1, 0 and 0",
+                f"{self.replicates}, {self.null_replicates} and {self.seed}",
+                "Correct the discovery settings.",
+            )
 
 
 def parse_resample(name: Resample | str) -> Resample:
@@ -72,7 +94,7 @@ def drawn_units(units: int, resample: Resample) -> int:
     return (units + 1) // 2 if resample is Resample.HALF_OF_ROLES else units
 
 
-def draw_many(units: int, resample: Resample, seed: int, numbers: Sequence[int]) -> IntArray:
+def draw_many(units: int, resample: Resample, seed: int, numbers: Sequence[int]) -> IndexArray:
     """[R, k]: what the replicates `numbers` draw of the units 0 … units − 1: half of them (rounded up),
     each once, or as many as there are, with replacement.
 
@@ -92,15 +114,15 @@ class Units:
 
     `n_roles`: how many roles there are, which is what tests on all rows count as independent."""
 
-    rows: IntArray
-    start: IntArray
+    rows: IndexArray
+    start: IndexArray
     n_roles: int
 
     def __len__(self) -> int:
         return len(self.start) - 1
 
     @classmethod
-    def of(cls, n_rows: int, groups: IntArray | None, resample: Resample) -> Units:
+    def of(cls, n_rows: int, groups: IndexArray | None, resample: Resample) -> Units:
         """`groups` [n_rows]: the number of each row's role, 0 … n_roles − 1; None for one row a role.
 
         InputError where it is anything else."""
@@ -117,7 +139,7 @@ class Units:
         """Whether every unit is one row."""
         return len(self) == len(self.rows)
 
-    def rows_of(self, drawn: IntArray) -> IntArray:
+    def rows_of(self, drawn: IndexArray) -> IndexArray:
         """The rows of the units `drawn`, a unit's rows again each time that it was drawn."""
         if self.single:
             return self.rows[drawn]
@@ -127,7 +149,7 @@ class Units:
         return self.rows[np.repeat(self.start[drawn], sizes) + within]
 
 
-def _sizes(n_rows: int, groups: IntArray) -> IntArray:
+def _sizes(n_rows: int, groups: IndexArray) -> IndexArray:
     groups = np.asarray(groups)
     if groups.shape != (n_rows,) or not np.issubdtype(groups.dtype, np.integer):
         raise InputError(
@@ -153,8 +175,8 @@ def child_rng(seed: int, *key: int) -> np.random.Generator:
 
 
 def null_sources(
-    data: FloatArray, groups: IntArray | None, indicators: IntArray, rng: np.random.Generator
-) -> IntArray:
+    data: FloatArray, groups: IndexArray | None, indicators: IndexArray, rng: np.random.Generator
+) -> IndexArray:
     """[n_rows, n_values]: the row from which each cell of the null takes its column's score.
 
     `groups` [n_rows]: role numbers 0 … n_roles − 1, None for one row a role; `indicators`: column numbers.
@@ -175,12 +197,12 @@ def null_sources(
     return sources
 
 
-def _strata(indicators: FloatArray) -> IntArray:
+def _strata(indicators: FloatArray) -> IndexArray:
     """[n_rows]: the same number for rows with the same indicators."""
     return np.unique(indicators, axis=0, return_inverse=True)[1].reshape(-1).astype(np.int64)
 
 
-def _by_place(roles: IntArray, strata: IntArray, order: IntArray) -> IntArray:
+def _by_place(roles: IndexArray, strata: IndexArray, order: IndexArray) -> IndexArray:
     """[n_places, n_roles]: the row of each role at each place, −1 where it has none. A place is the k-th
     row of a role in its stratum, in the given order of all rows."""
     by_block = order[np.lexsort((strata[order], roles[order]))]
@@ -194,11 +216,11 @@ def _by_place(roles: IntArray, strata: IntArray, order: IntArray) -> IntArray:
     return table
 
 
-def _filled(rows: IntArray) -> IntArray:
+def _filled(rows: IndexArray) -> IndexArray:
     return rows[rows >= 0]
 
 
-def _giver(order: IntArray, there: np.ndarray) -> IntArray:
+def _giver(order: IndexArray, there: BoolArray) -> IndexArray:
     """For each role that is `there`, the next one there in the cycles of the permutation `order`: a
     permutation of those roles, and `order` itself where it leads to none of the others."""
     giver = order[there]

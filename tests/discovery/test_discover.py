@@ -3,15 +3,15 @@ import json
 import numpy as np
 import polars as pl
 import pytest
+from pydantic import ValidationError
 
-from axiograph.discovery.algorithms.registry import AlgorithmSettings
 from axiograph.discovery.discover import discover
 from axiograph.discovery.graph.causal_graph import CausalGraph
 from axiograph.discovery.graph.export import load_graph
-from axiograph.discovery.graph.knowledge import Knowledge
 from axiograph.discovery.graph.marks import GraphKind
 from axiograph.discovery.graph.packed import PackedGraphs
 from axiograph.engine.errors import InputError, RunError
+from axiograph.engine.study.schema import AlgorithmSpec, DiscoverySpec, KnowledgeSpec
 from axiograph.texts.discovery import discovery_text
 
 
@@ -36,13 +36,15 @@ def wide(paper_data) -> pl.DataFrame:
 
 
 def test_collider_from_profiles():
-    found = discover(profiles(collider(), "abcd"), replicates=20, null_replicates=2, alpha=0.01)
+    found = discover(
+        profiles(collider(), "abcd"), DiscoverySpec(replicates=20, alpha=0.01), null_replicates=2
+    )
     expected = CausalGraph.from_edges("abc", [("a", "c"), ("b", "c")])
     assert found.graph == expected
     assert found.consensus == expected
-    assert found.excluded == {"d": "the same for every role"}
-    assert found.n_roles == 80
-    assert found.bootstrap.rows == 40
+    assert found.profiles.excluded == {"d": "the same for every role"}
+    assert found.profiles.n_roles == 80
+    assert found.bootstrap.replicates.rows == 40
 
 
 def test_summary_says_what_was_left_out():
@@ -50,7 +52,7 @@ def test_summary_says_what_was_left_out():
         e=pl.when(pl.col("role") == "r7").then(0.5),
         b=pl.when(pl.col("role") != "r9").then("b"),
     )
-    found = discover(table, replicates=10, null_replicates=0, alpha=0.01)
+    found = discover(table, DiscoverySpec(replicates=10, alpha=0.01), null_replicates=0)
     text = discovery_text(found)
     assert "79 roles, 3 values, alpha 0.01: 2 edges; 10 of 10 replicates used" in text
     assert "a · c" in text
@@ -61,7 +63,9 @@ def test_summary_says_what_was_left_out():
 
 
 def test_saved_files_read_back(tmp_path):
-    found = discover(profiles(collider(), "abcd"), replicates=10, null_replicates=1, alpha=0.01)
+    found = discover(
+        profiles(collider(), "abcd"), DiscoverySpec(replicates=10, alpha=0.01), null_replicates=1
+    )
     paths = found.save(tmp_path / "out")
     assert all(path.is_file() for path in paths)
     assert load_graph(tmp_path / "out" / "graph.json") == found.graph
@@ -79,7 +83,7 @@ def test_saved_files_read_back(tmp_path):
 
 def test_graph_without_edges_is_said():
     data = np.random.default_rng(0).normal(size=(40, 2))
-    found = discover(profiles(data, "ab"), replicates=3, null_replicates=0, alpha=1e-6)
+    found = discover(profiles(data, "ab"), DiscoverySpec(replicates=3, alpha=1e-6), null_replicates=0)
     assert "no edge in either graph" in discovery_text(found)
 
 
@@ -89,37 +93,39 @@ def test_graph_without_edges_is_said():
         (profiles(np.tile(collider(), (2, 1)), "abcd", copies=2), {}, InputError, "one row per role"),
         (profiles(np.ones((20, 2)), "ab"), {}, InputError, "two values that vary"),
         (profiles(collider(8), "abcd"), {}, InputError, "at least 5 roles in a replicate"),
-        (profiles(collider(), "abcd"), {"alpha": 1.5}, InputError, "alpha"),
-        (profiles(collider(), "abcd"), {"threshold": 1.5}, InputError, "threshold"),
+        (profiles(collider(), "abcd"), {"alpha": 1.5}, ValidationError, "alpha"),
+        (profiles(collider(), "abcd"), {"threshold": 1.5}, ValidationError, "threshold"),
         (profiles(np.c_[collider(), collider()[:, :1]], "abcde"), {}, RunError, "collinear columns: a, e"),
     ],
 )  # fmt: skip
 def test_bad_profiles_are_named(table, settings, error, says):
     with pytest.raises(error, match=says):
-        discover(table, replicates=2, **settings)
+        discover(table, DiscoverySpec(**{"replicates": 2} | settings))
 
 
 def test_first_values_of_the_wide_table(wide):
     names = [n for n in wide.columns if n != "role"]
     constant = [n for n in names if wide[n].n_unique() == 1]
     varying = [n for n in names if n not in constant][:25]
-    found = discover(wide.select("role", *constant[:6], *varying), replicates=4, null_replicates=1)
-    assert sorted(found.excluded) == sorted(constant[:6])
+    found = discover(
+        wide.select("role", *constant[:6], *varying), DiscoverySpec(replicates=4), null_replicates=1
+    )
+    assert sorted(found.profiles.excluded) == sorted(constant[:6])
     assert found.graph.names == tuple(varying)
-    assert found.bootstrap.used == 4
+    assert found.bootstrap.replicates.used == 4
     assert found.graph.n_edges > 10
 
 
 def test_whole_wide_table_with_its_63_constant_columns(wide):
-    found = discover(wide, replicates=20, null_replicates=2, n_jobs=2)
-    assert len(found.excluded) == 63
+    found = discover(wide, DiscoverySpec(replicates=20), null_replicates=2, jobs=2)
+    assert len(found.profiles.excluded) == 63
     assert len(found.graph.names) == 296
     assert "values left out (63), the same for every role: " in discovery_text(found)
-    assert found.bootstrap.constant
+    assert found.bootstrap.replicates.constant
     # In half of the roles two rarely affirmed values can be equal: such a replicate is counted as failed.
-    assert found.bootstrap.used + sum(found.bootstrap.failed.values()) == 20
-    assert all(reason.startswith("collinear columns") for reason in found.bootstrap.failed)
-    assert found.bootstrap.used > 10
+    assert found.bootstrap.replicates.used + sum(found.bootstrap.replicates.failed.values()) == 20
+    assert all(reason.startswith("collinear columns") for reason in found.bootstrap.replicates.failed)
+    assert found.bootstrap.replicates.used > 10
     assert found.graph.n_edges == 631
     assert found.borderline == 0
 
@@ -133,8 +139,8 @@ def test_slow_work_is_announced_before_it_starts(wide):
 
     says = r"PC, Fisher-z tests on 296 values: up to 0 seconds a run .* up to \d+ minutes"
     with pytest.raises(StopError, match=says):
-        discover(wide, replicates=10_000, notify=notify)
-    discover(profiles(collider(), "abcd"), replicates=2, null_replicates=0, notify=notify)
+        discover(wide, DiscoverySpec(replicates=10_000), notify=notify)
+    discover(profiles(collider(), "abcd"), DiscoverySpec(replicates=2), null_replicates=0, notify=notify)
 
 
 def steered_rows(roles: int = 60, effect: float = 0.6, seed: int = 4) -> tuple[pl.DataFrame, pl.DataFrame]:
@@ -155,13 +161,17 @@ def steered_rows(roles: int = 60, effect: float = 0.6, seed: int = 4) -> tuple[p
 
 def test_pooled_rows_make_steering_a_cause_and_direct_the_edges():
     table, indicators = steered_rows()
-    baseline = discover(table.filter(pl.col("condition") == "baseline"), replicates=10, null_replicates=0)
+    baseline = discover(
+        table.filter(pl.col("condition") == "baseline"), DiscoverySpec(replicates=10), null_replicates=0
+    )
     assert baseline.graph == CausalGraph.from_edges("abc", [], [("a", "c")])  # which way, nothing says
-    found = discover(table, replicates=20, null_replicates=2, indicators=indicators)
+    found = discover(
+        table, DiscoverySpec(replicates=20, rows="pooled"), null_replicates=2, indicators=indicators
+    )
     expected = CausalGraph.from_edges(("a", "b", "c", "steering f1"), [("steering f1", "a"), ("a", "c")])
     assert found.graph == expected
     assert found.consensus == expected
-    assert (found.n_roles, found.n_rows, found.bootstrap.rows) == (60, 300, 30)
+    assert (found.profiles.n_roles, found.profiles.n_rows, found.bootstrap.replicates.rows) == (60, 300, 30)
     assert "60 roles (300 rows, counted as 60), 3 values and 1 indicators" in discovery_text(found)
     assert found.document()["indicators"] == ["steering f1"]
 
@@ -174,8 +184,10 @@ def test_pooling_does_not_multiply_the_evidence():
     table = pl.concat([profiles(data, "abcd").with_columns(condition=pl.lit(name)) for name in names])
     design = np.eye(11)[:, 1:]
     indicators = pl.DataFrame({"condition": names} | {f"steering f{k}": design[:, k] for k in range(10)})
-    pooled = discover(table, replicates=5, null_replicates=0, indicators=indicators).graph
-    alone = discover(profiles(data, "abcd"), replicates=5, null_replicates=0).graph
+    pooled = discover(
+        table, DiscoverySpec(replicates=5, rows="pooled"), null_replicates=0, indicators=indicators
+    ).graph
+    alone = discover(profiles(data, "abcd"), DiscoverySpec(replicates=5), null_replicates=0).graph
     kept = [pooled.names.index(name) for name in "abcd"]
     assert np.array_equal(pooled.marks[np.ix_(kept, kept)], alone.marks)
     assert pooled.n_edges == alone.n_edges
@@ -200,9 +212,11 @@ def test_correction_for_measurement_error():
     c = 0.9 * b + 0.4 * rng.normal(size=1500)
     items = np.c_[a, b, c][:, :, None] + 1.2 * rng.normal(size=(1500, 3, 4))
     table = profiles(items.mean(axis=2), "abc")
-    settings = {"replicates": 10, "null_replicates": 2, "alpha": 0.01}
-    assert discover(table, **settings).graph.n_edges == 3  # a and c stay dependent given a noisy b
-    found = discover(table, parts=parts_of(items, "abc"), n_jobs=2, **settings)
+    plain, corrected = (DiscoverySpec(replicates=10, alpha=0.01, correction=c) for c in ("none", "items"))
+    assert (
+        discover(table, plain, null_replicates=2).graph.n_edges == 3
+    )  # a and c stay dependent given a noisy b
+    found = discover(table, corrected, parts=parts_of(items, "abc"), jobs=2, null_replicates=2)
     assert found.graph == CausalGraph.from_edges("abc", [], [("a", "b"), ("b", "c")])
     assert found.consensus.n_edges == 2
     assert not found.correction.projected
@@ -217,9 +231,12 @@ def test_values_without_reliability_are_named():
     items = rng.normal(size=(200, 3, 1)) + 0.5 * rng.normal(size=(200, 3, 4))
     items[:, 2, 2:] = 0.01 * rng.normal(size=(200, 2)) - items[:, 2, :2]  # its items contradict each other
     found = discover(
-        profiles(items.mean(axis=2), "abc"), parts=parts_of(items, "abc"), replicates=5, null_replicates=0
+        profiles(items.mean(axis=2), "abc"),
+        DiscoverySpec(replicates=5, correction="items"),
+        parts=parts_of(items, "abc"),
+        null_replicates=0,
     )
-    assert found.excluded == {"c": "reliability undefined or below 0.1"}
+    assert found.profiles.excluded == {"c": "reliability undefined or below 0.1"}
     assert found.correction.reliability["c"] is None
 
 
@@ -231,32 +248,34 @@ def test_pairwise_uses_what_listwise_throws_away():
     table = table.with_columns(
         pl.when(pl.Series(~gaps[:, k])).then(pl.col(name)).alias(name) for k, name in enumerate("abc")
     )
-    settings = {"replicates": 20, "null_replicates": 2, "alpha": 0.01}
-    listwise, pairwise = discover(table, **settings), discover(table, pairwise=True, **settings)
-    assert listwise.n_roles == (~gaps.any(axis=1)).sum()
-    assert pairwise.n_roles == (~gaps.all(axis=1)).sum()
-    assert pairwise.correction.tested_roles > listwise.n_roles
+    listwise, pairwise = (
+        discover(table, DiscoverySpec(replicates=20, alpha=0.01, missing=missing), null_replicates=2)
+        for missing in ("listwise", "pairwise")
+    )
+    assert listwise.profiles.n_roles == (~gaps.any(axis=1)).sum()
+    assert pairwise.profiles.n_roles == (~gaps.all(axis=1)).sum()
+    assert pairwise.correction.tested_roles > listwise.profiles.n_roles
     assert pairwise.graph == CausalGraph.from_edges("abc", [("a", "c"), ("b", "c")])
     assert "correlations over the roles that have both scores" in discovery_text(pairwise)
-    with pytest.raises(InputError, match="pairwise handling"):
-        discover(table, pairwise=True, parts=parts_of(np.zeros((200, 3, 2)), "abc"))
+    with pytest.raises(ValidationError, match="listwise' beside 'correction'"):
+        DiscoverySpec(missing="pairwise", correction="items")
 
 
 def test_knowledge_of_an_excluded_value_is_no_error():
     table = profiles(collider(), "abcd").with_columns(e=pl.when(pl.col("role") == "r7").then(0.5))
-    known = Knowledge(forbidden=frozenset({("a", "c"), ("e", "a"), ("d", "b")}))
-    found = discover(table, replicates=5, null_replicates=0, alpha=0.01, knowledge=known)
+    known = KnowledgeSpec(forbidden=(("a", "c"), ("e", "a"), ("d", "b")))
+    found = discover(table, DiscoverySpec(replicates=5, alpha=0.01, knowledge=known), null_replicates=0)
     assert (0, 2) not in found.graph.directed_edges()
     with pytest.raises(InputError, match="nobody"):
-        discover(table, knowledge=Knowledge(forbidden=frozenset({("a", "nobody")})))
+        discover(table, DiscoverySpec(knowledge=KnowledgeSpec(forbidden=(("a", "nobody"),))))
 
 
 def test_another_algorithm_keeps_its_marks_and_says_its_name(tmp_path):
-    settings = {"replicates": 6, "null_replicates": 1}
-    found = discover(profiles(collider(), "abcd"), algorithm="fci", **settings)
+    table = profiles(collider(), "abcd")
+    found = discover(table, DiscoverySpec(algorithm="fci", replicates=6), null_replicates=1)
     assert found.graph.kind is GraphKind.PAG
     assert found.consensus.kind is GraphKind.PAG
-    assert found.excluded == {"d": "the same for every role"}
+    assert found.profiles.excluded == {"d": "the same for every role"}
     text = discovery_text(found)
     assert "FCI, Fisher-z tests: values may have hidden common causes, alpha 0.05: 2 edges" in text
     assert "ao→b" in text
@@ -265,13 +284,24 @@ def test_another_algorithm_keeps_its_marks_and_says_its_name(tmp_path):
     assert load_graph(tmp_path / "graph.json") == found.graph
     document = json.loads((tmp_path / "discovery.json").read_text())
     assert document["algorithm"] == "fci"
-    best = discover(profiles(collider(), "abcd"), algorithm="ges", **settings)
+    best = discover(table, DiscoverySpec(algorithm="ges", replicates=6), null_replicates=1)
     assert best.graph == CausalGraph.from_edges("abc", [("a", "c"), ("b", "c")])
     assert "alpha is not used" in discovery_text(best)
 
 
 def test_an_algorithm_refuses_what_it_cannot_do():
-    known = Knowledge(forbidden=frozenset({("a", "c")}))
-    for refused in ({"knowledge": known}, {"settings": AlgorithmSettings(levels=4)}):
+    known = KnowledgeSpec(forbidden=(("a", "c"),))
+    for refused in ({"knowledge": known}, {"settings": AlgorithmSpec(levels=4)}):
         with pytest.raises(InputError, match=r"ges|GES"):
-            discover(profiles(collider(), "abcd"), algorithm="ges", replicates=2, **refused)
+            discover(profiles(collider(), "abcd"), DiscoverySpec(algorithm="ges", replicates=2, **refused))
+
+
+def test_settings_and_tables_belong_together():
+    table = profiles(collider(), "abcd")
+    for spec in (DiscoverySpec(rows="pooled"), DiscoverySpec(correction="items")):
+        with pytest.raises(InputError, match="a run directory"):
+            discover(table, spec)
+    with pytest.raises(InputError, match="setting correction"):
+        discover(table, parts=parts_of(np.zeros((80, 4, 2)), "abcd"))
+    with pytest.raises(InputError, match="setting rows"):
+        discover(table, indicators=pl.DataFrame({"condition": ["baseline"], "steering f1": [0.0]}))

@@ -60,9 +60,9 @@ def make(folder: Path, made: Made) -> RunDir:
     run.write_manifest(_manifest(study, steered, len(plan)))
     run.store().append(_answers(plan, inputs, made))
     score(run)
-    discover_graph(run, study, 1)
+    discover_graph(run, study.discovery)
     graph, source = run_graph(run, None)
-    find_effects(run, study, graph, source)
+    find_effects(run, study.effects, graph, source)
     compare_roles(run, graph)
     set_reference(run, planted(made), "planted")
     return run

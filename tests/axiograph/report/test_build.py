@@ -95,7 +95,7 @@ def test_only_scripts_of_the_page_may_run_and_nothing_may_be_fetched(hostile_pag
 
 def test_a_table_of_profiles_has_its_graph_and_says_what_is_missing(run, tmp_path):
     profiles = pl.read_parquet(run.scores / "profiles.parquet").filter(pl.col("condition") == "baseline")
-    discover_profiles(profiles, DiscoverySpec(replicates=20), tmp_path / "graph-only", 1)
+    discover_profiles(profiles, DiscoverySpec(replicates=20), tmp_path / "graph-only")
     made = write_report(tmp_path / "graph-only", figures=False)
     words = text_of(made.page)
     assert made.page == tmp_path / "graph-only" / "report" / "report.html"

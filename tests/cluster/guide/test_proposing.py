@@ -80,7 +80,7 @@ def run(tmp_path_factory):
     prepared = prepare(study, directory)
     sample(prepared, directory, InProcessExecutor(prepared.make_worker))
     score(directory)
-    discover_graph(directory, study, 1)
+    discover_graph(directory, study.discovery)
     return directory
 
 

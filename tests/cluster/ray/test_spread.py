@@ -5,8 +5,8 @@ import pytest
 
 from axiograph.cluster.ray.tasks import RaySpread
 from axiograph.discovery.pc.search import pc
-from axiograph.discovery.resampling.bootstrap import bootstrap
 from axiograph.engine.errors import InputError
+from tests.discovery.bootstrapped import bootstrapped
 
 pytestmark = pytest.mark.usefixtures("ray_here")
 
@@ -20,10 +20,10 @@ def test_replicates_are_the_same_wherever_they_are_computed():
     full = pc(data, names, 0.05).graph
     told = []
     found = [
-        bootstrap(data, names, full=full, replicates=300, null_replicates=4, seed=5, n_jobs=jobs, progress=p)
+        bootstrapped(data, names, full=full, replicates=300, null_replicates=4, seed=5, jobs=jobs, progress=p)
         for jobs, p in ((1, None), (RaySpread(), lambda done, total: told.append((done, total))))
     ]
-    assert found[0].edge_table().equals(found[1].edge_table())
+    assert found[0].edges.table().equals(found[1].edges.table())
     assert found[0].inflation == found[1].inflation
     assert told[-1] == (304, 304) and len(told) > 2
 

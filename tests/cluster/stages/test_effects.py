@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
 from typing import get_args
 
 import polars as pl
 import pytest
 
 from axiograph.cluster.stages import effects as stages
-from axiograph.discovery.algorithms.registry import ALGORITHMS, AlgorithmSettings
+from axiograph.discovery.algorithms.registry import ALGORITHMS
 from axiograph.discovery.graph.causal_graph import CausalGraph
 from axiograph.engine.plan.inputs import load_inputs, save_inputs
 from axiograph.engine.runs.run_dir import RunDir
@@ -31,7 +30,7 @@ def test_roles_are_compared_on_the_same_items(study_assets, tmp_path, monkeypatc
     roles.select("role", "condition").with_columns(**worker).write_parquet(run.scores / "provenance.parquet")
     asked = []
 
-    def between(profiles, graph, *, reference, condition, split, **keywords):
+    def between(profiles, graph, reference, spec, *, split):
         kept = profiles if split is None else profiles.filter(pl.col("split") == split)
         assert reference in kept["role"].to_list()
         asked.append(set(kept["split"]))
@@ -45,4 +44,5 @@ def test_roles_are_compared_on_the_same_items(study_assets, tmp_path, monkeypatc
 def test_a_study_can_name_every_algorithm_and_every_setting_of_one():
     # engine imports nothing of discovery, so the study lists them itself.
     assert get_args(Algorithm) == tuple(ALGORITHMS)
-    assert AlgorithmSpec().model_dump() == asdict(AlgorithmSettings())
+    named = {name for algorithm in ALGORITHMS.values() for name in algorithm.settings}
+    assert named == set(AlgorithmSpec.model_fields)

@@ -11,6 +11,7 @@ from axiograph.discovery.discover import discover
 from axiograph.discovery.matrix.profiles import profiles_digest
 from axiograph.engine.errors import InputError
 from axiograph.engine.runs.run_dir import RunDir
+from axiograph.engine.study.schema import DiscoverySpec
 
 
 def made_profiles(seed: int = 0) -> pl.DataFrame:
@@ -31,7 +32,9 @@ def made_profiles(seed: int = 0) -> pl.DataFrame:
 @pytest.fixture
 def run(tmp_path):
     directory = RunDir(tmp_path / "run")
-    found = discover(training_rows(made_profiles(), pooled=False), replicates=5, null_replicates=0)
+    found = discover(
+        training_rows(made_profiles(), pooled=False), DiscoverySpec(replicates=5), null_replicates=0
+    )
     found.save(directory.graph)
     return directory
 

@@ -4,11 +4,10 @@ import sys
 
 import numpy as np
 import pytest
-from pydantic import TypeAdapter, ValidationError
+from pydantic import ValidationError
 
 from axiograph.discovery.algorithms.registry import (
     ALGORITHMS,
-    AlgorithmSettings,
     algorithm,
     engine,
     estimated_seconds,
@@ -18,9 +17,10 @@ from axiograph.discovery.graph.causal_graph import CausalGraph
 from axiograph.discovery.graph.knowledge import Knowledge
 from axiograph.discovery.graph.marks import GraphKind
 from axiograph.discovery.pc.search import pc, pc_causal_learn
-from axiograph.discovery.resampling.bootstrap import bootstrap
 from axiograph.discovery.resampling.rows import Resample, draw_many
 from axiograph.engine.errors import InputError, RunError
+from axiograph.engine.study.schema import AlgorithmSpec
+from tests.discovery.bootstrapped import bootstrapped
 from tests.discovery.sem import exact_data, weights_of
 
 RNG = np.random.default_rng(0)
@@ -94,7 +94,7 @@ def test_settings_reach_the_algorithm_and_others_are_refused(name):
     changed = {"max_conditioning": 0, "penalty": 40.0, "max_parents": 1, "search": "dp"}
     changed |= {"bins": "as_answered", "levels": 7}
     for setting, value in changed.items():
-        settings = AlgorithmSettings(**{setting: value})
+        settings = AlgorithmSpec(**{setting: value})
         if setting in algorithm(name).settings:
             assert getattr(engine(name, settings), setting) == value
         else:
@@ -115,27 +115,27 @@ def test_settings_reach_the_algorithm_and_others_are_refused(name):
     ],
 )
 def test_settings_out_of_range(wrong):
-    with pytest.raises(InputError, match=next(iter(wrong))):
-        AlgorithmSettings(**wrong)
+    with pytest.raises(ValidationError, match=next(iter(wrong))):
+        AlgorithmSpec(**wrong)
 
 
-def test_settings_can_be_read_by_pydantic():
-    read = TypeAdapter(AlgorithmSettings).validate_python
-    assert read({"levels": 4, "bins": "width"}) == AlgorithmSettings(levels=4, bins="width")
+def test_settings_are_read_from_a_study():
+    read = AlgorithmSpec.model_validate
+    assert read({"levels": 4, "bins": "width"}) == AlgorithmSpec(levels=4, bins="width")
     for wrong in ({"level": 4}, {"bins": "equal"}, {"levels": "many"}):
         with pytest.raises(ValidationError):
             read(wrong)
 
 
 def test_what_decides_is_said():
-    settings = AlgorithmSettings()
+    settings = AlgorithmSpec()
     assert algorithm("fci").level(0.05, settings) == "alpha 0.05"
     assert algorithm("ges").level(0.05, settings) == "penalty 0.5 (alpha is not used)"
     assert algorithm("exact").level(0.05, settings) == "BIC (alpha is not used)"
 
 
 def test_sparse_tables_are_said():
-    settings = AlgorithmSettings(levels=3)
+    settings = AlgorithmSpec(levels=3)
     few, many = RNG.normal(size=(30, 3)), RNG.normal(size=(3000, 3))
     (sentence,) = remarks("pc_chisq", settings, few)
     # Thirds of 30 rows: 10 × 10 / 30 = 3.3 expected in every cell; 30 / 27 and 30 / 81 rows a cell.
@@ -161,10 +161,10 @@ def test_kernel_tests_are_known_to_take_hours():
 def test_replicates_are_of_the_kind_of_the_algorithm(name):
     run, kind = engine(name), algorithm(name).kind
     full = run(DATA, "abcd").graph
-    found = bootstrap(DATA, "abcd", full=full, engine=run, replicates=3, null_replicates=1)
-    assert found.used == 3
-    assert found.kind is found.consensus().kind is kind
-    assert ("circle_circle" in found.edge_table().columns) == (kind is GraphKind.PAG)
+    found = bootstrapped(DATA, "abcd", full=full, engine=run, replicates=3, null_replicates=1)
+    assert found.replicates.used == 3
+    assert found.kind is found.edges.consensus().kind is kind
+    assert ("circle_circle" in found.edges.table().columns) == (kind is GraphKind.PAG)
     for k, rows in enumerate(draw_many(60, Resample.HALF_OF_ROLES, 0, range(3))):
         assert found.graphs.graph(k) == run(DATA[rows], "abcd").graph
 
@@ -173,12 +173,12 @@ def test_processes_change_nothing():
     run = engine("fci")
     full = run(DATA, "abcd").graph
     one, two = (
-        bootstrap(DATA, "abcd", full=full, engine=run, replicates=16, null_replicates=2, n_jobs=k)
+        bootstrapped(DATA, "abcd", full=full, engine=run, replicates=16, null_replicates=2, jobs=k)
         for k in (1, 2)
     )
-    assert one.used == 16
+    assert one.replicates.used == 16
     assert np.array_equal(one.graphs.edges, two.graphs.edges)
-    assert one.edge_table().equals(two.edge_table())
+    assert one.edges.table().equals(two.edges.table())
     assert one.inflation == two.inflation
 
 

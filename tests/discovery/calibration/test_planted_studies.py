@@ -1,6 +1,7 @@
 """Calibration on small designs: hand-worked bins and shares, limits with a known answer, determinism."""
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import polars as pl
@@ -9,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from axiograph.discovery.calibration.noise import ItemNoise, Items, fit_noise, fit_steering_noise, load_noise
-from axiograph.discovery.calibration.planted_studies import calibrate, default_graphs, sweep_sizes
+from axiograph.discovery.calibration.planted_studies import calibrate, default_graphs
 from axiograph.discovery.calibration.respondent import Planted
 from axiograph.discovery.calibration.simulation import Analysis, Design, Questioning, cpdag_of, random_model
 from axiograph.discovery.calibration.summary import (
@@ -22,11 +23,19 @@ from axiograph.discovery.calibration.summary import (
     mean_and_error,
     recommend,
 )
+from axiograph.discovery.calibration.trial import SimulatedStudy, sweep_sizes
 from axiograph.discovery.numerics.intervals import wilson
 from axiograph.engine.errors import InputError, RunError
+from axiograph.engine.study.schema import DiscoverySpec
 from tests.discovery.sem import cpdag_of as cpdag_by_definition
 
 CLEAR = ItemNoise(slope=3.0)
+
+
+def analysis(**settings) -> Analysis:
+    return Analysis(DiscoverySpec(**settings))
+
+
 SOME = ItemNoise(3.0, 0.15, 0.05, 0.1, 0.5, 0.02, 0.01, 0.05, 0.2)
 
 
@@ -263,20 +272,20 @@ def test_steering_noise_that_was_put_in_is_measured():
 @pytest.fixture(scope="module")
 def small():
     design = Design.of(5, 6, 120, 12, conditions=6)
-    return calibrate(design, SOME, Analysis(replicates=40), graphs=4, seed=3)
+    return calibrate(SimulatedStudy(design, SOME, analysis(replicates=40), seed=3), 4)
 
 
 def test_same_result_for_any_number_of_jobs(small):
-    again = calibrate(small.task.design, SOME, small.task.analysis, graphs=4, seed=3, n_jobs=2)
+    again = calibrate(small.study, 4, jobs=2)
     assert again.document() == small.document()
     for name in ("graphs", "frequencies", "effects"):
         assert getattr(again, name).equals(getattr(small, name))
 
 
 def test_a_graph_does_not_depend_on_how_many_follow(small):
-    fewer = calibrate(small.task.design, SOME, small.task.analysis, graphs=2, seed=3)
+    fewer = calibrate(small.study, 2)
     assert fewer.graphs.equals(small.graphs.filter(pl.col("graph") < 2))
-    other = calibrate(small.task.design, SOME, small.task.analysis, graphs=2, seed=4)
+    other = calibrate(replace(small.study, seed=4), 2)
     assert not other.graphs.equals(fewer.graphs)
 
 
@@ -304,9 +313,8 @@ def test_written_files_hold_the_result(small, tmp_path):
 def test_perfect_measurement_of_very_many_roles_finds_the_planted_graphs():
     # 100 items measure a value nearly exactly; alpha so small that no true independence fails.
     design = Design.of(5, 100, 20_000, 40, mode="logprob", conditions=5)
-    found = calibrate(
-        design, ItemNoise(slope=0.5), Analysis(1e-4, 20), graphs=6, sweep=(), edges_per_value=0.6
-    )
+    settings = analysis(alpha=1e-4, replicates=20)
+    found = calibrate(SimulatedStudy(design, ItemNoise(slope=0.5), settings, (), edges_per_value=0.6), 6)
     expected = found.summary["expected"][0]
     assert expected["skeleton_recall"] == 1.0
     assert expected["skeleton_f1"] > 0.97
@@ -319,7 +327,7 @@ def test_perfect_measurement_of_very_many_roles_finds_the_planted_graphs():
 def test_all_noise_finds_edges_at_the_rate_of_alpha_and_no_effects():
     noise = ItemNoise(slope=1.0, value_sd=1000.0, steering_value_sd=1000.0)
     design = Design.of(6, 12, 200, 30, mode="logprob", conditions=12)
-    found = calibrate(design, noise, Analysis(alpha=0.05, replicates=20), graphs=20)
+    found = calibrate(SimulatedStudy(design, noise, analysis(alpha=0.05, replicates=20)), 20)
     counts = found.graphs.filter(pl.col("which") == "graph")
     share, *_ = clustered(counts["graph_edges"].to_numpy(), np.full(20, 15))
     assert 0.01 < share < 0.08  # tests at 0.05; an edge that stays has more chances to go
@@ -336,33 +344,36 @@ def test_all_noise_finds_edges_at_the_rate_of_alpha_and_no_effects():
 def test_effects_may_be_tested_on_training_roles(tested, roles):
     design = Design.of(4, 8, 60, 9, conditions=4, tested=tested)
     assert design.effect_roles == roles
-    found = calibrate(design, SOME, Analysis(replicates=5), graphs=2)
+    found = calibrate(SimulatedStudy(design, SOME, analysis(replicates=5)), 2)
     assert found.effects["n"].sum() == 2 * 4 * 4
     assert found.summary["effects"]["power_steered"]["share"] == 1.0
     assert Design.of(4, 8, 60, 9, steered="test", tested="train").effect_roles == {"train": 0, "test": 0}
 
 
 def test_without_steering_there_are_no_effects():
-    found = calibrate(Design.of(4, 4, 40), SOME, Analysis(replicates=5), graphs=2)
+    found = calibrate(SimulatedStudy(Design.of(4, 4, 40), SOME, analysis(replicates=5)), 2)
     assert found.effects.is_empty() and found.contrast_p == [None, None]
     assert found.summary["effects"]["false_alarm"] == {"of": 0, "share": None, "low": None, "high": None}
 
 
 def test_correction_by_items_and_pairwise_scores_go_to_discovery():
     design = Design.of(4, 4, 60)
-    plain = calibrate(design, SOME, Analysis(replicates=5), graphs=3)
-    corrected = calibrate(design, SOME, Analysis(replicates=5, correction="item"), graphs=3)
+    plain = calibrate(SimulatedStudy(design, SOME, analysis(replicates=5)), 3)
+    corrected = calibrate(SimulatedStudy(design, SOME, analysis(replicates=5, correction="items")), 3)
     assert not plain.graphs.equals(corrected.graphs)
     gaps = ItemNoise(3.0, missing_rate=0.6)
     few = Design.of(4, 3, 80)
-    apart = [calibrate(few, gaps, Analysis(replicates=5, pairwise=p), graphs=3).graphs for p in (True, False)]
+    apart = [
+        calibrate(SimulatedStudy(few, gaps, analysis(replicates=5, missing=missing)), 3).graphs
+        for missing in ("pairwise", "listwise")
+    ]
     assert not apart[0].equals(apart[1])
 
 
 def test_default_number_of_graphs_falls_with_the_size():
-    small, large = (Design.of(n, 8, 200, 30, conditions=8) for n in (8, 224))
-    assert default_graphs(small, Analysis()) == 100
-    assert 6 <= default_graphs(large, Analysis()) < 60
+    small, large = (SimulatedStudy(Design.of(n, 8, 200, 30, conditions=8), SOME) for n in (8, 224))
+    assert default_graphs(small) == 100
+    assert 6 <= default_graphs(large) < 60
 
 
 def test_sweep_sizes():
@@ -371,23 +382,24 @@ def test_sweep_sizes():
 
 
 @pytest.mark.parametrize(
-    "design, analysis, words",
+    "design, settings, words",
     [
-        (Design.of(1, 4, 100), Analysis(), "2 values"),
-        (Design.of(3, 4, 8), Analysis(), "10 training roles"),
-        (Design.of(3, 4, 100), Analysis(correction="repeat"), "sampling.repeats"),
-        (Design.of(3, 4, 100), Analysis(more={"algorithm": "fci"}), "algorithm pc"),
+        (Design.of(1, 4, 100), analysis(), "2 values"),
+        (Design.of(3, 4, 8), analysis(), "10 training roles"),
+        (Design.of(3, 4, 100), analysis(correction="repeats"), "sampling.repeats"),
+        (Design.of(3, 4, 100), analysis(algorithm="fci"), "algorithm pc"),
     ],
 )
-def test_what_cannot_be_calibrated_is_said(design, analysis, words):
+def test_what_cannot_be_calibrated_is_said(design, settings, words):
     with pytest.raises(InputError) as error:
-        calibrate(design, SOME, analysis, graphs=2)
+        calibrate(SimulatedStudy(design, SOME, settings), 2)
     assert words in str(error.value)
 
 
 def test_nothing_found_anywhere_is_an_error():
     with pytest.raises(RunError) as error:
-        calibrate(Design.of(3, 2, 40), ItemNoise(3.0, missing_rate=1.0), Analysis(replicates=5), graphs=2)
+        noise = ItemNoise(3.0, missing_rate=1.0)
+        calibrate(SimulatedStudy(Design.of(3, 2, 40), noise, analysis(replicates=5)), 2)
     assert "for some planted graphs" in str(error.value)
 
 

@@ -8,9 +8,9 @@ from axiograph.discovery.comparison.distances import compare
 from axiograph.discovery.comparison.edges import difference_interval, edge_table
 from axiograph.discovery.graph.causal_graph import CausalGraph
 from axiograph.discovery.pc.search import pc
-from axiograph.discovery.resampling.bootstrap import bootstrap
 from axiograph.discovery.resampling.frequencies import EdgeCounts
 from axiograph.engine.errors import InputError
+from tests.discovery.bootstrapped import bootstrapped
 from tests.discovery.comparison.test_spread import run
 from tests.discovery.graph.test_causal_graph import graphs
 from tests.discovery.graph.test_packed import pack
@@ -68,14 +68,13 @@ def test_counts_of_stored_replicates_are_those_of_the_bootstrap():
     data[:, 3] = data[:, 3] > np.sort(data[:, 3])[-3]  # constant in some replicates
     names = tuple("abcd")
     full = pc(data, names, 0.2).graph
-    found = bootstrap(data, names, full=full, replicates=40, null_replicates=0, alpha=0.2)
-    assert found.constant
+    found = bootstrapped(data, names, full=full, replicates=40, null_replicates=0, alpha=0.2)
+    assert found.replicates.constant
     counts = EdgeCounts.of(found.graphs)
-    for name in ("forward", "undirected", "bidirected", "together"):
-        assert np.array_equal(getattr(counts, name), getattr(found, name)), name
-    assert np.array_equal(counts.adjacent, found.adjacent())
+    for name in ("forward", "undirected", "bidirected", "together", "adjacent"):
+        assert np.array_equal(getattr(counts, name), getattr(found.edges, name)), name
     for threshold in (0.1, 0.5, 0.9):
-        assert counts.consensus(threshold) == found.consensus(threshold)
+        assert counts.consensus(threshold) == found.edges.consensus(threshold)
     with pytest.raises(InputError, match="threshold"):
         counts.consensus(0)
 

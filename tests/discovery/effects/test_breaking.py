@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import polars as pl
 import pytest
+from pydantic import ValidationError
 
 from axiograph.discovery.effects.doses import DOSE_SCHEMA, limits, unreadable
-from axiograph.engine.errors import InputError
+from axiograph.engine.study.schema import EffectsSpec
 
 BASE = "baseline"
 
@@ -19,7 +20,7 @@ def answers(**shares):
 
 
 def found(table, margin=0.1):
-    return unreadable(table, baseline=BASE, level=0.05, resamples=400, margin=margin, seed=0)
+    return unreadable(table, EffectsSpec(resamples=400, break_margin=margin))
 
 
 def test_shares_and_states_by_hand():
@@ -47,7 +48,7 @@ def test_only_roles_with_a_baseline_count():
 
 @pytest.mark.parametrize("margin", [0.0, 1.0])
 def test_margin_is_a_share(margin):
-    with pytest.raises(InputError, match="between 0 and 1"):
+    with pytest.raises(ValidationError, match="break_margin"):
         found(answers(a=[0] * 8), margin)
 
 
@@ -60,11 +61,11 @@ def test_limits_lie_between_the_last_that_holds_and_the_first_that_breaks():
         orient="row",
     )
     known = pl.DataFrame({"condition": [f"f1:{s}" for s in strengths], "state": list(strengths.values())})
-    table = limits(known, doses, BASE, 0.1)
+    table = limits(known, doses, 0.1)
     assert table.select("side", "strengths", "holds_to", "breaks_from").rows() == [
         ("+", 5, 2.0, 8.0),
         ("-", 2, -2.0, -4.0),
     ]
-    assert limits(known, doses.filter(pl.col("strength").is_between(-1, 2)), BASE, 0.1).rows() == [
+    assert limits(known, doses.filter(pl.col("strength").is_between(-1, 2)), 0.1).rows() == [
         ("f1", 1, "raw", "+", 2, 2.0, None, 0.1)
     ]

@@ -5,6 +5,7 @@ import pytest
 from axiograph.discovery.effects.contrast import between_roles, response_shares, sign_counts
 from axiograph.discovery.graph.causal_graph import CausalGraph
 from axiograph.engine.errors import InputError
+from axiograph.engine.study.schema import EffectsSpec
 from tests.discovery.made_profiles import ABCD, hand_worked, profiles
 
 
@@ -37,7 +38,9 @@ def test_interval_is_over_the_other_roles():
     # Each of the nine others differs from r00 in a; in b five of them do: the share is 5 / 9 of nine draws.
     scores = {"a": [0] + [1] * 9, "b": [0] + [1] * 5 + [0] * 4, "c": [0] * 10}
     graph = CausalGraph.from_edges("abc", [("a", "b")])
-    found = between_roles(profiles({"baseline": scores}), graph, reference="r0", resamples=20_000)
+    found = between_roles(
+        profiles({"baseline": scores}), graph, reference="r0", spec=EffectsSpec(resamples=20_000)
+    )
     row = found.filter((pl.col("value") == "a") & (pl.col("relation") == "expected")).row(0, named=True)
     assert row["share"] == pytest.approx(5 / 9)
     # The binomial's 2.5 % and 97.5 % quantiles, 2 and 8 of 9.
@@ -49,8 +52,8 @@ def test_interval_is_over_the_other_roles():
 def test_rows_in_another_order_give_the_same_table():
     table = hand_worked()
     scores = table.with_columns(pl.Series("a", np.random.default_rng(0).integers(0, 2, table.height)))
-    one = between_roles(scores, ABCD, reference="r3", resamples=200)
-    assert one.equals(between_roles(scores.reverse(), ABCD, reference="r3", resamples=200))
+    one = between_roles(scores, ABCD, reference="r3", spec=EffectsSpec(resamples=200))
+    assert one.equals(between_roles(scores.reverse(), ABCD, reference="r3", spec=EffectsSpec(resamples=200)))
 
 
 def test_reference_alone_and_unknown_reference():

@@ -8,10 +8,11 @@ from hypothesis import strategies as st
 from scipy.stats import binom
 
 from axiograph.discovery.effects import control as module
-from axiograph.discovery.effects.control import ControlInput, ControlKind, control, uniform_graph
+from axiograph.discovery.effects.control import ControlInput, control, uniform_graph
 from axiograph.discovery.effects.relations import Relation, Weights, relations
 from axiograph.discovery.effects.testing import effects
 from axiograph.discovery.graph.causal_graph import CausalGraph
+from axiograph.engine.study.schema import EffectsSpec
 from tests.discovery.graph.test_causal_graph import graphs
 from tests.discovery.made_profiles import ABCD, hand_worked, packed, profiles, provenance
 
@@ -47,7 +48,7 @@ def test_shuffled_names_term_by_term(seed):
     )
     asked = given_input(rng, 2, 5)
     observed = rng.normal(size=(3, 2, 2))
-    found = control(asked, observed, graph, weights, kind="relabelled", graphs=12, level=0.2, seed=seed)
+    found = control(asked, observed, graph, weights, EffectsSpec(control_graphs=12, level=0.2, seed=seed))
     for c, conditions in enumerate((range(1), range(1, 2), range(2))):
         for s in range(2):
             for m in range(2):
@@ -78,9 +79,9 @@ def one_condition(changed: list[bool], outcomes: list[float]) -> ControlInput:
 def test_graphs_without_a_difference_are_left_out():
     # Two values, a alone moved: b is expected or unexpected, never is there one of each.
     graph = CausalGraph.from_edges("ab", [("a", "b")])
-    observed, keywords = np.full((2, 1, 2), np.nan), {"graphs": 50, "level": 0.05, "seed": 0}
+    observed, spec = np.full((2, 1, 2), np.nan), EffectsSpec(control_graphs=50)
     asked = one_condition([True, False], [1.0, 0.0])
-    found = control(asked, observed, graph, Weights.of(graph, None), kind="relabelled", **keywords)
+    found = control(asked, observed, graph, Weights.of(graph, None), spec)
     assert np.isnan(found.p).all() and (found.graphs == 0).all() and np.isnan(found.mean).all()
 
 
@@ -96,8 +97,8 @@ def test_labellings_that_tie_with_the_graph_found_count():
     ]
     known = np.array(each)[~np.isnan(each)]  # none where e stands above the others: nothing is expected
     exact = np.mean(known >= observed - 1e-9)
-    keywords = {"kind": "relabelled", "graphs": 4000, "level": 0.05, "seed": 0}
-    found = control(asked, np.full((2, 1, 2), observed), graph, weights, **keywords)
+    spec = EffectsSpec(control_graphs=4000)
+    found = control(asked, np.full((2, 1, 2), observed), graph, weights, spec)
     assert 0.1 < exact < 0.9
     assert found.p == pytest.approx(exact, abs=0.04)  # 5 standard errors of 4000 labellings
 
@@ -105,10 +106,10 @@ def test_labellings_that_tie_with_the_graph_found_count():
 def test_the_same_in_blocks_of_any_size(monkeypatch):
     graph = CausalGraph.from_edges("abcd", [("a", "b"), ("b", "c")])
     asked = given_input(np.random.default_rng(3), 5, 4)
-    keywords = {"kind": ControlKind.RELABELLED, "graphs": 20, "level": 0.1, "seed": 4}
-    whole = control(asked, np.zeros((6, 1, 2)), graph, Weights.of(graph, None), **keywords)
+    spec = EffectsSpec(control_graphs=20, level=0.1, seed=4)
+    whole = control(asked, np.zeros((6, 1, 2)), graph, Weights.of(graph, None), spec)
     monkeypatch.setattr(module, "_CELLS", 1)
-    parts = control(asked, np.zeros((6, 1, 2)), graph, Weights.of(graph, None), **keywords)
+    parts = control(asked, np.zeros((6, 1, 2)), graph, Weights.of(graph, None), spec)
     for name in ("mean", "low", "high", "p", "graphs"):
         assert np.allclose(getattr(whole, name), getattr(parts, name), equal_nan=True)
 
@@ -136,7 +137,12 @@ def test_uniform_graphs_have_no_frequencies():
     table = hand_worked()
     made = packed("abcd", [([("a", "b")], []), ([], [("a", "b")])])
     found = effects(
-        table, provenance(table), ABCD, replicates=made, resamples=999, control="uniform", control_graphs=50
+        table,
+        provenance(table),
+        ABCD,
+        EffectsSpec(control="uniform", control_graphs=50),
+        replicates=made,
+        test_draws=999,
     )
     by = {kind: part for (kind,), part in found.contrasts.group_by("weights")}
     assert by["graph"]["p"].null_count() == 0
@@ -151,7 +157,9 @@ def test_p_is_adjusted_over_the_conditions():
     moved = {f"c{c}": {v: [float(rng.random() < 0.5)] * 8 for v in names} for c in range(5)}
     table = profiles({"baseline": zero} | moved)
     graph = CausalGraph.from_edges(names, [("v0", "v1"), ("v1", "v2"), ("v3", "v4")])
-    found = effects(table, provenance(table), graph, resamples=999, control_graphs=200).contrasts
+    found = effects(
+        table, provenance(table), graph, EffectsSpec(control_graphs=200), test_draws=999
+    ).contrasts
     part = found.filter((pl.col("measure") == "share") & (pl.col("scope") == "condition")).drop_nulls("p")
     p = np.sort(part["p"].to_numpy())
     by_hand = np.minimum.accumulate((p * len(p) / np.arange(1, len(p) + 1))[::-1])[::-1]
@@ -185,7 +193,11 @@ def pooled(seed: int, related: bool) -> dict[str, dict]:
     graph = random_graph(rng)
     table = simulated(rng, graph if related else random_graph(rng))
     found = effects(
-        table, provenance(table), graph, resamples=999, interval_resamples=1, control_graphs=199, seed=seed
+        table,
+        provenance(table),
+        graph,
+        EffectsSpec(resamples=1, control_graphs=199, seed=seed),
+        test_draws=999,
     ).contrasts
     return {
         row["measure"]: row for row in found.filter(pl.col("scope") == "all conditions").iter_rows(named=True)

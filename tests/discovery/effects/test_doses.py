@@ -8,6 +8,7 @@ import pytest
 
 from axiograph.discovery.effects.changes import Pairing, find_changes
 from axiograph.discovery.effects.doses import DOSE_SCHEMA, dose_tables
+from axiograph.engine.study.schema import EffectsSpec
 
 BASE = "baseline"
 STRENGTHS = {"f7:-1": -1.0, BASE: 0.0, "f7:+1": 1.0, "f7:+2": 2.0}
@@ -42,7 +43,7 @@ def tables(profiles, **settings):
     )
     test = profiles.filter(pl.col("split") == "test")
     changes = find_changes(Pairing(test, BASE, ["Joy", "Order"]), 0.05, None, 0).table()
-    return dose_tables(profiles, changes, answers, doses, **settings), changes
+    return dose_tables(profiles, changes, answers, doses, EffectsSpec(**settings)), changes
 
 
 def test_means_and_changes(profiles):
@@ -84,7 +85,7 @@ def test_trends_and_counts(profiles):
 
 
 def test_all_roles_count_on_request(profiles):
-    found, _ = tables(profiles, split=None)
+    found, _ = tables(profiles, roles="all")
     assert set(found.trends["roles"]) == {10}
 
 

@@ -12,6 +12,7 @@ from axiograph.discovery.effects.testing import effects
 from axiograph.discovery.graph.causal_graph import CausalGraph
 from axiograph.discovery.graph.packed import PackedGraphs
 from axiograph.discovery.numerics.intervals import RoleDraws
+from axiograph.engine.study.schema import EffectsSpec
 from tests.discovery.graph.test_causal_graph import graphs
 from tests.discovery.made_profiles import ABCD, hand_worked, packed, profiles, provenance
 
@@ -42,7 +43,7 @@ def noisy(seed: int, values: int = 6, missing: float = 0.0, shift: float = 1.0) 
 def test_weighted_share_and_size_hand_worked():
     # In the table a goes up by 0.5 and b down by 0.25 everywhere, c as often up as down by 0.5, d stays.
     table = hand_worked()
-    found = effects(table, provenance(table), ABCD, replicates=REPLICATES, resamples=999)
+    found = effects(table, provenance(table), ABCD, replicates=REPLICATES, test_draws=999)
     got = rows(found.responses, value="a", weights="replicates")
     # b is expected in 2 of 3 replicates and possible in one, c expected in 1 of 4.
     assert got["expected"]["weight"] == pytest.approx(2 / 3 + 1 / 4)
@@ -87,10 +88,9 @@ def test_weights_of_zero_and_one_give_the_counts_of_the_graph(seed, graph):
         table,
         provenance(table),
         graph,
+        EffectsSpec(resamples=99, control_graphs=9),
         replicates=made,
-        resamples=199,
-        interval_resamples=99,
-        control_graphs=9,
+        test_draws=199,
     )
     for frame in (found.responses, found.pooled):
         one, other = (frame.filter(pl.col("weights") == kind) for kind in ("graph", "replicates"))
@@ -106,7 +106,8 @@ def test_weights_of_zero_and_one_give_the_counts_of_the_graph(seed, graph):
                 assert np.allclose(roles.drop_nulls(), both.drop_nulls())
     one, other = (found.contrasts.filter(pl.col("weights") == kind) for kind in ("graph", "replicates"))
     assert one["difference"].equals(other["difference"]) and one["p"].equals(other["p"])
-    plain = effects(table, provenance(table), graph, resamples=199, interval_resamples=99, control_graphs=9)
+    spec = EffectsSpec(resamples=99, control_graphs=9)
+    plain = effects(table, provenance(table), graph, spec, test_draws=199)
     assert plain.responses.equals(found.responses.filter(pl.col("weights") == "graph"))
 
 
@@ -119,7 +120,7 @@ def test_other_names_change_nothing_but_the_names(seed):
     new_graph = CausalGraph(tuple(new.values()), old_graph.marks)
     made = packed(list(new), [([("v0", "v1"), ("v1", "v2")], []), ([("v0", "v2")], [("v1", "v3")])])
     renamed = PackedGraphs(tuple(new.values()), made.edges, made.present, made.used)
-    keywords = {"resamples": 199, "interval_resamples": 99, "control_graphs": 20}
+    keywords = {"spec": EffectsSpec(resamples=99, control_graphs=20), "test_draws": 199}
     one = effects(table, provenance(table), old_graph, replicates=made, **keywords)
     other = effects(table.rename(new), provenance(table), new_graph, replicates=renamed, **keywords)
     for name in ("changes", "relations", "responses", "pooled", "contrasts"):
@@ -155,7 +156,7 @@ def test_share_of_the_roles_is_that_of_the_paper(seed, graph):
         }
     )
     found = effects(
-        table, provenance(table), graph, resamples=199, interval_resamples=50, control_graphs=2
+        table, provenance(table), graph, EffectsSpec(resamples=50, control_graphs=2), test_draws=199
     ).responses
     differences = np.column_stack([table.filter(pl.col("condition") == "x")[name] for name in graph.names])
     for relation, mask in relations(graph).items():
@@ -172,7 +173,7 @@ def test_what_is_missing_is_said():
     made = packed("abcd", [([], []), ([], [])])
     present = np.packbits(np.array([[0, 1, 1, 1], [1, 0, 0, 1]], bool), axis=1)
     made = PackedGraphs(made.names, made.edges, present, made.used)
-    found = effects(table, provenance(table), ABCD, replicates=made, resamples=999)
+    found = effects(table, provenance(table), ABCD, replicates=made, test_draws=999)
     got = rows(found.responses, value="a", weights="replicates")
     assert {row["uncounted"] for row in got.values()} == {2}
     assert [row["weight"] for row in got.values()] == [0.0, 0.0, 0.0]
@@ -180,7 +181,7 @@ def test_what_is_missing_is_said():
     assert got["unexpected"]["reason"] == "too few pairs in all of them"
     assert all(got[r][name] is None for r in got for name in ("share", "share_low", "size", "roles_share"))
     nothing = PackedGraphs(made.names, made.edges, made.present, np.array([False, False]))
-    found = effects(table, provenance(table), ABCD, replicates=nothing, resamples=999)
+    found = effects(table, provenance(table), ABCD, replicates=nothing, test_draws=999)
     got = rows(found.responses, value="a", weights="replicates")
     assert {row["reason"] for row in got.values()} == {"in no replicate together with another value"}
     assert found.graph_replicates == 0
@@ -191,7 +192,7 @@ def test_no_nan_anywhere():
     graph = CausalGraph.from_edges([f"v{i}" for i in range(5)], [("v0", "v1")], [("v1", "v2")])
     made = packed(graph.names, [([("v0", "v1")], []), ([], [])], absent={0: "v4", 1: "v3"})
     found = effects(
-        table, provenance(table), graph, replicates=made, interval_resamples=99, control_graphs=30
+        table, provenance(table), graph, EffectsSpec(resamples=99, control_graphs=30), replicates=made
     )
     for name in ("changes", "relations", "responses", "pooled", "contrasts"):
         table = getattr(found, name)
@@ -206,14 +207,14 @@ def test_conditions_that_change_nothing_are_kept():
     table = hand_worked()
     still = table.filter(pl.col("condition") == "baseline").with_columns(condition=pl.lit("still"))
     both = pl.concat([still, table])
-    found = effects(both, provenance(both), ABCD, resamples=999)
+    found = effects(both, provenance(both), ABCD, test_draws=999)
     assert found.pooled["condition"].to_list() == ["still"] * 3 + ["steered"] * 3 + [None] * 3
     assert rows(found.pooled, condition="still")["expected"]["reason"] == "no value of the graph changed"
     assert rows(found.pooled, condition="still")["expected"]["targets"] == 0
     assert found.contrasts.filter(pl.col("condition") == "still")["p"].is_null().all()
     assert "still" not in found.responses["condition"]
     # Alone it leaves tables of the same form.
-    alone = effects(both.filter(pl.col("condition") != "steered"), provenance(both), ABCD, resamples=999)
+    alone = effects(both.filter(pl.col("condition") != "steered"), provenance(both), ABCD, test_draws=999)
     assert alone.responses.schema == found.responses.schema and alone.responses.is_empty()
     assert set(alone.contrasts["reason"]) == {"no value of the graph changed"}
 
@@ -223,7 +224,7 @@ def test_pooled_over_conditions_is_over_all_their_targets():
         [noisy(1), noisy(2).filter(pl.col("condition") == "x").with_columns(condition=pl.lit("y"))]
     )
     graph = CausalGraph.from_edges([f"v{i}" for i in range(6)], [("v0", "v1"), ("v1", "v2"), ("v3", "v4")])
-    found = effects(table, provenance(table), graph, interval_resamples=99, control_graphs=5)
+    found = effects(table, provenance(table), graph, EffectsSpec(resamples=99, control_graphs=5))
     alone = found.responses.group_by("relation").agg(pl.col("changed", "weight", "n").sum())
     together = rows(found.pooled, scope="all conditions")
     for row in alone.iter_rows(named=True):

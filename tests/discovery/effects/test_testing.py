@@ -3,17 +3,19 @@ import polars as pl
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from pydantic import ValidationError
 
 from axiograph.discovery.effects.testing import effects
 from axiograph.discovery.graph.causal_graph import CausalGraph
 from axiograph.discovery.numerics.intervals import Draws, RoleDraws
 from axiograph.engine.errors import InputError, RunError
+from axiograph.engine.study.schema import EffectsSpec
 from tests.discovery.made_profiles import ABCD, hand_worked, profiles, provenance
 
 
 def test_changes_hand_worked():
     table = hand_worked()
-    found = effects(table, provenance(table), ABCD, resamples=999)
+    found = effects(table, provenance(table), ABCD, test_draws=999)
     rows = {row["value"]: row for row in found.changes.iter_rows(named=True)}
     assert [rows[v]["mean_difference"] for v in "abcd"] == [0.5, -0.25, 0.0, 0.0]
     assert [rows[v]["changed"] for v in "abcd"] == [True, True, False, False]
@@ -33,7 +35,7 @@ def test_changes_hand_worked():
 def test_responses_hand_worked():
     # a → b — c, d apart: when a changed, b is expected (and changed), c possible, d unexpected.
     table = hand_worked()
-    responses = effects(table, provenance(table), ABCD, resamples=999).responses
+    responses = effects(table, provenance(table), ABCD, test_draws=999).responses
     rows = {(r["value"], r["relation"]): r for r in responses.iter_rows(named=True)}
     assert {value for value, _ in rows} == {"a", "b"}
     got = {key: (r["n"], r["changed"], r["share"], r["reason"]) for key, r in rows.items()}
@@ -49,7 +51,7 @@ def test_default_draws_let_the_smallest_p_pass():
     table = hand_worked()
     found = effects(table, provenance(table), ABCD)
     assert found.smallest_p < 0.05 / found.changes.height
-    assert found.resamples == 2000
+    assert found.test_draws == 2000
 
 
 def test_nulls_take_a_pair_out_and_few_pairs_are_flagged():
@@ -112,7 +114,9 @@ def test_changed_exactly_where_the_adjusted_interval_excludes_zero(seed, roles):
         v: (np.array(base[v]) + shift[k] + rng.normal(size=roles)).tolist() for k, v in enumerate("abcde")
     }
     table = profiles({"baseline": base, "x": other})
-    found = effects(table, provenance(table), CausalGraph.empty("abcde"), resamples=800, seed=seed)
+    found = effects(
+        table, provenance(table), CausalGraph.empty("abcde"), EffectsSpec(seed=seed), test_draws=800
+    )
     changed = found.changes["changed"].to_numpy()
     # Benjamini–Hochberg by its definition.
     p = np.sort(found.changes["p"].to_numpy())
@@ -129,8 +133,8 @@ def test_a_condition_does_not_depend_on_the_others_tested():
     table = hand_worked()
     extra = table.filter(pl.col("condition") == "steered").with_columns(condition=pl.lit("more"))
     both = pl.concat([table, extra])
-    one = effects(table, provenance(table), ABCD, resamples=500).changes
-    two = effects(both, provenance(both), ABCD, resamples=500).changes
+    one = effects(table, provenance(table), ABCD, test_draws=500).changes
+    two = effects(both, provenance(both), ABCD, test_draws=500).changes
     columns = ("value", "mean_difference", "low", "high", "p")
     assert one.select(columns).equals(two.filter(pl.col("condition") == "steered").select(columns))
 
@@ -164,17 +168,21 @@ def test_errors_are_named():
         (lambda: effects(table, where, CausalGraph.empty("ax")), "'x'"),
         (lambda: effects(table, where.drop("dtype"), ABCD), "dtype"),
         (lambda: effects(table, where.head(3), ABCD), "provenance of role"),
-        (lambda: effects(table, where, ABCD, split="train"), "'baseline' in split 'train'"),
-        (lambda: effects(table, where, ABCD, baseline="none"), "'none'"),
+        (lambda: effects(table, where, ABCD, EffectsSpec(roles="train")), "'baseline' in split 'train'"),
+        (lambda: effects(table.filter(pl.col("condition") != "baseline"), where, ABCD), "'baseline'"),
         (lambda: effects(table.head(8), where, ABCD), "besides 'baseline'"),
         (lambda: effects(pl.concat([table, table.head(1)]), where, ABCD), "several of 'r0'"),
-        (lambda: effects(table, where, ABCD, level=0.0), "level"),
-        (lambda: effects(table, where, ABCD, resamples=0), "resamples"),
+        (lambda: effects(table, where, ABCD, test_draws=0), "resamples"),
         (lambda: effects(table.drop("condition"), where, ABCD), "column 'condition'"),
-        (lambda: effects(table, where, ABCD, interval_resamples=0), "interval resamples"),
-        (lambda: effects(table, where, ABCD, control_graphs=0), "control graphs"),
-        (lambda: effects(table, where, ABCD, control="none"), "relabelled, uniform"),
     ]
     for call, says in cases:
         with pytest.raises(InputError, match=says):
             call()
+
+
+@pytest.mark.parametrize(
+    "wrong", [{"level": 0.0}, {"resamples": 0}, {"control_graphs": 0}, {"control": "none"}]
+)
+def test_settings_out_of_range(wrong):
+    with pytest.raises(ValidationError, match=next(iter(wrong))):
+        EffectsSpec(**wrong)

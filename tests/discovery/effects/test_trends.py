@@ -11,6 +11,7 @@ from scipy import stats
 
 from axiograph.discovery.effects import doses as trends
 from axiograph.discovery.effects.doses import Sweep, kendall, sign_flip_p, trend_table
+from axiograph.engine.study.schema import EffectsSpec
 
 
 def sweep(scores, name="f1"):
@@ -55,7 +56,9 @@ def test_p_is_scipys_and_draws_come_near_it(monkeypatch):
 def test_table():
     rising = np.tile([0.0, 1.0, 2.0], (12, 1))
     flat = np.zeros((12, 3))
-    found = trend_table([sweep(np.stack([rising, -rising, flat], axis=2))], ["A", "B", "C"], 0.05, 200, 0)
+    found = trend_table(
+        [sweep(np.stack([rising, -rising, flat], axis=2))], ["A", "B", "C"], EffectsSpec(resamples=200)
+    )
     assert found["trend"].to_list() == ["rising", "falling", "none"]
     assert found["tau"].to_list() == [1.0, -1.0, 0.0]
     assert found["p"].to_list() == [2 / 4096, 2 / 4096, 1.0]
@@ -68,14 +71,14 @@ def test_two_strengths_and_one_role_are_not_tested():
     lonely = sweep(np.zeros((1, 3, 1)), "f2")
     # As a run has it: the same roles in every sweep.
     lonely = Sweep("f2", lonely.points, np.concatenate([lonely.scores, np.full((8, 3, 1), np.nan)]))
-    found = trend_table([short, lonely], ["A"], 0.05, 100, 0)
+    found = trend_table([short, lonely], ["A"], EffectsSpec(resamples=100))
     assert found["trend"].to_list() == [None, None]
     assert found["reason"].to_list() == ["fewer than 3 strengths", "fewer than 2 roles"]
     assert found["p"].null_count() == found["tau"].null_count() == 2
 
 
 def test_no_sweep_is_an_empty_table():
-    found = trend_table([], ["A"], 0.05, 100, 0)
+    found = trend_table([], ["A"], EffectsSpec(resamples=100))
     assert found.is_empty() and "trend" in found.columns
 
 

@@ -17,8 +17,8 @@ from axiograph.discovery.graph.export import (
 )
 from axiograph.discovery.graph.marks import GraphKind
 from axiograph.discovery.pc.search import pc
-from axiograph.discovery.resampling.bootstrap import bootstrap
 from axiograph.engine.errors import InputError
+from tests.discovery.bootstrapped import bootstrapped
 from tests.discovery.graph.test_causal_graph import either
 
 AWKWARD = ('a "quoted" & <b>', "50 % _x_", "déjà\\vu", "plain")
@@ -27,9 +27,9 @@ GRAPH = CausalGraph.from_edges(AWKWARD, [(AWKWARD[1], AWKWARD[0])], [AWKWARD[1:3
 
 def frequencies():
     data = np.random.default_rng(0).normal(size=(20, 4))
-    return bootstrap(
+    return bootstrapped(
         data, AWKWARD, full=pc(data, AWKWARD).graph, replicates=5, null_replicates=0, alpha=0.9
-    ).edge_table()
+    ).edges.table()
 
 
 def test_every_format_is_written_and_reads_back(tmp_path):

@@ -7,7 +7,7 @@ from axiograph.discovery.graph.causal_graph import CausalGraph
 from axiograph.discovery.graph.figure import draw_graph
 from axiograph.discovery.graph.marks import EdgeKind, GraphKind
 from axiograph.discovery.pc.search import pc
-from axiograph.discovery.resampling.bootstrap import bootstrap
+from tests.discovery.bootstrapped import bootstrapped
 
 NAMES = [f"Preference for Order and Structure {k}" for k in range(17)]
 
@@ -21,7 +21,7 @@ def random_graph(n: int, share: float) -> CausalGraph:
 def test_svg_holds_every_name_and_is_the_same_twice(tmp_path):
     data = np.random.default_rng(1).normal(size=(30, 8))
     result = pc(data, NAMES[:8]).graph
-    table = bootstrap(data, NAMES[:8], full=result, replicates=5, null_replicates=0).edge_table()
+    table = bootstrapped(data, NAMES[:8], full=result, replicates=5, null_replicates=0).edges.table()
     for name in ("one", "two"):
         draw_graph(random_graph(8, 0.3), tmp_path / f"{name}.svg", table, title="A title")
     text = (tmp_path / "one.svg").read_text()

@@ -5,8 +5,9 @@ from axiograph.discovery.discover import discover
 from axiograph.discovery.graph.causal_graph import CausalGraph
 from axiograph.discovery.graph.knowledge import Knowledge, with_design
 from axiograph.discovery.pc.search import pc, pc_causal_learn
-from axiograph.discovery.resampling.bootstrap import bootstrap
 from axiograph.engine.errors import InputError
+from axiograph.engine.study.schema import DiscoverySpec, KnowledgeSpec
+from tests.discovery.bootstrapped import bootstrapped
 from tests.discovery.oracle import linear, paper_scores
 from tests.discovery.sem import exact_data, weights_of
 from tests.discovery.test_discover import profiles
@@ -76,20 +77,20 @@ def test_chain_hand_worked(knowledge, directed, undirected):
 @pytest.mark.parametrize("n_jobs", [1, 2])
 def test_replicates_use_it(n_jobs):
     knowledge = Knowledge(tiers={"a": 0, "b": 1, "c": 2})
-    settings = {"replicates": 90, "null_replicates": 1, "n_jobs": n_jobs, "alpha": 0.001}
-    found = bootstrap(CHAIN, tuple("abc"), full=CausalGraph.empty("abc"), knowledge=knowledge, **settings)
-    assert found.forward[0, 1] == found.forward[1, 2] == 90
+    settings = {"replicates": 90, "null_replicates": 1, "jobs": n_jobs, "alpha": 0.001}
+    found = bootstrapped(CHAIN, tuple("abc"), full=CausalGraph.empty("abc"), knowledge=knowledge, **settings)
+    assert found.edges.forward[0, 1] == found.edges.forward[1, 2] == 90
     for r in (0, 89):
         assert found.graphs.graph(r).directed_edges() == [(0, 1), (1, 2)]
 
 
 def test_discover_uses_it_and_knows_constant_values():
     table = profiles(np.c_[CHAIN, np.ones(len(CHAIN))], "abcd")
-    knowledge = Knowledge(tiers={"a": 0, "b": 1, "c": 2, "d": 2})
-    found = discover(table, replicates=5, null_replicates=0, alpha=0.001, knowledge=knowledge)
+    knowledge = KnowledgeSpec(tiers={"a": 0, "b": 1, "c": 2, "d": 2})
+    found = discover(table, DiscoverySpec(replicates=5, alpha=0.001, knowledge=knowledge), null_replicates=0)
     assert found.graph == CausalGraph.from_edges("abc", [("a", "b"), ("b", "c")])
     with pytest.raises(InputError, match="'x'"):
-        discover(table, knowledge=Knowledge(tiers={"x": 0}))
+        discover(table, DiscoverySpec(knowledge=KnowledgeSpec(tiers={"x": 0})))
 
 
 def test_knowledge_of_a_value_and_itself_is_refused():

@@ -32,10 +32,12 @@ def test_no_other_share_of_absent_pairs_is_nearer(counts):
 def test_averaged_network_is_the_pairs_above_the_threshold():
     ab, none = graph([("a", "b")]), graph()
     both = graph([("a", "b"), ("b", "c")])
-    assert run([ab, both, ab]).averaged_network() == CausalGraph.from_edges("abc", [("a", "b")])
-    assert run([both, both, ab]).averaged_network() == CausalGraph.from_edges("abc", [("a", "b"), ("b", "c")])
-    assert run([both, ab]).averaged_network() == CausalGraph.from_edges("abc", [("a", "b")])
-    assert run([none]).averaged_network().n_edges == 0
+    assert run([ab, both, ab]).edges.averaged_network() == CausalGraph.from_edges("abc", [("a", "b")])
+    assert run([both, both, ab]).edges.averaged_network() == CausalGraph.from_edges(
+        "abc", [("a", "b"), ("b", "c")]
+    )
+    assert run([both, ab]).edges.averaged_network() == CausalGraph.from_edges("abc", [("a", "b")])
+    assert run([none]).edges.averaged_network().n_edges == 0
 
 
 def test_threshold_without_pairs_below_one_half():

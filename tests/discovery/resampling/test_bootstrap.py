@@ -5,9 +5,9 @@ import pytest
 from axiograph.discovery.graph.causal_graph import CausalGraph
 from axiograph.discovery.numerics.intervals import wilson
 from axiograph.discovery.pc.search import PCResult, pc
-from axiograph.discovery.resampling.bootstrap import bootstrap
 from axiograph.discovery.resampling.rows import Resample
 from axiograph.engine.errors import InputError, RunError
+from tests.discovery.bootstrapped import bootstrapped
 from tests.discovery.sem import exact_data, weights_of
 
 RNG = np.random.default_rng(0)
@@ -34,7 +34,7 @@ def graph(directed=(), undirected=(), names="abc"):
 
 def run(answers, **settings):
     settings = {"replicates": len(answers), "null_replicates": 0} | settings
-    return bootstrap(DATA, NAMES, full=CausalGraph.empty("abc"), engine=scripted(answers), **settings)
+    return bootstrapped(DATA, NAMES, full=CausalGraph.empty("abc"), engine=scripted(answers), **settings)
 
 
 def row(table: pl.DataFrame, a: str, b: str) -> dict:
@@ -52,7 +52,7 @@ def test_masses_are_kept_apart_hand_worked():
         graph([], [("a", "b")]),
         graph(),
     ]
-    found = row(run(answers).edge_table(), "a", "b")
+    found = row(run(answers).edges.table(), "a", "b")
     expected = {
         "adjacent": 0.8, "forward": 0.4, "backward": 0.2, "undirected": 0.2, "bidirected": 0.0, "absent": 0.2,
     }  # fmt: skip
@@ -61,24 +61,24 @@ def test_masses_are_kept_apart_hand_worked():
 
 def test_failed_replicates_are_counted_with_their_reason_and_say_nothing_of_edges():
     result = run([graph([("a", "b")]), FAILURE, FAILURE])
-    assert result.failed == {"collinear columns: a, b": 2}
-    assert (result.replicates, result.used) == (3, 1)
-    found = row(result.edge_table(), "a", "b")
+    assert result.replicates.failed == {"collinear columns: a, b": 2}
+    assert (result.replicates.asked, result.replicates.used) == (3, 1)
+    found = row(result.edges.table(), "a", "b")
     assert (found["replicates"], found["adjacent"], found["absent"]) == (1, 1.0, 0.0)
 
 
 def test_frequencies_are_over_replicates_that_hold_both_columns():
     without_c = PCResult(CausalGraph.from_edges("ab", [("a", "b")]), ("c",))
     result = run([graph([("a", "c")]), without_c, without_c])
-    table = result.edge_table()
+    table = result.edges.table()
     assert (row(table, "a", "c")["replicates"], row(table, "a", "c")["forward"]) == (1, 1.0)
     assert (row(table, "a", "b")["replicates"], row(table, "a", "b")["forward"]) == (3, 2 / 3)
-    assert result.constant == {"c": 2}
+    assert result.replicates.constant == {"c": 2}
 
 
 def test_pair_that_was_never_together_is_null_not_zero():
     without_c = PCResult(CausalGraph.empty("ab"), ("c",))
-    found = row(run([without_c]).edge_table(), "b", "c")
+    found = row(run([without_c]).edges.table(), "b", "c")
     assert found["replicates"] == 0
     assert found["adjacent"] is None
     assert found["absent"] is None
@@ -88,17 +88,17 @@ def test_pair_that_was_never_together_is_null_not_zero():
 def test_all_replicates_failed():
     result = run([FAILURE])
     assert result.inflation.replicates is None
-    assert result.consensus().n_edges == 0
-    assert result.edge_table()["adjacent"].null_count() == 3
+    assert result.edges.consensus().n_edges == 0
+    assert result.edges.table()["adjacent"].null_count() == 3
 
 
 def test_consensus_hand_worked():
     ab, ba, line = graph([("a", "b")]), graph([("b", "a")]), graph([], [("a", "b")])
-    assert run([ab, ab, ba, graph()]).consensus(0.5) == CausalGraph.from_edges("abc", [("a", "b")])
-    assert run([ab, ba]).consensus(0.5) == CausalGraph.from_edges("abc", [], [("a", "b")])
-    assert run([ba, ba, line]).consensus(0.5) == CausalGraph.from_edges("abc", [("b", "a")])
-    assert run([ab, graph(), graph()]).consensus(0.5).n_edges == 0
-    assert run([ab, graph()]).consensus(0.5).n_edges == 1
+    assert run([ab, ab, ba, graph()]).edges.consensus(0.5) == CausalGraph.from_edges("abc", [("a", "b")])
+    assert run([ab, ba]).edges.consensus(0.5) == CausalGraph.from_edges("abc", [], [("a", "b")])
+    assert run([ba, ba, line]).edges.consensus(0.5) == CausalGraph.from_edges("abc", [("b", "a")])
+    assert run([ab, graph(), graph()]).edges.consensus(0.5).n_edges == 0
+    assert run([ab, graph()]).edges.consensus(0.5).n_edges == 1
 
 
 def test_wilson_interval_hand_worked():
@@ -111,12 +111,14 @@ def test_wilson_interval_hand_worked():
 
 def test_real_edges_are_frequent_and_absent_ones_are_not():
     data = exact_data(weights_of("abc", "ac", "bc"), rows=400)
-    result = bootstrap(data, NAMES, full=pc(data, NAMES).graph, replicates=30, alpha=0.01, null_replicates=5)
-    table = result.edge_table()
+    result = bootstrapped(
+        data, NAMES, full=pc(data, NAMES).graph, replicates=30, alpha=0.01, null_replicates=5
+    )
+    table = result.edges.table()
     assert row(table, "a", "c")["forward"] > 0.8
     assert row(table, "b", "c")["forward"] > 0.8
     assert row(table, "a", "b")["absent"] > 0.8
-    assert result.consensus() == CausalGraph.from_edges("abc", [("a", "c"), ("b", "c")])
+    assert result.edges.consensus() == CausalGraph.from_edges("abc", [("a", "c"), ("b", "c")])
     assert result.inflation.full == 2
     assert result.inflation.null_full < 1 < result.inflation.replicates
 
@@ -126,7 +128,7 @@ def test_replacement_inflates_and_half_of_roles_does_not():
     names = tuple("abcdefghij")
     full = pc(data, names).graph
     half, copied = (
-        bootstrap(data, names, full=full, replicates=40, resample=r, null_replicates=10).inflation
+        bootstrapped(data, names, full=full, replicates=40, resample=r, null_replicates=10).inflation
         for r in (Resample.HALF_OF_ROLES, Resample.ROLES_WITH_REPLACEMENT)
     )
     assert copied.null_replicates > 1.5 * copied.null_full
@@ -140,12 +142,12 @@ def test_the_number_of_workers_changes_nothing(resample):
     data[:29, 3] = 0.0  # constant in some replicates
     settings = {"replicates": 20, "null_replicates": 9, "resample": resample, "seed": 7}
     results = [
-        bootstrap(data, "abcd", full=pc(data, "abcd").graph, n_jobs=n_jobs, **settings) for n_jobs in (1, 2)
+        bootstrapped(data, "abcd", full=pc(data, "abcd").graph, jobs=n_jobs, **settings) for n_jobs in (1, 2)
     ]
     one, two = results
-    assert one.edge_table().equals(two.edge_table())
-    assert (one.constant, one.failed, one.inflation) == (two.constant, two.failed, two.inflation)
-    assert one.constant["d"] > 0
+    assert one.edges.table().equals(two.edges.table())
+    assert (one.replicates, one.inflation) == (two.replicates, two.inflation)
+    assert one.replicates.constant["d"] > 0
 
 
 def test_a_replicate_does_not_depend_on_how_many_there_are():
@@ -157,7 +159,7 @@ def test_a_replicate_does_not_depend_on_how_many_there_are():
 
     for count in (3, 11):
         settings = {"replicates": count, "null_replicates": 0, "seed": 5}
-        bootstrap(DATA, NAMES, full=CausalGraph.empty("abc"), engine=engine, **settings)
+        bootstrapped(DATA, NAMES, full=CausalGraph.empty("abc"), engine=engine, **settings)
     for first, second in zip(seen[:3], seen[3:6], strict=True):
         assert np.array_equal(first, second)
 
@@ -186,6 +188,6 @@ def test_bad_settings_are_named(settings, says):
 
 def test_too_few_roles_for_half():
     with pytest.raises(InputError, match="at least 5 roles in a replicate, found 4 of 8"):
-        bootstrap(DATA[:8], NAMES, full=CausalGraph.empty("abc"), replicates=1)
+        bootstrapped(DATA[:8], NAMES, full=CausalGraph.empty("abc"), replicates=1)
     with pytest.raises(InputError, match="threshold"):
-        run([graph()]).consensus(0)
+        run([graph()]).edges.consensus(0)

@@ -6,8 +6,8 @@ from hypothesis import strategies as st
 from axiograph.discovery.graph.causal_graph import CausalGraph
 from axiograph.discovery.graph.marks import EdgeKind, GraphKind
 from axiograph.discovery.pc.search import PCResult
-from axiograph.discovery.resampling.bootstrap import bootstrap
 from axiograph.discovery.resampling.frequencies import CircleCounts, EdgeCounts
+from tests.discovery.bootstrapped import bootstrapped
 from tests.discovery.graph.test_causal_graph import graphs
 from tests.discovery.resampling.test_bootstrap import DATA, NAMES, row, scripted
 from tests.discovery.resampling.test_bootstrap import run as run_cpdags
@@ -31,7 +31,7 @@ def pag(*edges: str) -> CausalGraph:
 
 
 def run(*found: CausalGraph):
-    return bootstrap(
+    return bootstrapped(
         DATA,
         NAMES,
         full=CausalGraph.empty("abc", GraphKind.PAG),
@@ -44,7 +44,7 @@ def run(*found: CausalGraph):
 @pytest.mark.parametrize(("mass", "kind"), MASSES.items())
 def test_every_kind_has_its_own_mass(mass, kind):
     found = run(pag(f"a {kind} b"), pag(f"a {kind} b"), pag("b o-o c"))
-    masses = row(found.edge_table(), "a", "b")
+    masses = row(found.edges.table(), "a", "b")
     expected = dict.fromkeys(MASSES, 0.0) | {mass: 2 / 3, "adjacent": 2 / 3, "absent": pytest.approx(1 / 3)}
     assert {name: masses[name] for name in expected} == expected
     assert found.inflation.replicates == 1.0
@@ -52,7 +52,7 @@ def test_every_kind_has_its_own_mass(mass, kind):
 
 
 def test_tables_of_cpdags_have_no_circles():
-    table = run_cpdags([PCResult(CausalGraph.from_edges("abc", [("a", "b")]), ())]).edge_table()
+    table = run_cpdags([PCResult(CausalGraph.from_edges("abc", [("a", "b")]), ())]).edges.table()
     assert not [name for name in table.columns if "circle" in name]
 
 
@@ -71,16 +71,16 @@ def test_tables_of_cpdags_have_no_circles():
 )
 def test_consensus_takes_the_majority_at_each_end(replicates, expected):
     found = run(*(pag(edge) for edge in replicates))
-    assert found.consensus(0.5) == pag(expected)
-    assert found.averaged_network() == pag(expected)
+    assert found.edges.consensus(0.5) == pag(expected)
+    assert found.edges.averaged_network() == pag(expected)
     assert EdgeCounts.of(found.graphs).consensus(0.5) == pag(expected)
 
 
 def test_consensus_keeps_the_pairs_that_are_frequent():
     found = run(pag("a o-> b"), pag("a o-> b", "b --> c"), pag())
-    assert found.consensus(0.5) == pag("a o-> b")
-    assert found.consensus(0.1) == pag("a o-> b", "b --> c")
-    assert found.consensus(0.5).kind is GraphKind.PAG
+    assert found.edges.consensus(0.5) == pag("a o-> b")
+    assert found.edges.consensus(0.1) == pag("a o-> b", "b --> c")
+    assert found.edges.consensus(0.5).kind is GraphKind.PAG
 
 
 @given(st.lists(graphs(max_values=4, kind=GraphKind.PAG), min_size=1, max_size=3))

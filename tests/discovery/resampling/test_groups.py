@@ -11,10 +11,11 @@ from axiograph.discovery.graph.causal_graph import CausalGraph
 from axiograph.discovery.graph.knowledge import Knowledge
 from axiograph.discovery.matrix.corrections import Corrected
 from axiograph.discovery.pc.search import PCResult, pc, pc_causal_learn
-from axiograph.discovery.resampling.bootstrap import bootstrap
-from axiograph.discovery.resampling.replicates import Work
+from axiograph.discovery.resampling.replicates import ReplicateTask
 from axiograph.discovery.resampling.rows import Resample, Units, draw_many
+from axiograph.discovery.resampling.score_table import ScoreTable
 from axiograph.engine.errors import InputError, RunError
+from tests.discovery.bootstrapped import bootstrapped
 
 
 def names_of(data: np.ndarray) -> tuple[str, ...]:
@@ -41,7 +42,7 @@ def asked(data, groups, **settings):
         return PCResult(CausalGraph.empty(names), ())
 
     settings = {"replicates": 4, "null_replicates": 0} | settings
-    found = bootstrap(data, names, full=CausalGraph.empty(names), engine=engine, groups=groups, **settings)
+    found = bootstrapped(data, names, full=CausalGraph.empty(names), engine=engine, groups=groups, **settings)
     return found, calls
 
 
@@ -51,7 +52,7 @@ def asked(data, groups, **settings):
 def test_tests_count_roles_never_rows(resample, n):
     data, groups = pooled(0, 12, 3, unequal=True)
     found, calls = asked(data, groups, resample=resample, null_replicates=2)
-    assert (found.n_roles, found.rows) == (12, n)
+    assert found.replicates.rows == n
     assert [chosen["n"] for _, chosen in calls] == [n] * 4 + [12, n] * 2
     null = calls[4:]
     assert all(len(sample) == len(data) for sample, _ in null[::2])
@@ -74,27 +75,29 @@ def test_a_drawn_role_brings_all_its_rows_hand_worked():
 def test_weights_give_the_graphs_of_copied_rows(seed, roles, resample, unequal):
     data, groups = pooled(seed, roles, 5, unequal)
     names = names_of(data)
-    work = Work(data, names, 0.05, resample, 3, pc, groups=groups)
-    made = work.make(range(12))
+    task = ReplicateTask(ScoreTable(data, names, groups), resample=resample, seed=3)
+    made = task.replicates(range(12))
     units = Units.of(len(data), groups, resample)
     for r, drawn in enumerate(draw_many(len(units), resample, 3, range(12))):
-        copied = pc(data[units.rows_of(drawn)], names, n=work.n)
+        copied = pc(data[units.rows_of(drawn)], names, n=task.n)
         assert made.failed[r] is None
         assert np.array_equal(made.marks[r], copied.graph.marks)
 
 
 def test_grouped_replicates_take_the_fast_way():
     data, groups = pooled(2, 60, 6, unequal=True)
-    work = Work(data, names_of(data), 0.05, Resample.HALF_OF_ROLES, 0, pc, groups=groups)
+    task = ReplicateTask(ScoreTable(data, names_of(data), groups))
     drawn = draw_many(60, Resample.HALF_OF_ROLES, 0, range(20))
-    assert work._from_weights(drawn, np.zeros((20, 6, 6), np.uint8)).mean() > 0.9
+    assert task._from_weights(drawn, np.zeros((20, 6, 6), np.uint8)).mean() > 0.9
 
 
 def test_one_row_a_role_is_what_no_groups_are():
     data, _ = pooled(3, 40, 4, unequal=False)
     data = data[:40]
     results = [
-        bootstrap(data, names_of(data), full=CausalGraph.empty(names_of(data)), replicates=30, groups=groups)
+        bootstrapped(
+            data, names_of(data), full=CausalGraph.empty(names_of(data)), replicates=30, groups=groups
+        )
         for groups in (None, np.arange(40))
     ]
     assert np.array_equal(results[0].graphs.edges, results[1].graphs.edges)
@@ -105,7 +108,7 @@ def test_the_kernel_and_causal_learn_agree_on_grouped_rows():
     data, groups = pooled(4, 40, 4, unequal=True)
     chosen = {"replicates": 8, "null_replicates": 2, "groups": groups}
     ours, theirs = (
-        bootstrap(data, names_of(data), full=CausalGraph.empty(names_of(data)), engine=engine, **chosen)
+        bootstrapped(data, names_of(data), full=CausalGraph.empty(names_of(data)), engine=engine, **chosen)
         for engine in (pc, pc_causal_learn)
     )
     assert np.array_equal(ours.graphs.edges, theirs.graphs.edges)
@@ -117,8 +120,10 @@ def test_independent_pooled_columns_have_few_edges_with_roles_as_n_and_many_with
     groups = np.repeat(np.arange(100), 11)
     data = np.repeat(rng.normal(size=(100, 10)), 11, axis=0) + 0.5 * rng.normal(size=(1100, 10))
     names = names_of(data)
-    by_role = bootstrap(data, names, full=CausalGraph.empty(names), replicates=20, groups=groups, alpha=0.01)
-    by_row = bootstrap(data, names, full=CausalGraph.empty(names), replicates=20, alpha=0.01)
+    by_role = bootstrapped(
+        data, names, full=CausalGraph.empty(names), replicates=20, groups=groups, alpha=0.01
+    )
+    by_row = bootstrapped(data, names, full=CausalGraph.empty(names), replicates=20, alpha=0.01)
     assert by_role.inflation.replicates < 2
     assert by_row.inflation.replicates > 8
     # The null of the roles keeps that n is theirs: as few edges as the data, which are independent too.
@@ -158,7 +163,7 @@ def test_corrected_correlations_are_what_the_tests_see(engine):
     data, groups = pooled(7, 60, 4, unequal=False)
     names = names_of(data)
     chosen = {"replicates": 6, "null_replicates": 2, "groups": groups, "correction": Shrunk(data)}
-    found = bootstrap(data, names, full=CausalGraph.empty(names), engine=engine, **chosen)
+    found = bootstrapped(data, names, full=CausalGraph.empty(names), engine=engine, **chosen)
     drawn = draw_many(60, Resample.HALF_OF_ROLES, 0, range(6))
     units = Units.of(len(data), groups, Resample.HALF_OF_ROLES)
     for r in range(6):
@@ -166,7 +171,7 @@ def test_corrected_correlations_are_what_the_tests_see(engine):
         corrected = Shrunk(data).correlation(rows)
         expected = pc(data[rows], names, n=24, correlation=corrected.matrix)  # 0.8 of 30 roles
         assert found.graphs.graph(r) == expected.graph
-    assert found.projected == sum(groups[0] in roles for roles in drawn)
+    assert found.replicates.projected == sum(groups[0] in roles for roles in drawn)
     assert found.inflation.failed == 0
 
 
@@ -178,14 +183,14 @@ def test_the_nulls_correction_is_that_of_its_own_table():
     np.fill_diagonal(expected, 1.0)
     assert np.allclose(chosen["correlation"], expected)
     assert chosen["n"] == int(0.8 * 12)
-    assert found.projected >= 0
+    assert found.replicates.projected >= 0
 
 
 def test_a_replicate_that_cannot_be_corrected_is_counted_as_failed():
     data, groups = pooled(9, 12, 3, unequal=False)
     found, calls = asked(data, groups, null_replicates=2, correction=Shrunk(data, broken=True))
     assert calls == []
-    assert (found.used, found.failed, found.inflation.failed) == (0, {"none": 4}, 4)
+    assert (found.replicates.used, found.replicates.failed, found.inflation.failed) == (0, {"none": 4}, 4)
 
 
 def test_knowledge_goes_with_groups():
@@ -202,7 +207,7 @@ def test_workers_change_nothing(n_jobs):
     for correction in (None, Shrunk(data)):
         chosen = {"replicates": 300, "null_replicates": 9, "groups": groups, "correction": correction}
         one, many = (
-            bootstrap(data, names, full=CausalGraph.empty(names), n_jobs=k, **chosen) for k in (1, n_jobs)
+            bootstrapped(data, names, full=CausalGraph.empty(names), jobs=k, **chosen) for k in (1, n_jobs)
         )
         assert np.array_equal(one.graphs.edges, many.graphs.edges)
-        assert (one.inflation, one.projected) == (many.inflation, many.projected)
+        assert (one.inflation, one.replicates) == (many.inflation, many.replicates)

@@ -6,9 +6,10 @@ from hypothesis import strategies as st
 from axiograph.discovery.graph.causal_graph import CausalGraph
 from axiograph.discovery.pc.search import pc, pc_causal_learn
 from axiograph.discovery.resampling import weighted
-from axiograph.discovery.resampling.bootstrap import bootstrap
-from axiograph.discovery.resampling.replicates import Work
+from axiograph.discovery.resampling.replicates import ReplicateTask
 from axiograph.discovery.resampling.rows import Resample, Units, draw_many
+from axiograph.discovery.resampling.score_table import ScoreTable
+from tests.discovery.bootstrapped import bootstrapped
 from tests.discovery.oracle import paper_scores
 
 
@@ -23,7 +24,7 @@ def products(data: np.ndarray) -> weighted.Products | None:
 def replicates(data, engine, **chosen):
     names = names_of(data)
     chosen = {"replicates": 12, "null_replicates": 0} | chosen
-    return bootstrap(data, names, full=CausalGraph.empty(names), engine=engine, **chosen)
+    return bootstrapped(data, names, full=CausalGraph.empty(names), engine=engine, **chosen)
 
 
 def assert_same_graphs(ours, theirs):
@@ -52,7 +53,7 @@ def test_every_replicate_is_causal_learns(data, resample, alpha, seed):
         return
     chosen = {"resample": resample, "alpha": alpha, "seed": seed}
     ours, theirs = (replicates(data, engine, **chosen) for engine in (pc, pc_causal_learn))
-    if ours.borderline == 0:
+    if ours.replicates.borderline == 0:
         assert_same_graphs(ours, theirs)
 
 
@@ -60,16 +61,17 @@ def test_every_replicate_is_causal_learns(data, resample, alpha, seed):
 def test_every_replicate_of_the_papers_data_is_causal_learns(paper_data, resample):
     data = paper_scores(paper_data)[:300]
     ours, theirs = (replicates(data, engine, resample=resample) for engine in (pc, pc_causal_learn))
-    assert ours.borderline == 0
+    assert ours.replicates.borderline == 0
     assert_same_graphs(ours, theirs)
-    assert ours.edge_table().equals(theirs.edge_table())
+    assert ours.edges.table().equals(theirs.edges.table())
 
 
 @pytest.mark.parametrize("resample", list(Resample))
 def test_weights_give_the_graphs_of_copied_rows(paper_data, resample):
     data = paper_scores(paper_data)
     names = names_of(data)
-    made = Work(data, names, 0.05, resample, 3, pc).make(range(30))
+    task = ReplicateTask(ScoreTable(data, names), resample=resample, seed=3)
+    made = task.replicates(range(30))
     rows = draw_many(len(data), resample, 3, range(30))
     marks = np.zeros((30, 17, 17), np.uint8)
     done = weighted.graphs(products(data), rows, rows.shape[1], 0.05, marks)
@@ -133,7 +135,7 @@ def test_data_that_weights_do_not_suit_are_copied(spoil):
     data = spoil(np.random.default_rng(1).normal(size=(60, 4)))
     assert products(data) is None
     names = names_of(data)
-    made = Work(data, names, 0.05, Resample.HALF_OF_ROLES, 0, pc).make(range(3))
+    made = ReplicateTask(ScoreTable(data, names)).replicates(range(3))
     for r, rows in enumerate(draw_many(60, Resample.HALF_OF_ROLES, 0, range(3))):
         assert np.array_equal(made.marks[r], pc(data[rows], names).graph.marks)
 
@@ -156,10 +158,10 @@ def test_threads_change_nothing(n_jobs):
     data = rng.normal(size=(120, 9)) @ rng.normal(size=(9, 9))
     data[:110, 8] = np.round(data[:110, 8])
     chosen = {"replicates": 130, "null_replicates": 17, "seed": 11}
-    one, many = (replicates(data, pc, n_jobs=k, **chosen) for k in (1, n_jobs))
+    one, many = (replicates(data, pc, jobs=k, **chosen) for k in (1, n_jobs))
     assert np.array_equal(one.graphs.edges, many.graphs.edges)
-    assert one.edge_table().equals(many.edge_table())
-    assert (one.inflation, one.failed, one.constant) == (many.inflation, many.failed, many.constant)
+    assert one.edges.table().equals(many.edges.table())
+    assert (one.inflation, one.replicates) == (many.inflation, many.replicates)
 
 
 def test_processes_change_nothing():
@@ -169,8 +171,8 @@ def test_processes_change_nothing():
     chosen = {"replicates": 90, "null_replicates": 9}
     one = replicates(data, pc, **chosen)
     with joblib.parallel_config(backend="loky"):
-        two = replicates(data, pc, n_jobs=2, **chosen)
-    theirs = replicates(data, pc_causal_learn, n_jobs=2, **chosen)
+        two = replicates(data, pc, jobs=2, **chosen)
+    theirs = replicates(data, pc_causal_learn, jobs=2, **chosen)
     assert_same_graphs(one, two)
     assert_same_graphs(one, theirs)
     assert one.inflation == two.inflation == theirs.inflation
@@ -190,7 +192,7 @@ def test_ray_changes_nothing_and_shows_progress():
         register_ray()
         with joblib.parallel_config(backend="ray"):
             found = replicates(
-                data, pc, n_jobs=2, replicates=5000, progress=lambda done, total: calls.append((done, total))
+                data, pc, jobs=2, replicates=5000, progress=lambda done, total: calls.append((done, total))
             )
     finally:
         ray.shutdown()

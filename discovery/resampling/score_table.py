@@ -1,0 +1,95 @@
+"""A table of scores with what is known about its rows, and a search that makes a graph of some of them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from axiograph.discovery.graph.knowledge import Knowledge
+from axiograph.discovery.matrix.corrections import Correction
+from axiograph.discovery.numerics.arrays import FloatArray, IndexArray
+from axiograph.discovery.pc.search import Engine, PCResult, pc
+from axiograph.engine.errors import InputError
+
+
+@dataclass(frozen=True, eq=False)
+class ScoreTable:
+    """`data` [n_rows, n_columns] and the `names` of its columns.
+
+    `groups` [n_rows]: the role of each row, 0 … n_roles − 1; None for one row a role. `indicators`: names of
+    columns that say under which condition a row was taken; the null leaves them
+    (discovery.resampling.rows). `correction`: corrects the correlations of any of the rows. InputError for
+    indicators that are no columns."""
+
+    data: FloatArray
+    names: Sequence[str]
+    groups: IndexArray | None = None
+    indicators: Sequence[str] = ()
+    correction: Correction | None = None
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "data", np.ascontiguousarray(self.data, dtype=np.float64))
+        object.__setattr__(self, "names", tuple(self.names))
+        object.__setattr__(self, "indicators", tuple(self.indicators))
+        unknown = sorted(set(self.indicators) - set(self.names))
+        if unknown:
+            raise InputError("indicators", "names of columns", f"{unknown}", "Correct the names.")
+
+    @property
+    def indicator_columns(self) -> IndexArray:
+        """[n_indicators]: their column numbers."""
+        return np.array([self.names.index(name) for name in self.indicators], dtype=np.int64)
+
+    def within(self, names: Sequence[str]) -> ScoreTable:
+        """The table with these columns only, in this order."""
+        columns = [self.names.index(name) for name in names]
+        return ScoreTable(
+            self.data[:, columns],
+            names,
+            self.groups,
+            [name for name in self.indicators if name in names],
+            None if self.correction is None else self.correction.within(columns),
+        )
+
+    def permuted(self, sources: IndexArray) -> ScoreTable:
+        """The table in which row i, column j has what row sources[i, j] has: score and what corrects it."""
+        data = np.take_along_axis(self.data, sources, axis=0)
+        correction = None if self.correction is None else self.correction.permuted(sources)
+        return replace(self, data=data, correction=correction)
+
+
+class SearchResult(NamedTuple):
+    """`tested`: how many rows the tests counted as independent; `projected`: the corrected correlations had
+    to be made positive definite."""
+
+    result: PCResult
+    tested: int
+    projected: bool
+
+
+@dataclass(frozen=True)
+class Search:
+    """What makes a graph of rows: `engine` with tests at level `alpha` and, for an engine that takes it,
+    `knowledge` (forbidden and required edges, tiers)."""
+
+    engine: Engine = pc
+    alpha: float = 0.05
+    knowledge: Knowledge | None = None
+
+    def run(self, table: ScoreTable, rows: IndexArray, n: int) -> SearchResult:
+        """The graph of these rows, which may hold a row several times, n of them independent.
+
+        An engine is only told what differs from its defaults: it need not know all of it. Raises what the
+        engine and the table's correction raise."""
+        told: dict[str, Any] = {} if self.knowledge is None else {"knowledge": self.knowledge}
+        projected = False
+        if table.correction is not None:
+            corrected = table.correction.correlation(rows)
+            told["correlation"], projected = corrected.matrix, corrected.projected
+            n = corrected.rows(n)
+        if n != len(rows):
+            told["n"] = n
+        return SearchResult(self.engine(table.data[rows], table.names, self.alpha, **told), n, projected)
