@@ -19,7 +19,7 @@ from axiograph.discovery.effects.doses import DoseTables
 from axiograph.discovery.effects.testing import Effects
 from axiograph.texts.discovery import discovery_text
 from axiograph.texts.effects import doses_text, effects_text, roles_text
-from axiograph.texts.run import estimate_text, sampled_text, scored_text, status_text
+from axiograph.texts.run import coverage_text, estimate_text, sampled_text, scored_text, status_text
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -132,7 +132,7 @@ class ScoreTables(Shown):
     def notes(self) -> tuple[str, ...]:
         """What is not whole."""
         coverage = self.scored.coverage
-        return () if coverage.is_whole else (coverage.text(),)
+        return () if coverage.is_whole else (coverage_text(coverage),)
 
     @property
     def text(self) -> str:

@@ -1,4 +1,4 @@
-"""What the stage `features` found, as text: features by activation, and by their measured effect."""
+"""What `axiograph features` prints: features by activation, and by their measured effect."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ from axiograph.cluster.stages.pilot import Pilot
 from axiograph.texts.plain import number, percent, table
 
 
-def features_text(found: Active, top: int, ban: frozenset[int] = frozenset()) -> str:
+def features_text(active: Active, top: int, ban: frozenset[int] = frozenset()) -> str:
     """The `top` most active features of every SAE that are not banned."""
-    parts = [found.note]
-    for (sae,), rows in found.table.group_by("sae", maintain_order=True):
-        active = rows.filter(pl.col("max_activation") > 0).height
-        kept = rows.filter(~pl.col("feature").is_in(sorted(ban)))
+    parts = [active.note]
+    for (sae,), rows in active.table.group_by("sae", maintain_order=True):
+        count = rows.filter(pl.col("max_activation") > 0).height
+        shown = rows.filter(~pl.col("feature").is_in(sorted(ban)))
         body = [
             [
                 str(r["feature"]),
@@ -23,23 +23,23 @@ def features_text(found: Active, top: int, ban: frozenset[int] = frozenset()) ->
                 percent(r["share_active"]),
                 r["link"] or "",
             ]
-            for r in kept.head(top).iter_rows(named=True)
+            for r in shown.head(top).iter_rows(named=True)
         ]
         header = [
             "feature",
             "largest",
             "mean",
             "active on",
-            "" if kept["link"].is_null().all() else "Neuronpedia",
+            "" if shown["link"].is_null().all() else "Neuronpedia",
         ]
-        banned = rows.height - kept.height
+        banned = rows.height - shown.height
         apart = f" ({banned} banned, not shown)" if banned else ""
-        head = f"{sae}: {active} of {rows.height} features active on the span{apart}"
+        head = f"{sae}: {count} of {rows.height} features active on the span{apart}"
         parts.append(f"{head}\n{table(header, body)}")
     return "\n\n".join(parts)
 
 
-def pilot_text(found: Pilot, top: int) -> str:
+def pilot_text(pilot: Pilot, top: int) -> str:
     """The `top` features that moved a value most, beside what random directions of the same length do."""
     rows = [
         [
@@ -54,7 +54,7 @@ def pilot_text(found: Pilot, top: int) -> str:
             "breaks" if row["breaks"] else "",
             row["link"] or "",
         ]
-        for row in found.table.head(top).iter_rows(named=True)
+        for row in pilot.table.head(top).iter_rows(named=True)
     ]
     header = ["rank", "feature", "effect", "largest on", "changed", "by activation", "", ""]
     lines = [
@@ -62,9 +62,9 @@ def pilot_text(found: Pilot, top: int) -> str:
         "(effect: the largest |mean difference| of a value to the baseline;",
         "changed: how many values changed by the test of `axiograph effects`)",
     ]
-    if found.control:
+    if pilot.control:
         lines.append(
-            f"{len(found.control)} random directions of the same length: largest effect "
-            f"{found.control[0]:.3f}, median {found.control[len(found.control) // 2]:.3f}."
+            f"{len(pilot.control)} random directions of the same length: largest effect "
+            f"{pilot.control[0]:.3f}, median {pilot.control[len(pilot.control) // 2]:.3f}."
         )
     return "\n".join(lines)

@@ -8,7 +8,7 @@ from axiograph.cluster.sampling.estimate import TOKEN_SAMPLE, Estimate
 from axiograph.cluster.sampling.inspection import ResponseDetail, Status
 from axiograph.cluster.sampling.loop import Sampled
 from axiograph.cluster.sampling.progress import duration
-from axiograph.cluster.stages.score import Scored
+from axiograph.cluster.stages.score import Coverage, Scored
 from axiograph.engine.study.roles import shown
 from axiograph.texts.plain import SHOWN_ROWS, more, number, percent, size, table
 
@@ -26,6 +26,15 @@ def sampled_text(result: Sampled) -> str:
     before = f", {result.already:,} were there" if result.already else ""
     rate = result.answered / max(result.seconds, 1e-9)
     return f"{result.answered:,} answers in {duration(result.seconds)} ({rate:.0f}/s){before}.{failed}"
+
+
+def coverage_text(coverage: Coverage) -> str:
+    """For a person who reads numbers of a part."""
+    return (
+        f"{coverage.stored:,} of {coverage.planned:,} requests are answered. What follows is of the "
+        f"{coverage.complete:,} of {coverage.cells:,} pairs of role and condition that are complete: their "
+        "profiles are final, and more will join them."
+    )
 
 
 def scored_text(result: Scored) -> str:
@@ -56,53 +65,52 @@ def scored_text(result: Scored) -> str:
     return "\n\n".join([*parts, *(["\n".join(notes)] if notes else [])])
 
 
-def estimate_text(found: Estimate, free: int | None, out: str) -> str:
+def estimate_text(estimate: Estimate, free: int | None, out: str) -> str:
     """What a study would cost, for a person who decides whether to start it."""
-    about = "" if found.left <= TOKEN_SAMPLE else "about "
+    about = "" if estimate.left <= TOKEN_SAMPLE else "about "
     lines = [
-        f"{found.roles:,} roles, {found.conditions:,} conditions, {found.items:,} items, "
-        f"{found.repeats:,} {'repeat' if found.repeats == 1 else 'repeats'}",
-        f"requests        {found.requests:,}"
+        f"{estimate.roles:,} roles, {estimate.conditions:,} conditions, {estimate.items:,} items, "
+        f"{estimate.repeats:,} {'repeat' if estimate.repeats == 1 else 'repeats'}",
+        f"requests        {estimate.requests:,}"
         + (
-            f" (for {found.rows:,} plan rows: equal items are asked once)"
-            if found.rows > found.requests
+            f" (for {estimate.rows:,} plan rows: equal items are asked once)"
+            if estimate.rows > estimate.requests
             else ""
         ),
     ]
-    if found.left < found.requests:
+    if estimate.left < estimate.requests:
+        stored = estimate.requests - estimate.left
+        lines.append(f"stored          {stored:,}; {estimate.left:,} are left to ask, which follows:")
+    lines.append(f"prompt tokens   {about}{estimate.prompt_tokens:,}")
+    if estimate.orphans:
         lines.append(
-            f"stored          {found.requests - found.left:,}; {found.left:,} are left to ask, which follows:"
-        )
-    lines.append(f"prompt tokens   {about}{found.prompt_tokens:,}")
-    if found.orphans:
-        lines.append(
-            f"The run holds {found.orphans:,} answers that this study does not ask for: `axiograph run` "
+            f"The run holds {estimate.orphans:,} answers that this study does not ask for: `axiograph run` "
             "would refuse it, and say what changed."
         )
-    if found.timings:
+    if estimate.timings:
         where = f", at {out}" if free is None else f"; {size(free)} free at {out}"
-        lines += [f"disk            at most {size(found.bytes_on_disk)}{where}", *_time_lines(found)]
-        if free is not None and found.bytes_on_disk > free:
+        lines += [f"disk            at most {size(estimate.bytes_on_disk)}{where}", *_time_lines(estimate)]
+        if free is not None and estimate.bytes_on_disk > free:
             lines.append("The disk is too small for the answers.")
     return "\n".join(lines)
 
 
-def _time_lines(found: Estimate) -> list[str]:
+def _time_lines(estimate: Estimate) -> list[str]:
     """Hours of asking, and for each kind of workers what they were made from."""
-    if all(own.blocks for own in found.timings):
-        total = f"about {_within(found.seconds, found.error_s)}"
+    if all(timing.blocks for timing in estimate.timings):
+        total = f"about {_within(estimate.seconds, estimate.error_s)}"
     else:
-        total = f"at most {duration(found.seconds)}"
+        total = f"at most {duration(estimate.seconds)}"
     lines = [f"time            {total} to ask here, starts included"]
-    for own in found.timings:
-        rate = f"{own.requests / own.seconds:.3g}/s, a start of {duration(own.start_s)}"
+    for timing in estimate.timings:
+        rate = f"{timing.requests / timing.seconds:.3g}/s, a start of {duration(timing.start_s)}"
         sample = (
-            f"{own.answered:,} answered now in {own.blocks} whole blocks of neighbours"
-            if own.blocks
-            else f"{own.answered:,} answered now, too slow for a block: --calibrate SECONDS takes longer"
+            f"{timing.answered:,} answered now in {timing.blocks} whole blocks of neighbours"
+            if timing.blocks
+            else f"{timing.answered:,} answered now, too slow for a block: --calibrate SECONDS takes longer"
         )
-        lines.append(f"  on {own.backend:<11} {own.requests:,} requests, {rate}; by {sample}")
-    if found.error_s is None and all(own.blocks for own in found.timings):
+        lines.append(f"  on {timing.backend:<11} {timing.requests:,} requests, {rate}; by {sample}")
+    if estimate.error_s is None and all(timing.blocks for timing in estimate.timings):
         lines.append("  The blocks are too few to say how exact that is: expect a factor of two.")
     return lines
 
@@ -111,7 +119,7 @@ def _within(seconds: float, error: float | None) -> str:
     return duration(seconds) + ("" if not error else f" ± {100 * error / seconds:.0f} %")
 
 
-def status_text(found: Status) -> str:
+def status_text(status: Status) -> str:
     rows = [
         [
             row["condition"],
@@ -119,19 +127,20 @@ def status_text(found: Status) -> str:
             f"{row['planned']:,}",
             percent(row["stored"] / row["planned"]),
         ]
-        for row in found.conditions.head(SHOWN_ROWS).iter_rows(named=True)
+        for row in status.conditions.head(SHOWN_ROWS).iter_rows(named=True)
     ]
-    duplicates = f", {found.duplicates:,} of them twice" if found.duplicates else ""
+    share = percent(status.stored / status.planned)
+    duplicates = f", {status.duplicates:,} of them twice" if status.duplicates else ""
     return (
-        f"{found.stored:,} of {found.planned:,} requests answered ({percent(found.stored / found.planned)}), "
-        f"in {found.parts} parts{duplicates}; last started {found.updated}\n\n"
+        f"{status.stored:,} of {status.planned:,} requests answered ({share}), "
+        f"in {status.parts} parts{duplicates}; last started {status.updated}\n\n"
         + table(["condition", "answered", "planned", ""], rows)
-        + more(found.conditions.height)
+        + more(status.conditions.height)
     )
 
 
-def responses_text(found: pl.DataFrame) -> str:
-    if found.is_empty():
+def responses_text(responses: pl.DataFrame) -> str:
+    if responses.is_empty():
         return "No such response."
     rows = [
         [
@@ -142,7 +151,7 @@ def responses_text(found: pl.DataFrame) -> str:
             shown(row["role"]),
             repr(row["text"])[:80],
         ]
-        for row in found.iter_rows(named=True)
+        for row in responses.iter_rows(named=True)
     ]
     return table(["id", "state", "condition", "item", "role", "raw answer"], rows)
 

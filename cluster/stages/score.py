@@ -36,14 +36,6 @@ class Coverage:
     def is_whole(self) -> bool:
         return self.complete == self.cells
 
-    def text(self) -> str:
-        """For a person who reads numbers of a part."""
-        return (
-            f"{self.stored:,} of {self.planned:,} requests are answered. What follows is of the "
-            f"{self.complete:,} of {self.cells:,} pairs of role and condition that are complete: their "
-            "profiles are final, and more will join them."
-        )
-
 
 def cover(run: RunDir, tallied: Tally) -> Coverage:
     """Look at what is stored now, and keep which cells are complete for the stages that follow.

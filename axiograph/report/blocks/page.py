@@ -91,7 +91,7 @@ def _libraries() -> list[str]:
 
 
 def _own_scripts() -> list[str]:
-    return [_read("templates", name) for name in _SCRIPTS]
+    return [_read("scripts", name) for name in _SCRIPTS]
 
 
 def _safe_script(text: str) -> Any:
