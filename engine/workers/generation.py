@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
+from axiograph.engine.answers.parsing import can_end_marker, is_complete, needs_check
 from axiograph.engine.errors import RunError
 
 if TYPE_CHECKING:
@@ -164,20 +165,13 @@ class StopCheck:
         if last not in self._ending:
             self._learn(last)
         # Full stops come in every text: it is not read as long as no marker can be in it.
-        return last in self._ending and not self._no_marker.issuperset(ids) and self._is_complete(ids)
+        return last in self._ending and not self._no_marker.issuperset(ids) and is_complete(self.text(ids))
 
     def _learn(self, token: int) -> None:
-        from axiograph.engine.answers.parsing import can_end_marker, needs_check
-
         piece = self.text([token])
         (self._ending if needs_check(piece) else self.quiet).add(token)
         if not can_end_marker(piece):
             self._no_marker.add(token)
-
-    def _is_complete(self, ids: Sequence[int]) -> bool:
-        from axiograph.engine.answers.parsing import is_complete
-
-        return is_complete(self.text(ids))
 
     def text(self, ids: Sequence[int]) -> str:
         """What `ids` spell, without special tokens, as the parser reads it."""
