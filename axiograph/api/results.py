@@ -232,7 +232,7 @@ class EffectTables(Shown):
         ]  # fmt: skip
         return {
             f"values that changed ({changed.height} of {self.changes.height} contrasts)": changed[columns],
-            "what the others did": self.pooled.filter(pl.col("condition").is_null()),
+            "what the others did": self.pooled.filter(pl.col("scope") == "all conditions"),
         }
 
     @property

@@ -58,6 +58,7 @@ def run(
     workers: int | None = None,
     stall_s: float = STALL_S,
     retry_failed: bool = False,
+    report: bool = True,
     on_step: OnStep | None = None,
     notify: Callable[[str], None] | None = None,
 ) -> Run:
@@ -65,8 +66,9 @@ def run(
 
     `out`: instead of the study's. `jobs`: threads or processes of the bootstrap. `ray`: the address of a
     cluster, `auto` or `local`; `workers`: at most so many of a kind, killed when they stand still for
-    `stall_s` seconds. `retry_failed`: ask again what could not be answered. `on_step` is told what each step
-    came to as soon as it is done, `notify` where one may take long. Raises InputError and RunError."""
+    `stall_s` seconds. `retry_failed`: ask again what could not be answered. `report`: whether the page and
+    its figures are written too. `on_step` is told what each step came to as soon as it is done, `notify`
+    where one may take long. Raises InputError and RunError."""
     loaded = as_study(study)
     result = Run(create_run(out or loaded.out))
     with result.directory.locked(), site(ray, workers, stall_s) as where:
@@ -76,7 +78,8 @@ def run(
         check_scored(result.directory)
         tell(on_step, result.store_graph(result.study.discovery, where.jobs(jobs), notify))
         tell(on_step, result.test_effects())
-        tell(on_step, result.report())
+        if report:
+            tell(on_step, result.report())
     return result
 
 
