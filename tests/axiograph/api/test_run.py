@@ -66,9 +66,9 @@ def test_discover_with_other_settings_is_stored_in_the_run(finished, tmp_path):
     shutil.copytree(finished / "run", tmp_path / "run")
     run = ax.open(tmp_path / "run")
     result = run.discover(replicates=20, alpha=0.2, jobs=1)
-    assert result.discovery.bootstrap.replicates == 20
+    assert result.discovery.bootstrap.replicates.asked == 20
     assert run.graph.edges.equals(result.graph.edges)
-    assert set(run.graph.values) | set(result.discovery.excluded) == set(studies.VALUES)
+    assert set(run.graph.values) | set(result.discovery.profiles.excluded) == set(studies.VALUES)
     with pytest.raises(InputError, match="alpha"):
         run.discover(alpha=7)
 
