@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from axiograph.discovery.graph.causal_graph import CausalGraph
 from axiograph.discovery.graph.marks import Endpoint
-from axiograph.discovery.numerics.arrays import BoolArray, CountArray
+from axiograph.discovery.numerics.arrays import BoolArray, ByteArray, CountArray, FloatArray
 
 Counts = dict[str, CountArray]
 RELATIONS = ("definite", "possible", "none")
@@ -26,7 +26,7 @@ class Stack:
     """R graphs over the same n values: `marks` [R, n, n] (discovery.graph.causal_graph), and where value j is
     a definite or only a possible descendant of i, `definite` and `possible` [R, n, n]."""
 
-    marks: NDArray[np.uint8]
+    marks: ByteArray
     definite: BoolArray
     possible: BoolArray
 
@@ -50,7 +50,7 @@ def count(graph: Stack, reference: Stack) -> Counts:
     """Counts [R] of graph r against reference r; one graph is compared with every one of the others.
 
     Pairs of values: `graph_edges`, `reference_edges`, `shared_edges` (in both), `differing_marks` (in both,
-    with another mark at an end), `reversed` (of those: → here and ← there). Arrowheads:
+    with another mark at an end), `reversed` (of those: → in one and ← in the other). Arrowheads:
     `graph_arrowheads`, `reference_arrowheads`, `shared_arrowheads` (at the same end of the same pair), and
     those on pairs that both join, `graph_arrowheads_joined` and `reference_arrowheads_joined`. Ordered
     pairs (i, j), by whether i is an ancestor of j in the graph and in the reference:
@@ -77,8 +77,8 @@ def count(graph: Stack, reference: Stack) -> Counts:
         "contradictions": _sum(graph.definite & _turned(reference.definite)),
     }
     pairs = max(len(graph), len(reference))
-    made = counts | _relations(graph, reference)
-    return {name: np.broadcast_to(number, pairs) for name, number in made.items()}
+    counts |= _relations(graph, reference)
+    return {name: np.broadcast_to(number, pairs) for name, number in counts.items()}
 
 
 def shd(counts: Mapping[str, Any]) -> Any:
@@ -120,7 +120,7 @@ class ShareOf:
         part, whole = (int(sum(counts[name] for name in names)) for names in (self.part, self.whole))
         return Share(part, whole, None if whole else self.empty)
 
-    def values(self, counts: Counts) -> NDArray[np.float64]:
+    def values(self, counts: Counts) -> FloatArray:
         """[R]: the share of every pair of graphs; NaN, for internal use, where it has none."""
         part, whole = (np.sum([counts[name] for name in names], axis=0) for names in (self.part, self.whole))
         return np.divide(part, whole, out=np.full(len(part), np.nan), where=whole > 0)
@@ -163,7 +163,7 @@ SHARES = (
         "neither graph has a possible ancestor",
     ),
 )
-"""Every share that is reported; discovery.comparison.distances says what they mean."""
+"""Every share that is reported; discovery.comparison.graphs says what they mean."""
 
 
 def _relations(graph: Stack, reference: Stack) -> Counts:
@@ -174,9 +174,9 @@ def _relations(graph: Stack, reference: Stack) -> Counts:
         for s in (graph, reference)
     )
     return {
-        f"ancestors_{here}_{there}": _sum(ours[here] & theirs[there])
-        for here in RELATIONS
-        for there in RELATIONS
+        f"ancestors_{first}_{second}": _sum(ours[first] & theirs[second])
+        for first in RELATIONS
+        for second in RELATIONS
     }
 
 

@@ -8,7 +8,7 @@ from itertools import combinations
 import numpy as np
 import polars as pl
 
-from axiograph.discovery.comparison.distances import Comparison
+from axiograph.discovery.comparison.graphs import Comparison
 from axiograph.discovery.graph.marks import EdgeKind
 from axiograph.discovery.numerics.arrays import CountArray, FloatArray
 from axiograph.discovery.numerics.intervals import share, wilson
@@ -69,11 +69,11 @@ def edge_table(
     ]
     names = ("a", "b", "graph_edge", "reference_edge", "state")
     table = pl.DataFrame(rows, schema=dict.fromkeys(names, pl.String), orient="row")
-    known = {"graph": graph, "reference": reference}
-    sides = {name: _counts(counts, compared.values) for name, counts in known.items()}
+    replicates = {"graph": graph, "reference": reference}
+    sides = {name: _counts(counts, compared.values) for name, counts in replicates.items()}
     columns: dict[str, object] = {}
     for name, (total, counts) in sides.items():
-        columns[f"{name}_replicates"] = total if known[name] is not None else [None] * len(total)
+        columns[f"{name}_replicates"] = total if replicates[name] is not None else [None] * len(total)
         columns |= {f"{name}_{mass}": share(number, total) for mass, number in counts.items()}
     ours, theirs = sides["graph"], sides["reference"]
     gap = difference_interval(ours[1]["adjacent"], ours[0], theirs[1]["adjacent"], theirs[0])
@@ -94,7 +94,7 @@ def _counts(counts: EdgeCounts | None, values: tuple[str, ...]) -> tuple[CountAr
         raise InputError("replicates", f"graphs over {list(values)}", f"none of {lacking}", remedy)
     order = np.array([counts.names.index(value) for value in values], dtype=np.int64)
     p, q = order[i], order[j]
-    found = (
+    by_mass = (
         counts.adjacent[p, q],
         counts.forward[p, q],
         counts.forward[q, p],
@@ -102,7 +102,7 @@ def _counts(counts: EdgeCounts | None, values: tuple[str, ...]) -> tuple[CountAr
         counts.bidirected[p, q],
     )
     circles = {} if counts.circles is None else counts.circles.by_mass(p, q)
-    return counts.together[p, q], dict(zip(_MASSES, found, strict=True)) | circles
+    return counts.together[p, q], dict(zip(_MASSES, by_mass, strict=True)) | circles
 
 
 def difference_interval(

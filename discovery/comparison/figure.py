@@ -15,10 +15,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from axiograph.discovery.comparison.distances import Comparison
 from axiograph.discovery.comparison.edges import EdgeState, compared_kinds, edge_state
+from axiograph.discovery.comparison.graphs import Comparison
 from axiograph.discovery.graph.causal_graph import CausalGraph, transitively_reduced
-from axiograph.discovery.graph.drawing import LineStyle, Point, curve, draw_edge
+from axiograph.discovery.graph.drawing import LineStyle, MarkSizes, Point, curve, draw_edge
 from axiograph.discovery.graph.figure import circle_order
 from axiograph.engine.storage.figures import save_figure
 
@@ -41,6 +41,7 @@ _STYLES = {
     EdgeState.REFERENCE: LineStyle("#D55E00", (1.0, 1.3), 1.0, 2),
 }
 _NOT_COMPARED = LineStyle("#BDBDBD", (), 0.7, 1)
+_SIZES = MarkSizes(gap=0.07, head=0.095, half_head=0.036, ring=0.03)  # inches
 
 
 def draw_comparison(
@@ -144,11 +145,11 @@ class _Panel:
     def draw_values(self, graph: CausalGraph, shared: set[str]) -> None:
         for name, point in self.positions.items():
             colour = "#1A1A1A" if name in shared else _GREY
-            here = name in graph.names
+            present = name in graph.names
             (dot,) = self.axes.plot(*point, "o", markersize=_MARKER, color=colour, mew=0.7, zorder=6)
-            dot.set_markerfacecolor(colour if here else "white")
+            dot.set_markerfacecolor(colour if present else "white")
             out = (point - self.centre) / self.page.radius
-            self._write(name, point + 0.085 * out, out, colour, "normal" if here else "italic")
+            self._write(name, point + 0.085 * out, out, colour, "normal" if present else "italic")
 
     def _write(self, name: str, spot: Point, out: Point, colour: str, style: str) -> None:
         page, right = self.page, out[0] >= 0
@@ -176,19 +177,27 @@ class _Panel:
             if a in self.positions and b in self.positions:
                 state = states.get(frozenset((a, b)))
                 style = _NOT_COMPARED if state is None else _STYLES[state]
-                points = curve(self.positions[a], self.positions[b], self.centre, self.page.radius)
-                draw_edge(self.axes, points, kind, style)
+                start, end = self.positions[a], self.positions[b]
+                control = towards(self.centre, start, end, self.page.radius)
+                draw_edge(self.axes, curve(start, control, end, _SIZES.gap), kind, style, _SIZES)
+
+
+def towards(centre: Point, start: Point, end: Point, radius: float) -> Point:
+    """The control point of an edge between two points of a circle, drawn towards its centre, most between
+    neighbours."""
+    distance = float(np.linalg.norm(end - start)) / radius
+    return np.asarray(centre + ((start + end) / 2 - centre) * (0.5 + 0.34 * (1 - distance / 2)))
 
 
 def _drawn_values(compared: Comparison) -> tuple[list[str], list[str]]:
     """The values on the circle, and shared ones without an edge where these are many."""
     lonely = [*compared.graph_only, *compared.reference_only]
-    kept = [*compared.values, *(lonely if 2 * len(lonely) <= len(compared.values) else [])]
-    joined = {name for pair in _joined_pairs(compared, kept) for name in pair}
-    apart = [name for name in kept if name not in joined]
-    if not joined or 3 * len(apart) <= len(kept):
-        return kept, []
-    return [name for name in kept if name in joined], [name for name in apart if name in compared.values]
+    values = [*compared.values, *(lonely if 2 * len(lonely) <= len(compared.values) else [])]
+    joined = {name for pair in _joined_pairs(compared, values) for name in pair}
+    apart = [name for name in values if name not in joined]
+    if not joined or 3 * len(apart) <= len(values):
+        return values, []
+    return [name for name in values if name in joined], [name for name in apart if name in compared.values]
 
 
 def _joined_pairs(compared: Comparison, values: Sequence[str]) -> list[tuple[str, str]]:

@@ -15,12 +15,11 @@ from enum import StrEnum
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from axiograph.discovery.comparison.agreement import SHARES, Counts, Stack, count, shd
 from axiograph.discovery.graph.causal_graph import CausalGraph
 from axiograph.discovery.graph.packed import PackedGraphs
-from axiograph.discovery.numerics.arrays import BoolArray
+from axiograph.discovery.numerics.arrays import BoolArray, FloatArray
 from axiograph.engine.errors import InputError
 
 _CELLS = 4_000_000  # marks of one run looked at at once
@@ -35,22 +34,22 @@ class Pairing(StrEnum):
     OTHER = "other"
     GRAPH = "graph"
     REFERENCE = "reference"
-    FIXED = "fixed"  # every replicate of the one run there is against the other side's one graph
+    FIXED = "fixed"  # every replicate of the only run against the other side's one graph
 
 
 @dataclass(frozen=True)
 class Spread:
     """Counts (discovery.comparison.agreement.count) over pairs of graphs.
 
-    `pairs` were counted; `failed` were not, since PC failed on a replicate, and `incomplete` neither, since
-    a shared value was constant in a replicate, so that its edges are not known."""
+    `pairs` were counted; `failed` were not, since the search failed on a replicate, and `incomplete` neither,
+    since a shared value was constant in a replicate, so that its edges are not known."""
 
     counts: Counts
     pairs: int
     failed: int
     incomplete: int
 
-    def values(self, name: str) -> NDArray[np.float64]:
+    def values(self, name: str) -> FloatArray:
         """[pairs]: `shd`, `contradictions` or a share by its name; NaN where a share has no whole."""
         if name == "shd":
             return np.asarray(shd(self.counts), dtype=np.float64)
@@ -95,38 +94,38 @@ def spread_of_runs(
     """The four pairings of two runs' replicates over `values`, which both name; of the run with more
     replicates only as many as the other has. Raises InputError where a run lacks a value."""
     number = min(len(graph), len(reference))
-    found = {pairing: _Gathering() for pairing in Pairing if pairing is not Pairing.FIXED}
+    gathered = {pairing: _Gathering() for pairing in Pairing if pairing is not Pairing.FIXED}
     step = _step(len(graph.names), len(reference.names))
     both = (_slices(run, values, number, step) for run in (graph, reference))
-    for (ours, here), (theirs, _) in zip(*both, strict=True):
-        found[Pairing.SAME].add(ours[:here], theirs[:here])
-        found[Pairing.OTHER].add(ours[:-1], theirs[1:])
-        found[Pairing.GRAPH].add(ours[:-1], ours[1:])
-        found[Pairing.REFERENCE].add(theirs[:-1], theirs[1:])
-    return {pairing: gathered.spread() for pairing, gathered in found.items()}
+    for (ours, new), (theirs, _) in zip(*both, strict=True):
+        gathered[Pairing.SAME].add(ours[:new], theirs[:new])
+        gathered[Pairing.OTHER].add(ours[:-1], theirs[1:])
+        gathered[Pairing.GRAPH].add(ours[:-1], ours[1:])
+        gathered[Pairing.REFERENCE].add(theirs[:-1], theirs[1:])
+    return {pairing: gathering.spread() for pairing, gathering in gathered.items()}
 
 
 def spread_to_graph(
     graph: PackedGraphs | CausalGraph, reference: PackedGraphs | CausalGraph, values: tuple[str, ...]
 ) -> Spread:
     """Every replicate of the one run against the other side's graph. Raises as `spread_of_runs`."""
-    gathered = _Gathering()
+    gathering = _Gathering()
     if isinstance(graph, PackedGraphs) and isinstance(reference, CausalGraph):
         fixed = _Slice.of(reference, values)
         for part, new in _slices(graph, values, len(graph), _step(len(graph.names))):
-            gathered.add(part[:new], fixed)
+            gathering.add(part[:new], fixed)
     elif isinstance(graph, CausalGraph) and isinstance(reference, PackedGraphs):
         fixed = _Slice.of(graph, values)
         for part, new in _slices(reference, values, len(reference), _step(len(reference.names))):
-            gathered.add(fixed, part[:new])
+            gathering.add(fixed, part[:new])
     else:
         raise TypeError("one run's replicates and one graph")
-    return gathered.spread()
+    return gathering.spread()
 
 
 @dataclass(frozen=True)
 class _Slice:
-    """Some replicates; `ok` [R]: PC did not fail, `whole` [R]: and every shared value varied."""
+    """Some replicates; `ok` [R]: the search did not fail, `whole` [R]: and every shared value varied."""
 
     stack: Stack
     ok: BoolArray
@@ -135,8 +134,8 @@ class _Slice:
     def __getitem__(self, part: slice) -> _Slice:
         return _Slice(self.stack[part], self.ok[part], self.whole[part])
 
-    def kept(self, graphs: BoolArray) -> Stack:
-        """Those marked; all of them without a copy, and the only one of a fixed graph."""
+    def only(self, graphs: BoolArray) -> Stack:
+        """Those where `graphs` [R] is true; all of them without a copy, and the only one of a fixed graph."""
         return self.stack if graphs.all() or len(self.ok) < len(graphs) else self.stack[graphs]
 
     @classmethod
@@ -147,6 +146,8 @@ class _Slice:
 
 @dataclass
 class _Gathering:
+    """The counts of a pairing, chunk by chunk."""
+
     parts: list[Counts] = field(default_factory=list)
     pairs: int = 0
     failed: int = 0
@@ -158,7 +159,7 @@ class _Gathering:
         self.failed += int((~ok).sum())
         self.incomplete += int((ok & ~whole).sum())
         if whole.any():
-            self.parts.append(count(ours.kept(whole), theirs.kept(whole)))
+            self.parts.append(count(ours.only(whole), theirs.only(whole)))
 
     def spread(self) -> Spread:
         none = np.zeros(0, np.int64)
@@ -168,6 +169,7 @@ class _Gathering:
 
 
 def _step(*sizes: int) -> int:
+    """How many replicates are looked at at once, by the numbers of values."""
     return max(1, _CELLS // max(1, *sizes) ** 2)
 
 

@@ -1,6 +1,7 @@
-"""The edges of a picture: curves inside the circle, with a mark at both ends and the frequency on them.
+"""Edges of a picture on matplotlib's axes: a curve inside a circle of values, with the mark of either end.
 
-One edge on a page: a curve with the marks of its ends. Lengths are in inches, as is the page.
+`draw_edge` draws one of any style; `draw_edges` those of one graph, as wide and dark as they are frequent,
+with the frequencies on them. A length is in units of the axes, points [m, 2] are coordinates in them.
 """
 
 from __future__ import annotations
@@ -9,11 +10,11 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from axiograph.discovery.graph.marks import EdgeKind, Endpoint, GraphKind
+from axiograph.discovery.numerics.arrays import FloatArray
 
-Point = NDArray[np.float64]
+Point = FloatArray  # [2]: x, y
 _COLOUR = {
     EdgeKind.FORWARD: "#1f4e79",
     EdgeKind.UNDIRECTED: "#7f7f7f",
@@ -37,16 +38,107 @@ _MEANING = {
         EdgeKind.CIRCLE_TAIL: "cause or selection",
     },
 }
-_LINE_STYLE = {Endpoint.ARROW: ("<|", "|>"), Endpoint.TAIL: ("", ""), Endpoint.CIRCLE: ("", "")}
-_LINE_MARKER = {EdgeKind.FORWARD: ">", EdgeKind.BIDIRECTED: "d", EdgeKind.UNDIRECTED: ""}
-_SHRINK = 6  # points between a value and the end of its edge
-_CIRCLE = 7  # points across
+_LEGEND_MARKER = {EdgeKind.FORWARD: ">", EdgeKind.BIDIRECTED: "d", EdgeKind.UNDIRECTED: ""}
+_RIM = 1.4  # points: the line of a circle mark
+_POINTS = 800  # of a curve
 _LABEL_GAP = 0.085  # of the radius: closer labels overlap
-_LABEL_PLACES = (0.5, 0.42, 0.58, 0.34, 0.66, 0.27, 0.73, 0.2, 0.8)
+_LABEL_SHARES = (0.5, 0.42, 0.58, 0.34, 0.66, 0.27, 0.73, 0.2, 0.8)  # of the way from start to end
 
 
 @dataclass(frozen=True)
-class DrawnEdge:
+class LineStyle:
+    """`dashes`: on, off, … in line widths, none for a whole line; `width` and `rim` (of a circle mark) in
+    points; a higher `order` lies above a lower."""
+
+    colour: str
+    dashes: tuple[float, ...]
+    width: float
+    order: float
+    opacity: float = 1.0
+    rim: float = 0.9
+
+
+@dataclass(frozen=True)
+class MarkSizes:
+    """Lengths in units of the axes: `gap` from the middle of a value's point to the end of an edge, `head`
+    and `half_head` an arrowhead's length and half its width, `ring` the radius of a circle mark."""
+
+    gap: float
+    head: float
+    half_head: float
+    ring: float
+
+
+def curve(start: Point, control: Point, end: Point, gap: float) -> FloatArray:
+    """[m, 2]: the quadratic curve from start to end with this control point, where it is at least `gap` away
+    from both. Whichever end it starts from, it is the same curve."""
+    points = _bezier(start, control, end, np.linspace(0, 1, _POINTS))
+    clear = [np.linalg.norm(points - point, axis=1) >= gap for point in (start, end)]
+    return np.asarray(points[clear[0] & clear[1]])
+
+
+def draw_edge(axes: Any, points: FloatArray, kind: EdgeKind, style: LineStyle, sizes: MarkSizes) -> None:
+    """Draw an edge of this kind, read from the first of `points` [m, 2] to the last."""
+    line = points
+    ends = ((kind.ends[0], points), (kind.ends[1], points[::-1]))
+    for mark, from_end in ends:
+        short = {Endpoint.ARROW: 0.8 * sizes.head, Endpoint.CIRCLE: 2 * sizes.ring}.get(mark, 0.0)
+        line = line[np.linalg.norm(line - from_end[0], axis=1) >= short]
+    if len(line) > 1:
+        (drawn,) = axes.plot(
+            *line.T, color=style.colour, lw=style.width, alpha=style.opacity, zorder=style.order
+        )
+        drawn.set_solid_capstyle("butt")
+        if style.dashes:
+            drawn.set_dashes(style.dashes)
+    for mark, from_end in ends:
+        if mark is Endpoint.ARROW:
+            _draw_head(axes, from_end, style, sizes)
+        elif mark is Endpoint.CIRCLE:
+            _draw_ring(axes, from_end, style, sizes)
+
+
+def _draw_head(axes: Any, points: FloatArray, style: LineStyle, sizes: MarkSizes) -> None:
+    """A filled triangle whose tip is the first point. matplotlib's own arrows dash their outline too."""
+    from matplotlib.patches import Polygon
+
+    tip = points[0]
+    along = _behind(points, sizes.head) - tip
+    along = along / max(float(np.linalg.norm(along)), 1e-9)
+    across = np.array([-along[1], along[0]])
+    foot = tip + sizes.head * along
+    corners = np.array([tip, foot + sizes.half_head * across, foot - sizes.half_head * across])
+    head = Polygon(corners, facecolor=style.colour, edgecolor="none", zorder=style.order + 0.5)
+    head.set_alpha(style.opacity)
+    axes.add_patch(head)
+
+
+def _draw_ring(axes: Any, points: FloatArray, style: LineStyle, sizes: MarkSizes) -> None:
+    """An open circle that touches the end of the curve; as dark whatever the opacity of the line, since a
+    pale circle reads as no mark."""
+    from matplotlib.patches import Circle
+
+    x, y = _behind(points, sizes.ring)
+    ring = Circle((x, y), sizes.ring, facecolor="white", edgecolor=style.colour)
+    ring.set_linewidth(style.rim)
+    ring.set_zorder(style.order + 0.5)
+    axes.add_patch(ring)
+
+
+def _behind(points: FloatArray, length: float) -> Point:
+    """The first point at this distance from the beginning, or the last one."""
+    far = np.flatnonzero(np.linalg.norm(points - points[0], axis=1) >= length)
+    return np.asarray(points[far[0] if far.size else -1])
+
+
+def _bezier(start: Point, control: Point, end: Point, shares: FloatArray) -> FloatArray:
+    """Points [k, 2] at shares [k] of the way along the quadratic Bézier curve."""
+    t = shares[:, None]
+    return np.asarray((1 - t) ** 2 * start + 2 * t * (1 - t) * control + t**2 * end)
+
+
+@dataclass(frozen=True)
+class FrequentEdge:
     """`frequency`: the share of replicates in which the pair is adjacent, None where it is not known."""
 
     source: str
@@ -55,7 +147,7 @@ class DrawnEdge:
     frequency: float | None
 
     @classmethod
-    def of(cls, row: dict[str, Any]) -> DrawnEdge:
+    def of(cls, row: dict[str, Any]) -> FrequentEdge:
         """From a row of discovery.graph.export.edge_rows."""
         return cls(row["source"], row["target"], EdgeKind(row["kind"]), row.get("adjacent"))
 
@@ -65,81 +157,51 @@ class DrawnEdge:
         return 0.7 if self.frequency is None else self.frequency
 
 
-def draw_edges(axes: Any, edges: list[DrawnEdge], positions: dict[str, Point], radius: float) -> None:
-    """Draw them on matplotlib's `axes`; `radius`: inches a unit of the axes."""
-    from matplotlib.patches import FancyArrowPatch
-
-    placed: list[Point] = []
+def draw_edges(axes: Any, edges: list[FrequentEdge], positions: dict[str, Point], radius: float) -> None:
+    """Draw them between `positions` on the unit circle; `radius`: inches a unit of the axes."""
+    labels: list[Point] = []
     for edge in sorted(edges, key=lambda e: e.weight):
         start, end = positions[edge.source], positions[edge.target]
-        at_start, at_end = edge.kind.ends
-        patch = FancyArrowPatch(
-            (start[0], start[1]),
-            (end[0], end[1]),
-            connectionstyle=f"arc3,rad={_bend(start, end)}",
-            arrowstyle=f"{_LINE_STYLE[at_start][0]}-{_LINE_STYLE[at_end][1]}",
-            mutation_scale=16,
-            shrinkA=_shrink(at_start),
-            shrinkB=_shrink(at_end),
-            linewidth=0.6 + 3.0 * edge.weight,
-            color=_COLOUR[edge.kind],
-            alpha=0.3 + 0.65 * edge.weight,
-            zorder=2,
-        )
-        axes.add_patch(patch)
-        for spot in _circles(start, end, edge.kind, radius):
-            _draw_circle(axes, spot, edge)
+        sizes = _sizes(edge.weight, radius)
+        draw_edge(axes, curve(start, bent(start, end), end, sizes.gap), edge.kind, _style(edge), sizes)
     for edge in sorted(edges, key=lambda e: -e.weight):
         if edge.frequency is not None:
-            start, end = positions[edge.source], positions[edge.target]
-            spot = _label_spot(start, end, placed)
-            placed.append(spot)
-            _draw_frequency(axes, spot, edge)
+            position = _label_position(positions[edge.source], positions[edge.target], labels)
+            labels.append(position)
+            _draw_frequency(axes, position, edge)
 
 
-def _shrink(mark: Endpoint) -> float:
-    """Points between a value and the end of the line, which is the middle of a circle."""
-    return _SHRINK + (_CIRCLE / 2 if mark is Endpoint.CIRCLE else 0)
+def _style(edge: FrequentEdge) -> LineStyle:
+    return LineStyle(_COLOUR[edge.kind], (), _width(edge.weight), 2, _opacity(edge.weight), _RIM)
 
 
-def _draw_circle(axes: Any, spot: Point, edge: DrawnEdge) -> None:
-    """Open, on top of the line; as dark whatever the weight, since a pale circle reads as no mark."""
-    axes.plot(
-        *spot,
-        "o",
-        markersize=_CIRCLE,
-        markerfacecolor="white",
-        markeredgecolor=_COLOUR[edge.kind],
-        markeredgewidth=1.4,
-        zorder=3,
-    )
+def _width(weight: float) -> float:
+    return 0.6 + 3.0 * weight
 
 
-def _circles(start: Point, end: Point, kind: EdgeKind, radius: float) -> list[Point]:
-    """Where the circles of an edge of this kind are: that at its start, then that at its end."""
-    points = _curve(start, end, np.linspace(0, 1, 800))
-    from_ends = zip(kind.ends, (points, points[::-1]), strict=True)
-    distance = _shrink(Endpoint.CIRCLE) / 72 / radius
-    return [_at_distance(way, distance) for mark, way in from_ends if mark is Endpoint.CIRCLE]
+def _opacity(weight: float) -> float:
+    return 0.3 + 0.65 * weight
 
 
-def _curve(start: Point, end: Point, shares: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Points [k, 2] of the edge from start to end, at shares [k] of its way."""
-    # arc3: the control point of the quadratic curve is the midpoint moved across by bend × length.
+def _sizes(weight: float, radius: float) -> MarkSizes:
+    """Heads that grow with the line; a gap of 6 points, circles of 7 points across."""
+    inches = np.array([6.0, 6.4 + 1.6 * _width(weight), 3.2 + 0.8 * _width(weight), 3.5]) / 72
+    return MarkSizes(*(inches / radius).tolist())
+
+
+def bent(start: Point, end: Point) -> Point:
+    """The control point of an edge between two points of the unit circle: towards the centre, the more the
+    nearer they are, so that an edge leaves the circle line; aside for opposite ones, so that labels keep
+    clear of the centre."""
     delta = end - start
-    control = (start + end) / 2 + _bend(start, end) * np.array([delta[1], -delta[0]])
-    t = shares[:, None]
-    return np.asarray((1 - t) ** 2 * start + 2 * t * (1 - t) * control + t**2 * end)
+    turn = float(start[0] * end[1] - start[1] * end[0])
+    bend = (0.34 - 0.14 * float(np.linalg.norm(delta))) * (-1 if turn > 0 else 1)
+    return np.asarray((start + end) / 2 + bend * np.array([delta[1], -delta[0]]))
 
 
-def _at_distance(points: NDArray[np.float64], distance: float) -> Point:
-    """The first of the points [k, 2] that is this far from the first, in radii."""
-    return np.asarray(points[np.argmax(np.linalg.norm(points - points[0], axis=1) >= distance)])
-
-
-def _draw_frequency(axes: Any, spot: Point, edge: DrawnEdge) -> None:
+def _draw_frequency(axes: Any, position: Point, edge: FrequentEdge) -> None:
     axes.text(
-        *spot,
+        *position,
         f"{edge.frequency:.2f}".lstrip("0") if edge.frequency != 0 else "0",
         fontsize=8,
         ha="center",
@@ -150,24 +212,17 @@ def _draw_frequency(axes: Any, spot: Point, edge: DrawnEdge) -> None:
     )
 
 
-def _bend(start: Point, end: Point) -> float:
-    """Curvature towards the centre, strongest between neighbours, so that an edge leaves the circle line."""
-    distance = float(np.linalg.norm(end - start))
-    turn = float(start[0] * end[1] - start[1] * end[0])
-    return (0.34 - 0.14 * distance) * (-1 if turn > 0 else 1)
-
-
-def _label_spot(start: Point, end: Point, placed: list[Point]) -> Point:
-    """The first place along the curve that keeps clear of the labels there are; else the clearest."""
-    spots = list(_curve(start, end, np.array(_LABEL_PLACES)))
-    gaps = [min((float(np.linalg.norm(spot - p)) for p in placed), default=np.inf) for spot in spots]
+def _label_position(start: Point, end: Point, labels: list[Point]) -> Point:
+    """The first of `_LABEL_SHARES` along the curve that keeps clear of `labels`; else the clearest."""
+    spots = list(_bezier(start, bent(start, end), end, np.array(_LABEL_SHARES)))
+    gaps = [min((float(np.linalg.norm(spot - p)) for p in labels), default=np.inf) for spot in spots]
     for spot, gap in zip(spots, gaps, strict=True):
         if gap > _LABEL_GAP:
             return spot
     return spots[int(np.argmax(gaps))]
 
 
-def legend(edges: list[DrawnEdge], kind: GraphKind, *, has_frequencies: bool) -> list[Any]:
+def legend(edges: list[FrequentEdge], kind: GraphKind, *, has_frequencies: bool) -> list[Any]:
     """Lines with labels: the kinds of edge that there are, with their meaning in this kind of graph, and the
     widths."""
     from matplotlib.lines import Line2D
@@ -176,92 +231,16 @@ def legend(edges: list[DrawnEdge], kind: GraphKind, *, has_frequencies: bool) ->
     drawn = {edge.kind for edge in edges}
     for edge, meaning in _MEANING[kind].items():
         if edge in drawn:
-            style: dict[str, Any] = {"color": _COLOUR[edge], "lw": 2, "marker": _LINE_MARKER.get(edge, "o")}
+            style: dict[str, Any] = {"color": _COLOUR[edge], "lw": 2, "marker": _LEGEND_MARKER.get(edge, "o")}
             if Endpoint.CIRCLE in edge.ends:
-                style |= {"markerfacecolor": "white", "markeredgewidth": 1.4}
+                style |= {"markerfacecolor": "white", "markeredgewidth": _RIM}
             label = meaning if kind is GraphKind.CPDAG else f"{edge.symbol}  {meaning}"
             handles.append(Line2D([], [], label=label, **style))
     if has_frequencies:
         for share in (0.25, 0.5, 1.0):
-            line = Line2D([], [], color="#444444", lw=0.6 + 3.0 * share, alpha=0.3 + 0.65 * share)
+            line = Line2D([], [], color="#444444", lw=_width(share), alpha=_opacity(share))
             line.set_label(f"pair adjacent in {share:.0%} of replicates")
             handles.append(line)
         number = "number on an edge: that share"
         handles.append(Line2D([], [], color="none", label=number))
     return handles
-
-
-_HEAD, _HALF_HEAD, _RING = 0.095, 0.036, 0.03
-_GAP = 0.07  # from the middle of a value's point to the end of an edge
-
-
-@dataclass(frozen=True)
-class LineStyle:
-    """`dashes`: on, off, … in line widths, none for a whole line; a higher `order` lies above a lower."""
-
-    colour: str
-    dashes: tuple[float, ...]
-    width: float
-    order: float
-
-
-def curve(start: Point, end: Point, centre: Point, radius: float) -> Point:
-    """[m, 2]: from one point of a circle to another, drawn towards its centre, most between neighbours; it
-    keeps clear of both points. Whichever end it starts from, it is the same curve."""
-    distance = float(np.linalg.norm(end - start)) / radius
-    control = centre + ((start + end) / 2 - centre) * (0.5 + 0.34 * (1 - distance / 2))
-    t = np.linspace(0, 1, 400)[:, None]
-    points = (1 - t) ** 2 * start + 2 * t * (1 - t) * control + t**2 * end
-    clear = [np.linalg.norm(points - point, axis=1) >= _GAP for point in (start, end)]
-    kept: Point = points[clear[0] & clear[1]]
-    return kept
-
-
-def draw_edge(axes: Any, points: Point, kind: EdgeKind, style: LineStyle) -> None:
-    """Draw an edge of this kind, read from the first of `points` [m, 2] to the last."""
-    line = points
-    ends = ((kind.ends[0], points), (kind.ends[1], points[::-1]))
-    for mark, away in ends:
-        short = {Endpoint.ARROW: 0.8 * _HEAD, Endpoint.CIRCLE: 2 * _RING}.get(mark, 0.0)
-        line = line[np.linalg.norm(line - away[0], axis=1) >= short]
-    if len(line) > 1:
-        (drawn,) = axes.plot(*line.T, color=style.colour, lw=style.width, zorder=style.order)
-        drawn.set_solid_capstyle("butt")
-        if style.dashes:
-            drawn.set_dashes(style.dashes)
-    for mark, away in ends:
-        if mark is Endpoint.ARROW:
-            _draw_head(axes, away, style)
-        elif mark is Endpoint.CIRCLE:
-            _draw_ring(axes, away, style)
-
-
-def _draw_head(axes: Any, points: Point, style: LineStyle) -> None:
-    """A filled triangle whose tip is the first point. matplotlib's own arrows dash their outline too."""
-    from matplotlib.patches import Polygon
-
-    tip = points[0]
-    along = _behind(points, _HEAD) - tip
-    along = along / max(float(np.linalg.norm(along)), 1e-9)
-    across = np.array([-along[1], along[0]])
-    foot = tip + _HEAD * along
-    corners = np.array([tip, foot + _HALF_HEAD * across, foot - _HALF_HEAD * across])
-    axes.add_patch(Polygon(corners, facecolor=style.colour, edgecolor="none", zorder=style.order + 0.5))
-
-
-def _draw_ring(axes: Any, points: Point, style: LineStyle) -> None:
-    """An open circle that touches the end of the curve."""
-    from matplotlib.patches import Circle
-
-    x, y = _behind(points, _RING)
-    ring = Circle((x, y), _RING, facecolor="white", edgecolor=style.colour)
-    ring.set_linewidth(0.9)
-    ring.set_zorder(style.order + 0.5)
-    axes.add_patch(ring)
-
-
-def _behind(points: Point, length: float) -> Point:
-    """The first point at this distance from the beginning, or the last one."""
-    far = np.flatnonzero(np.linalg.norm(points - points[0], axis=1) >= length)
-    point: Point = points[far[0] if far.size else -1]
-    return point

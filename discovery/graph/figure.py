@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import polars as pl
-from numpy.typing import NDArray
 
 from axiograph.discovery.graph.causal_graph import CausalGraph
-from axiograph.discovery.graph.drawing import DrawnEdge, Point, draw_edges, legend
+from axiograph.discovery.graph.drawing import FrequentEdge, Point, draw_edges, legend
 from axiograph.discovery.graph.export import edge_rows
+from axiograph.discovery.numerics.arrays import IndexArray
 from axiograph.engine.storage.figures import save_figure
 
 if TYPE_CHECKING:
@@ -39,7 +39,7 @@ def graph_figure(graph: CausalGraph, frequencies: pl.DataFrame | None = None, ti
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
-    edges = [DrawnEdge.of(row) for row in edge_rows(graph, frequencies)]
+    edges = [FrequentEdge.of(row) for row in edge_rows(graph, frequencies)]
     on_circle, apart = _split(graph, edges)
     frame = _Frame.around(on_circle, has_title=bool(title))
     figure = Figure(figsize=frame.size)
@@ -80,7 +80,7 @@ class _Frame:
         return cls((width, height), axes, width / 2 / radius, middle / 2 / radius, radius)
 
 
-def _split(graph: CausalGraph, edges: list[DrawnEdge]) -> tuple[list[str], list[str]]:
+def _split(graph: CausalGraph, edges: list[FrequentEdge]) -> tuple[list[str], list[str]]:
     """The names for the circle, and those without an edge where these are many."""
     joined = {name for edge in edges for name in (edge.source, edge.target)}
     alone = [name for name in graph.names if name not in joined]
@@ -89,7 +89,7 @@ def _split(graph: CausalGraph, edges: list[DrawnEdge]) -> tuple[list[str], list[
     return [name for name in graph.names if name in joined], alone
 
 
-def _positions(names: list[str], edges: list[DrawnEdge]) -> dict[str, Point]:
+def _positions(names: list[str], edges: list[FrequentEdge]) -> dict[str, Point]:
     """Points on the unit circle; starting half a step from the top keeps names there apart."""
     order = circle_order(names, [(edge.source, edge.target) for edge in edges])
     step = 2 * np.pi / max(1, len(order))
@@ -102,29 +102,30 @@ def circle_order(names: list[str], joined: Sequence[tuple[str, str]]) -> list[st
     and undoes crossings."""
     index = {name: i for i, name in enumerate(names)}
     pairs = np.array([(index[a], index[b]) for a, b in joined], dtype=np.int64).reshape(-1, 2)
-    place = np.arange(len(names))
     if len(names) > 40 or len(pairs) == 0:
         return names
-    best, improved, rounds = _cost(place, pairs), True, 0
+    position = np.arange(len(names))
+    best, improved, rounds = _cost(position, pairs), True, 0
     while improved and rounds < 12:
         improved, rounds = False, rounds + 1
         for a in range(len(names)):
             for b in range(a + 1, len(names)):
-                trial = place.copy()
+                trial = position.copy()
                 trial[[a, b]] = trial[[b, a]]
                 cost = _cost(trial, pairs)
                 if cost < best - 1e-9:
-                    place, best, improved = trial, cost, True
-    return [names[i] for i in np.argsort(place)]
+                    position, best, improved = trial, cost, True
+    return [names[i] for i in np.argsort(position)]
 
 
-def _cost(place: NDArray[np.int64], pairs: NDArray[np.int64]) -> float:
-    """Crossings of the chords, plus a little for their length so that relatives are neighbours."""
-    ends = np.sort(place[pairs], axis=1)
+def _cost(position: IndexArray, pairs: IndexArray) -> float:
+    """Of the pairs [m, 2] of numbers of values, each at a position of the circle: crossings of the chords,
+    plus a little for their length so that relatives are neighbours."""
+    ends = np.sort(position[pairs], axis=1)
     low, high = ends[:, :1], ends[:, 1:]
     crossings = np.sum((low < low.T) & (high > low.T) & (high < high.T))
     span = (high - low).ravel()
-    length = np.minimum(span, len(place) - span).sum()
+    length = np.minimum(span, len(position) - span).sum()
     return float(crossings + 0.15 * length)
 
 

@@ -1,9 +1,16 @@
 import numpy as np
 import pytest
 
-from axiograph.discovery.comparison.distances import compare
 from axiograph.discovery.comparison.edges import EdgeState
-from axiograph.discovery.comparison.figure import _STYLES, _drawn_values, _Page, draw_comparison
+from axiograph.discovery.comparison.figure import (
+    _SIZES,
+    _STYLES,
+    _drawn_values,
+    _Page,
+    draw_comparison,
+    towards,
+)
+from axiograph.discovery.comparison.graphs import compare
 from axiograph.discovery.graph.causal_graph import CausalGraph, transitively_reduced
 from axiograph.discovery.graph.drawing import curve, draw_edge
 from axiograph.discovery.graph.marks import EdgeKind, GraphKind
@@ -87,13 +94,14 @@ def test_marks_are_drawn_at_their_ends():
     from matplotlib.patches import Circle, Polygon
 
     start, end, centre = np.array([0.0, 1.0]), np.array([1.0, 0.0]), np.zeros(2)
-    points = curve(start, end, centre, 1.0)
-    assert np.allclose(points, curve(end, start, centre, 1.0)[::-1])
+    control = towards(centre, start, end, 1.0)
+    points = curve(start, control, end, _SIZES.gap)
+    assert np.allclose(points, curve(end, towards(centre, end, start, 1.0), start, _SIZES.gap)[::-1])
     for kind in EdgeKind:
         axes = Figure().add_axes((0, 0, 1, 1))
         if kind is EdgeKind.NONE:
             continue
-        draw_edge(axes, points, kind, _STYLES[EdgeState.SAME])
+        draw_edge(axes, points, kind, _STYLES[EdgeState.SAME], _SIZES)
         drawn = {"<": set(), "o": set()}
         for patch in axes.patches:
             spot = patch.get_xy()[0] if isinstance(patch, Polygon) else patch.center

@@ -61,17 +61,27 @@ def test_every_circle_of_a_pag_is_drawn_and_its_marks_are_explained(tmp_path):
 
 
 def test_circles_lie_on_their_edge_near_their_value():
-    from axiograph.discovery.graph.drawing import _circles, _curve
+    from matplotlib.figure import Figure
+    from matplotlib.patches import Circle
+
+    from axiograph.discovery.graph.drawing import LineStyle, _sizes, bent, curve, draw_edge
+
+    def circles(kind):
+        axes = Figure().add_axes((0, 0, 1, 1))
+        sizes = _sizes(0.7, radius=4.0)
+        clear = curve(start, bent(start, end), end, sizes.gap)
+        draw_edge(axes, clear, kind, LineStyle("#000000", (), 1.0, 1), sizes)
+        return [np.array(patch.center) for patch in axes.patches if isinstance(patch, Circle)]
 
     start, end = np.array([1.0, 0.0]), np.array([-1.0, 0.0])  # opposite: the curve bends to one side
-    at_start, at_end = _circles(start, end, EdgeKind.CIRCLE_CIRCLE, radius=4.0)
-    points = _curve(start, end, np.linspace(0, 1, 800))
+    at_start, at_end = circles(EdgeKind.CIRCLE_CIRCLE)
+    points = curve(start, bent(start, end), end, 0.0)
     for spot, value in ((at_start, start), (at_end, end)):
         assert np.linalg.norm(spot - value) == pytest.approx(9.5 / 72 / 4, abs=0.004)  # 6 + 7 / 2 points
         assert np.linalg.norm(points - spot, axis=1).min() == 0
-    assert np.array_equal(_circles(start, end, EdgeKind.CIRCLE_FORWARD, 4.0), [at_start])
-    assert np.array_equal(_circles(start, end, EdgeKind.TAIL_CIRCLE, 4.0), [at_end])
-    assert _circles(start, end, EdgeKind.FORWARD, 4.0) == []
+    assert np.array_equal(circles(EdgeKind.CIRCLE_FORWARD), [at_start])
+    assert np.array_equal(circles(EdgeKind.TAIL_CIRCLE), [at_end])
+    assert circles(EdgeKind.FORWARD) == []
 
 
 @pytest.mark.parametrize("names", [[], ["a"], ["a", "b"], [f"v{k}" for k in range(45)]])

@@ -67,9 +67,9 @@ class Comparison:
         """Precision, recall, F1 and the Jaccard indices of ancestors, by name."""
         return {share.name: share.of(self.counts) for share in SHARES}
 
-    def ancestors(self, here: str, there: str) -> int:
-        """Ordered pairs by RELATIONS, `here` in the graph and `there` in the reference."""
-        return self.counts[f"ancestors_{here}_{there}"]
+    def ancestors(self, graph: str, reference: str) -> int:
+        """Ordered pairs by their relation (RELATIONS) in the graph and in the reference."""
+        return self.counts[f"ancestors_{graph}_{reference}"]
 
     def document(self) -> dict[str, Any]:
         """Everything but the edges, as JSON types."""
@@ -87,16 +87,16 @@ class Comparison:
         }
 
     def _ancestors(self) -> dict[str, Any]:
-        found: dict[str, Any] = {
-            f"graph_{here}": {f"reference_{there}": self.ancestors(here, there) for there in RELATIONS}
-            for here in RELATIONS
+        numbers: dict[str, Any] = {
+            f"graph_{ours}": {f"reference_{theirs}": self.ancestors(ours, theirs) for theirs in RELATIONS}
+            for ours in RELATIONS
         }
         for kind in ("definite", "possible"):
-            found[f"{kind}_in_both"] = self.ancestors(kind, kind)
+            numbers[f"{kind}_in_both"] = self.ancestors(kind, kind)
             others = [other for other in RELATIONS if other != kind]
-            found[f"{kind}_in_graph_only"] = sum(self.ancestors(kind, other) for other in others)
-            found[f"{kind}_in_reference_only"] = sum(self.ancestors(other, kind) for other in others)
-        return found | {"contradictions": self.counts["contradictions"]}
+            numbers[f"{kind}_in_graph_only"] = sum(self.ancestors(kind, other) for other in others)
+            numbers[f"{kind}_in_reference_only"] = sum(self.ancestors(other, kind) for other in others)
+        return numbers | {"contradictions": self.counts["contradictions"]}
 
 
 def compare(graph: CausalGraph, reference: CausalGraph) -> Comparison:
