@@ -11,7 +11,8 @@ import polars as pl
 from axiograph.discovery.graph.causal_graph import CausalGraph
 from axiograph.discovery.graph.marks import EdgeKind, GraphKind
 from axiograph.engine.errors import InputError
-from axiograph.engine.storage.files import atomic_path
+from axiograph.engine.storage.files import atomic_path, write_atomic, write_text
+from axiograph.engine.storage.latex import escaped
 
 SCHEMA = "axiograph-graph/1"
 _MASS = {
@@ -27,7 +28,7 @@ _MASS = {
 }
 _FREQUENCIES = ("adjacent", *_MASS.values(), "absent")  # those with a circle only where there are PAGs
 _TURNED = {"forward": "backward", "circle_forward": "circle_backward", "circle_tail": "tail_circle"}
-_TURNED |= {there: here for here, there in _TURNED.items()}
+_TURNED |= {backward: forward for forward, backward in _TURNED.items()}
 _DOT = {
     EdgeKind.FORWARD: "dir=forward",
     EdgeKind.UNDIRECTED: "dir=none",
@@ -44,11 +45,6 @@ _LATEX_ARROW = {
     EdgeKind.CIRCLE_CIRCLE: r"$\circ\!\!{-}\!\!\circ$",
     EdgeKind.CIRCLE_TAIL: r"$\circ\!\!{-}$",
 }
-_LATEX_ESCAPES = {c: "\\" + c for c in "&%$#_{}"} | {
-    "~": r"\textasciitilde{}",
-    "^": r"\textasciicircum{}",
-    "\\": r"\textbackslash{}",
-}
 
 
 def write_graph(
@@ -57,8 +53,7 @@ def write_graph(
     """Write `stem`.json, .graphml, .dot, .tex and, with frequencies, .parquet into `directory`.
 
     `frequencies`: an edge table as `EdgeCounts.table` gives it; pairs that are no edge of
-    `graph` are in the Parquet table only. Returns the paths. Raises RunError
-    where the disk is full."""
+    `graph` are in the Parquet table only. Returns the paths. Raises RunError where the disk is full."""
     paths = [directory / f"{stem}.{suffix}" for suffix in ("json", "graphml", "dot", "tex")]
     write_text(paths[0], to_json(graph, frequencies))
     write_graphml(graph, paths[1], frequencies)
@@ -66,7 +61,7 @@ def write_graph(
     write_text(paths[3], to_latex(graph, frequencies))
     if frequencies is not None:
         paths.append(directory / f"{stem}.parquet")
-        write_parquet(with_kinds(frequencies, graph), paths[-1])
+        write_atomic(paths[-1], with_kinds(frequencies, graph).write_parquet)
     return paths
 
 
@@ -74,17 +69,17 @@ def edge_rows(graph: CausalGraph, frequencies: pl.DataFrame | None = None) -> li
     """One dict per edge: `source`, `target`, `kind`, and with frequencies those of the pair.
 
     `forward` is source → target; where the edge points against column order, the pair is turned round."""
-    known = {}
+    by_pair = {}
     if frequencies is not None:
-        kept = ["replicates", *(name for name in _FREQUENCIES if name in frequencies.columns)]
+        columns = ["replicates", *(name for name in _FREQUENCIES if name in frequencies.columns)]
         for row in frequencies.iter_rows(named=True):
-            known[row["a"], row["b"]] = {name: row[name] for name in kept}
-            known[row["b"], row["a"]] = turned(known[row["a"], row["b"]])
+            by_pair[row["a"], row["b"]] = {name: row[name] for name in columns}
+            by_pair[row["b"], row["a"]] = turned(by_pair[row["a"], row["b"]])
     rows = []
     for i, kind, j in graph.edges():
         source, target = graph.names[i], graph.names[j]
         head = {"source": source, "target": target, "kind": str(kind)}
-        rows.append(head | known.get((source, target), {}))
+        rows.append(head | by_pair.get((source, target), {}))
     return rows
 
 
@@ -135,35 +130,15 @@ def write_graphml(graph: CausalGraph, path: Path, frequencies: pl.DataFrame | No
     says what they are."""
     import networkx as nx
 
-    out: Any = nx.DiGraph(schema=SCHEMA, kind=str(graph.kind))
+    document: Any = nx.DiGraph(schema=SCHEMA, kind=str(graph.kind))
     index = {name: i for i, name in enumerate(graph.names)}
     for name, i in index.items():
-        out.add_node(f"v{i}", label=name)
+        document.add_node(f"v{i}", label=name)
     for row in edge_rows(graph, frequencies):
         ends = (f"v{index[row.pop('source')]}", f"v{index[row.pop('target')]}")
-        out.add_edge(*ends, **{key: value for key, value in row.items() if value is not None})
+        document.add_edge(*ends, **{key: value for key, value in row.items() if value is not None})
     with atomic_path(path) as temporary:
-        nx.write_graphml(out, temporary)
-
-
-def read_graphml(path: Path) -> CausalGraph:
-    """Read a graph that `write_graphml` wrote. Raises InputError for a file that is not one."""
-    import networkx as nx
-
-    try:
-        found = nx.read_graphml(path)
-        labels = {f"v{i}": found.nodes[f"v{i}"]["label"] for i in range(len(found))}
-        rows = [
-            {"source": labels[a], "target": labels[b], "kind": kind}
-            for a, b, kind in found.edges(data="kind")
-        ]
-        return _from_rows(list(labels.values()), rows, found.graph.get("kind"))
-    except OSError as error:
-        raise InputError(str(path), "a GraphML file", f"{error.strerror}", "Check the path.") from error
-    except (KeyError, ValueError, SyntaxError, nx.NetworkXException) as error:
-        raise InputError(
-            str(path), "GraphML written by axiograph", f"{type(error).__name__}: {error}", "Discover again."
-        ) from error
+        nx.write_graphml(document, temporary)
 
 
 def to_dot(graph: CausalGraph, frequencies: pl.DataFrame | None = None) -> str:
@@ -185,22 +160,10 @@ def to_latex(graph: CausalGraph, frequencies: pl.DataFrame | None = None) -> str
     lines += [rf"value & & value & adjacent & as drawn & {_LATEX_ARROW[unsettled]} \\", r"\midrule"]
     for row in edge_rows(graph, frequencies):
         kind = EdgeKind(row["kind"])
-        cells = [_latex(row["source"]), _LATEX_ARROW[kind], _latex(row["target"])]
+        cells = [escaped(row["source"]), _LATEX_ARROW[kind], escaped(row["target"])]
         cells += [_number(row.get(name)) for name in ("adjacent", _MASS[kind], _MASS[unsettled])]
         lines.append(" & ".join(cells) + r" \\")
     return "\n".join([*lines, r"\bottomrule", r"\end{tabular}"]) + "\n"
-
-
-def write_text(path: Path, text: str) -> None:
-    """Write UTF-8 text atomically."""
-    with atomic_path(path) as temporary:
-        temporary.write_text(text, encoding="utf-8")
-
-
-def write_parquet(table: pl.DataFrame, path: Path) -> None:
-    """Write a Parquet file atomically."""
-    with atomic_path(path) as temporary:
-        table.write_parquet(temporary)
 
 
 def _from_rows(names: list[str], rows: list[dict[str, Any]], kind: str | None) -> CausalGraph:
@@ -216,10 +179,6 @@ def turned(row: dict[str, Any]) -> dict[str, Any]:
 
 def _quoted(name: str) -> str:
     return '"' + name.replace("\\", "\\\\").replace('"', '\\"') + '"'
-
-
-def _latex(text: str) -> str:
-    return "".join(_LATEX_ESCAPES.get(c, c) for c in text)
 
 
 def _number(value: float | None) -> str:

@@ -74,7 +74,11 @@ def write_atomic(path: Path, write: Callable[[Path], Any]) -> None:
         write(temporary)
 
 
+def write_text(path: Path, text: str) -> None:
+    """`text` as UTF-8, at once or not at all; RunError as `atomic_path`."""
+    write_atomic(path, lambda temporary: temporary.write_text(text, encoding="utf-8"))
+
+
 def write_json(path: Path, value: Any) -> None:
     """`value` as JSON (UTF-8, no NaN), at once or not at all; RunError as `atomic_path`."""
-    text = json.dumps(value, indent=1, ensure_ascii=False, allow_nan=False) + "\n"
-    write_atomic(path, lambda temporary: temporary.write_text(text, encoding="utf-8"))
+    write_text(path, json.dumps(value, indent=1, ensure_ascii=False, allow_nan=False) + "\n")
