@@ -26,7 +26,8 @@ from axiograph.discovery.guide.proposal import Proposal
 from axiograph.discovery.guide.search import Search
 from axiograph.discovery.guide.targets import parse_wishes
 from axiograph.discovery.guide.validation import OTHERS, Asked, Judged, judge
-from axiograph.discovery.paper.procedures import Answers, read_answers, steering_counts
+from axiograph.discovery.paper.answers import PublishedAnswers, read_answers
+from axiograph.discovery.paper.procedures import steering_counts
 from axiograph.engine.errors import InputError
 from axiograph.engine.study.schema import DiscoverySpec
 
@@ -67,7 +68,7 @@ class Choice:
     judged_unguided: pl.DataFrame | None = None
 
 
-def _profiles(answers: Answers) -> pl.DataFrame:
+def _profiles(answers: PublishedAnswers) -> pl.DataFrame:
     rows = {
         "role": ["(no role)" if role is None else role for role in answers.role],
         "condition": ["baseline" if f is None else f"f{f}" for f in answers.feature],
@@ -111,7 +112,7 @@ def _choose(
     return Choice(value, sign, best, lever.name, judged, "", rival)
 
 
-def _side(chosen: list[Choice], side: str, test: Answers, directory: Path) -> None:
+def _side(chosen: list[Choice], side: str, test: PublishedAnswers, directory: Path) -> None:
     made = [c for c in chosen if c.guided is not None]
     print(f"\n{side}: {len(made)} of {len(chosen)} values have a feature that moves them so (training roles)")
     for label, features in (

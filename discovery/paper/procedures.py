@@ -7,78 +7,17 @@ as both directions, any non-zero change is a change. Never the default; see `dis
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
-from pathlib import Path
 
 import numpy as np
-import polars as pl
 
 from axiograph.discovery.effects.contrast import response_shares, sign_counts
 from axiograph.discovery.graph.causal_graph import CausalGraph, reachability
 from axiograph.discovery.numerics.arrays import BoolArray, FloatArray
+from axiograph.discovery.paper.answers import PublishedAnswers
 from axiograph.discovery.pc.search import pc
 from axiograph.engine.errors import InputError
 
 _ANY = 0.0  # the paper counts any difference of two scores, without a tolerance
-_KEYS = ("steer_dim", "player_name")
-_IGNORED = ("steer_dim", "player_name", "stds", "scstds")
-
-
-@dataclass(frozen=True)
-class Answers:
-    """Published answers: `feature[k]` (None: unsteered) and `role[k]` (None: no role) of row k of `scores`
-    [n_rows, n_values]; at most one row per feature and role."""
-
-    path: Path
-    feature: tuple[int | None, ...]
-    role: tuple[str | None, ...]
-    values: tuple[str, ...]
-    scores: FloatArray
-
-    def rows(self, feature: int | None) -> dict[str | None, FloatArray]:
-        """Role → scores [n_values] under a feature, in file order."""
-        return {r: s for f, r, s in zip(self.feature, self.role, self.scores, strict=True) if f == feature}
-
-    def features(self) -> list[int]:
-        """The steered features, in file order."""
-        return [f for f in dict.fromkeys(self.feature) if f is not None]
-
-    def reordered(self, values: tuple[str, ...]) -> Answers:
-        """The same answers with the value columns in the order of `values`; InputError if they differ."""
-        if sorted(values) != sorted(self.values):
-            differing = ", ".join(sorted(set(values) ^ set(self.values)))
-            raise InputError(str(self.path), "the same values in every file", f"{differing}", "Check DIR.")
-        order = [self.values.index(value) for value in values]
-        return replace(self, values=values, scores=self.scores[:, order])
-
-    def keeping(self, features: Sequence[int]) -> FloatArray:
-        """[n_rows, n_values]: the unsteered rows and those of `features`, pooled in file order."""
-        kept = [k for k, f in enumerate(self.feature) if f is None or f in features]
-        return self.scores[kept]
-
-
-def read_answers(path: Path) -> Answers:
-    """Read a CSV of `steer_dim, player_name`, a column per value; `:scstd` and `stds` columns are ignored.
-
-    Raises InputError for a missing or unreadable file, missing columns, a score that is not a finite
-    number, a feature that is not an integer, and two rows of one feature and role."""
-    try:
-        table = pl.read_csv(path, infer_schema=False)
-    except OSError as error:
-        raise InputError(
-            str(path), "a file of published answers", f"{error.strerror or 'no such file'}", "Check DIR."
-        ) from error
-    except pl.exceptions.PolarsError as error:
-        raise InputError(str(path), "a CSV table", str(error).splitlines()[0], "Check the file.") from error
-    missing = [name for name in _KEYS if name not in table.columns]
-    values = [name for name in table.columns if name not in _IGNORED and not name.endswith(":scstd")]
-    if missing or not values:
-        found = f"no {' and no '.join(missing)}" if missing else "no value column"
-        raise InputError(str(path), "columns steer_dim, player_name and values", found, "Check the file.")
-    feature = tuple(_feature(path, k, text) for k, text in enumerate(table["steer_dim"]))
-    role = tuple(table["player_name"])
-    _check_unique(path, feature, role)
-    return Answers(path, feature, role, tuple(values), _scores(path, table, values))
 
 
 def directed_edges(graph: CausalGraph) -> list[tuple[int, int]]:
@@ -98,18 +37,18 @@ def transitive_reduction(edges: Sequence[tuple[int, int]], n: int) -> list[tuple
     """Drop edges that change no reachability, in the paper's order, until none can be dropped.
 
     With cycles the result depends on the order: an edge that is kept moves to the end of the list."""
-    kept = list(edges)
-    whole = closure(kept, n)
+    remaining = list(edges)
+    whole = closure(remaining, n)
     dropped = True
     while dropped:
         dropped = False
-        for edge in list(kept):
-            kept.remove(edge)
-            if np.array_equal(closure(kept, n), whole):
+        for edge in list(remaining):
+            remaining.remove(edge)
+            if np.array_equal(closure(remaining, n), whole):
                 dropped = True
             else:
-                kept.append(edge)
-    return kept
+                remaining.append(edge)
+    return remaining
 
 
 def closure(edges: Sequence[tuple[int, int]], n: int) -> BoolArray:
@@ -120,19 +59,19 @@ def closure(edges: Sequence[tuple[int, int]], n: int) -> BoolArray:
     return reachability(mask)
 
 
-def pooled_graph(answers: Answers, features: Sequence[int], alpha: float = 0.05) -> CausalGraph:
-    """causal-learn's PC on unsteered and steered rows pooled. Constant values get no edge.
+def pooled_graph(answers: PublishedAnswers, features: Sequence[int], alpha: float = 0.05) -> CausalGraph:
+    """PC (that of causal-learn) on unsteered and steered rows pooled. Constant values get no edge.
 
     Raises as `discovery.pc.search.pc` does."""
-    found = pc(answers.keeping(features), answers.values, alpha)
-    names = found.graph.names
-    edges = [(names[i], names[j]) for i, j in found.graph.directed_edges()]
-    lines = [(names[i], names[j]) for i, j in found.graph.undirected_edges()]
-    double = [(names[i], names[j]) for i, j in found.graph.bidirected_edges()]
+    graph = pc(answers.pooled(features), answers.values, alpha).graph
+    names = graph.names
+    edges = [(names[i], names[j]) for i, j in graph.directed_edges()]
+    lines = [(names[i], names[j]) for i, j in graph.undirected_edges()]
+    double = [(names[i], names[j]) for i, j in graph.bidirected_edges()]
     return CausalGraph.from_edges(answers.values, edges, lines, double)
 
 
-def table1(train: Answers, test: Answers, features: Sequence[int]) -> dict[int, list[str]]:
+def table1(train: PublishedAnswers, test: PublishedAnswers, features: Sequence[int]) -> dict[int, list[str]]:
     """Table 1: per feature and value `up/down/same` over train roles, then over test roles.
 
     A role counts where it has both an unsteered and a steered row."""
@@ -143,7 +82,9 @@ def table1(train: Answers, test: Answers, features: Sequence[int]) -> dict[int, 
     return table
 
 
-def steering_counts(test: Answers, steered: Answers, targets: Mapping[str, int | None]) -> dict[str, int]:
+def steering_counts(
+    test: PublishedAnswers, steered: PublishedAnswers, targets: Mapping[str, int | None]
+) -> dict[str, int]:
     """How many (role, value) pairs went `up`, `down` or stayed the `same`.
 
     `targets`: value → the feature whose rows of `steered` are compared with the unsteered rows of `test`;
@@ -157,7 +98,7 @@ def steering_counts(test: Answers, steered: Answers, targets: Mapping[str, int |
     return totals
 
 
-def steered_change(answers: Answers, feature: int) -> FloatArray:
+def steered_change(answers: PublishedAnswers, feature: int) -> FloatArray:
     """[n_roles, n_values]: scores under the feature − unsteered scores, of the roles that have both."""
     return paired_change(answers.rows(None), answers.rows(feature), len(answers.values))
 
@@ -170,7 +111,7 @@ def paired_change(
     return np.array(rows).reshape(-1, n_values)
 
 
-def role_changes(test: Answers) -> FloatArray:
+def role_changes(test: PublishedAnswers) -> FloatArray:
     """[n_roles, n_values]: unsteered scores of the rows with a role − those of the first of them."""
     rows = [scores for role, scores in test.rows(None).items() if role is not None]
     if not rows:
@@ -178,7 +119,7 @@ def role_changes(test: Answers) -> FloatArray:
     return np.array(rows) - rows[0]
 
 
-def feature_changes(test: Answers, role: str, features: Sequence[int]) -> FloatArray | None:
+def feature_changes(test: PublishedAnswers, role: str, features: Sequence[int]) -> FloatArray | None:
     """[n_features, n_values]: the role's scores under each feature − unsteered; None if it has no
     unsteered row."""
     base = test.rows(None).get(role)
@@ -197,42 +138,3 @@ def table2_rows(changes: FloatArray, reach: BoolArray) -> dict[str, list[float |
         "expected": response_shares(changes, reach & others, _ANY),
         "unexpected": response_shares(changes, ~reach & others, _ANY),
     }
-
-
-def _feature(path: Path, k: int, text: str | None) -> int | None:
-    if text is None or text == "":
-        return None
-    try:
-        number = float(text)
-        if number != int(number):
-            raise ValueError
-    except (ValueError, OverflowError):
-        raise InputError(
-            f"{path}, line {k + 2}", "steer_dim empty or an integer", f"{text!r}", "Check the file."
-        ) from None
-    return int(number)
-
-
-def _check_unique(path: Path, feature: Sequence[int | None], role: Sequence[str | None]) -> None:
-    seen: set[tuple[int | None, str | None]] = set()
-    for k, key in enumerate(zip(feature, role, strict=True)):
-        if key in seen:
-            raise InputError(
-                f"{path}, line {k + 2}",
-                "one row per steer_dim and player_name",
-                f"{key} again",
-                "Remove one.",
-            )
-        seen.add(key)
-
-
-def _scores(path: Path, table: pl.DataFrame, values: Sequence[str]) -> FloatArray:
-    numbers = table.select(values).cast(pl.Float64, strict=False)
-    for name in values:
-        bad = numbers.select(~pl.col(name).is_finite().fill_null(False)).to_series().arg_true()
-        if len(bad):
-            line, text = bad[0] + 2, table[name][bad[0]]
-            raise InputError(
-                f"{path}, line {line}, column {name!r}", "a score", f"{text!r}", "Remove or complete the row."
-            )
-    return np.ascontiguousarray(numbers.to_numpy())

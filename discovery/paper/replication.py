@@ -13,21 +13,21 @@ from pathlib import Path
 from typing import Any
 
 from axiograph.discovery.graph.causal_graph import CausalGraph
-from axiograph.discovery.graph.export import write_graph, write_text
+from axiograph.discovery.graph.export import write_graph
+from axiograph.discovery.graph.figure import draw_graph
+from axiograph.discovery.paper.answers import PublishedAnswers, read_answers
 from axiograph.discovery.paper.procedures import (
-    Answers,
     closure,
     directed_edges,
     feature_changes,
     pooled_graph,
-    read_answers,
     role_changes,
     steering_counts,
     table1,
     table2_rows,
     transitive_reduction,
 )
-from axiograph.discovery.paper.published import (
+from axiograph.discovery.paper.published_tables import (
     Artefact,
     Counts,
     ExpectedComparison,
@@ -43,6 +43,7 @@ from axiograph.discovery.paper.published import (
     text_cell,
 )
 from axiograph.engine.errors import InputError
+from axiograph.engine.storage.files import write_text
 
 ROLE = "Mary Holt"
 REPLICATION_FILE = "replication.json"
@@ -51,7 +52,11 @@ SCHEMA = "axiograph-replication/1"
 
 @dataclass(frozen=True)
 class ReplicationResult:
-    """What was computed, and how it compares with the `expected_*` files that were there."""
+    """What was computed, and how it compares with the `expected_*` files of the directory.
+
+    `features`: those whose rows were pooled; `graph`: PC's, before the reduction; `reduced_edges`: of its
+    transitive reduction; `steering`: side → counts, None without the published comparison; `artefacts`: one
+    for each `expected_*` file; `notes`: what was left out, a sentence each."""
 
     features: tuple[int, ...]
     graph: CausalGraph
@@ -109,25 +114,25 @@ def replicate(
     `directory`: `answers_train.csv`, `answers_test.csv` and, each where present, `expected_graph.json`
     (also the reference graph), `expected_table1.csv`, `expected_table2.csv` and
     `expected_steering_comparison.json` (also which feature was chosen for which value; it needs
-    `compare_positive.csv`, `compare_negative.csv`). `features`: the kept ones; None for every feature that
+    `compare_positive.csv`, `compare_negative.csv`). `features`: those to use; None for every feature that
     both files have. `role`: whose rows make Table 2 "by features". `out`: where results are written.
 
     Raises InputError for missing or malformed files and unknown features; errors of PC as it does."""
     train = read_answers(directory / "answers_train.csv")
     test = read_answers(directory / "answers_test.csv").reordered(train.values)
     notes: list[str] = []
-    kept = _features(train, test, features, notes)
+    steered = _features(train, test, features, notes)
     expected = _Expected.read(directory)
-    graph = pooled_graph(train, kept)
+    graph = pooled_graph(train, steered)
     edges = directed_edges(graph)
     reduced = [(train.values[i], train.values[j]) for i, j in transitive_reduction(edges, len(train.values))]
     reference = _reference_edges(directory, expected.graph, train.values, notes)
-    first = _table1(train, test, kept)
-    second = _table2(test, kept, role, edges, reference, notes)
+    first = _table1(train, test, steered)
+    second = _table2(test, steered, role, edges, reference, notes)
     steering = None if expected.comparison is None else _steering(directory, test, expected.comparison)
     artefacts = expected.compare(reduced, first, second, steering, notes)
     result = ReplicationResult(
-        features=tuple(kept),
+        features=tuple(steered),
         graph=graph,
         reduced_edges=reduced,
         table1=first,
@@ -146,7 +151,9 @@ def replicate(
     return result
 
 
-def _features(train: Answers, test: Answers, features: Sequence[int] | None, notes: list[str]) -> list[int]:
+def _features(
+    train: PublishedAnswers, test: PublishedAnswers, features: Sequence[int] | None, notes: list[str]
+) -> list[int]:
     in_both = [f for f in train.features() if f in test.features()]
     if features is None:
         lone = sorted({*train.features(), *test.features()} - set(in_both))
@@ -178,18 +185,18 @@ def _reference_edges(
         return None
     unknown = sorted({name for edge in edges for name in edge} - set(values))
     if unknown:
-        place = f"{directory / 'expected_graph.json'}, human_reference_edges"
-        raise InputError(place, "names of values of the answers", f"{unknown}", "Check the file.")
+        where = f"{directory / 'expected_graph.json'}, human_reference_edges"
+        raise InputError(where, "names of values of the answers", f"{unknown}", "Check the file.")
     return [(values.index(a), values.index(b)) for a, b in edges]
 
 
-def _table1(train: Answers, test: Answers, features: Sequence[int]) -> Table:
+def _table1(train: PublishedAnswers, test: PublishedAnswers, features: Sequence[int]) -> Table:
     rows = table1(train, test, sorted(features))
     return {str(feature): dict(zip(train.values, row, strict=True)) for feature, row in rows.items()}
 
 
 def _table2(
-    test: Answers,
+    test: PublishedAnswers,
     features: Sequence[int],
     role: str,
     edges: list[tuple[int, int]],
@@ -212,15 +219,15 @@ def _table2(
     return table
 
 
-def _steering(directory: Path, test: Answers, comparison: ExpectedComparison) -> dict[str, Counts]:
-    place = str(directory / "expected_steering_comparison.json")
+def _steering(directory: Path, test: PublishedAnswers, comparison: ExpectedComparison) -> dict[str, Counts]:
+    where = str(directory / "expected_steering_comparison.json")
     result: dict[str, Counts] = {}
     for side, targets in comparison.features.items():
         unknown = [v for v in targets if v not in test.values]
         unknown += [str(f) for f in targets.values() if f not in test.features()]
         if unknown:
             raise InputError(
-                place, "values and features of answers_test.csv", f"{unknown}", "Check the file."
+                where, "values and features of answers_test.csv", f"{unknown}", "Check the file."
             )
         prompt = read_answers(directory / f"compare_{side}.csv").reordered(test.values)
         result[side] = {
@@ -259,23 +266,21 @@ class _Expected:
         artefacts = []
         if self.graph is not None:
             artefacts.append(compare_edges(self.graph.reduced_edges, reduced))
-        for name, expected, found in (("Table 1", self.table1, first), ("Table 2", self.table2, second)):
+        for name, expected, computed in (("Table 1", self.table1, first), ("Table 2", self.table2, second)):
             if expected is not None:
-                artefacts.append(compare_tables(name, expected, found))
-                more = [row for row in found if row not in expected]
+                artefacts.append(compare_tables(name, expected, computed))
+                more = [row for row in computed if row not in expected]
                 if more:
                     notes.append(f"{name}: rows not in the published table, compared with nothing: {more}")
         if self.comparison is not None and steering is not None:
-            found = {side: flat(counts) for side, counts in steering.items()}
-            artefacts.append(compare_tables("steering comparison", self.comparison.table(), found))
+            computed = {side: flat(counts) for side, counts in steering.items()}
+            artefacts.append(compare_tables("steering comparison", self.comparison.table(), computed))
         if not artefacts:
             notes.append("no expected_* file in the directory: nothing was compared")
         return artefacts
 
 
 def _write(result: ReplicationResult, out: Path) -> None:
-    from axiograph.discovery.graph.figure import draw_graph
-
     names = result.graph.names
     write_graph(result.graph, out, "pooled_graph")
     reduced = CausalGraph.from_edges(names, result.reduced_edges)

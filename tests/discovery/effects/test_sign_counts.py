@@ -6,8 +6,8 @@ import polars as pl
 import pytest
 
 from axiograph.discovery.effects.contrast import sign_similarity, sign_table
-from axiograph.discovery.paper.procedures import read_answers
-from axiograph.discovery.paper.published import feature_name, read_table, text_cell
+from axiograph.discovery.paper.answers import read_answers
+from axiograph.discovery.paper.published_tables import feature_name, read_table, text_cell
 
 BASELINE = "baseline"
 

@@ -4,11 +4,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from axiograph.discovery.graph.causal_graph import CausalGraph
+from axiograph.discovery.paper.answers import read_answers
 from axiograph.discovery.paper.procedures import (
     closure,
     directed_edges,
     feature_changes,
-    read_answers,
     role_changes,
     steering_counts,
     table1,
@@ -39,7 +39,7 @@ def test_reading_ignores_deviations_and_keeps_empty_keys(answers):
     assert answers.feature == (None, None, None, 7, 7, 9)
     assert answers.role == (None, "Ann", "Bob", None, "Ann", "Bob")
     assert answers.features() == [7, 9]
-    assert answers.keeping([9]).tolist() == [[0.5, 0.0], [0.5, 0.0], [0.25, 1.0], [0.25, 1.0]]
+    assert answers.pooled([9]).tolist() == [[0.5, 0.0], [0.5, 0.0], [0.25, 1.0], [0.25, 1.0]]
     assert answers.reordered(("a", "b")).scores[4].tolist() == [-0.5, 1.0]
 
 

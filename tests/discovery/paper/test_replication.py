@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from axiograph.discovery.graph.export import load_graph
-from axiograph.discovery.paper.published import compare_edges, compare_tables
+from axiograph.discovery.paper.published_tables import compare_edges, compare_tables
 from axiograph.discovery.paper.replication import replicate
 from axiograph.engine.errors import InputError
 

@@ -15,7 +15,7 @@ from axiograph.engine.errors import InputError
 
 Side = Literal["positive", "negative"]
 Counts = dict[str, dict[str, int]]
-"""Way of steering (`sae`, `hard_prompt`) → `up`, `down`, `same` → number of (role, value) pairs."""
+"""Method of steering (`sae`, `hard_prompt`) → `up`, `down`, `same` → number of (role, value) pairs."""
 Cell = str | float | None
 Table = dict[str, dict[str, Cell]]
 """Row name → column name → cell; None is an empty cell."""
@@ -57,31 +57,31 @@ class Artefact:
 
 
 def flat(counts: Counts) -> dict[str, Cell]:
-    """`way direction` → count."""
-    return {f"{way} {key}": count for way, part in counts.items() for key, count in part.items()}
+    """`method direction` → count."""
+    return {f"{method} {key}": count for method, part in counts.items() for key, count in part.items()}
 
 
-def compare_edges(expected: list[tuple[str, str]], found: list[tuple[str, str]]) -> Artefact:
+def compare_edges(expected: list[tuple[str, str]], computed: list[tuple[str, str]]) -> Artefact:
     """Edges in either list are the cells; the order of the lists does not matter."""
-    missing = [f"missing {a} → {b}" for a, b in expected if (a, b) not in found]
-    extra = [f"not expected {a} → {b}" for a, b in found if (a, b) not in expected]
+    missing = [f"missing {a} → {b}" for a, b in expected if (a, b) not in computed]
+    extra = [f"not expected {a} → {b}" for a, b in computed if (a, b) not in expected]
     total = len(expected) + len(extra)
     return Artefact("graph", total - len(missing) - len(extra), total, None, tuple((missing + extra)[:10]))
 
 
-def compare_tables(name: str, expected: Table, found: Table) -> Artefact:
+def compare_tables(name: str, expected: Table, computed: Table) -> Artefact:
     """Cell by cell over the expected table; a row or column that was not computed is unequal throughout."""
     equal, total, texts, gaps = 0, 0, [], []
     for row, cells in expected.items():
         for column, cell in cells.items():
             total += 1
-            computed = found.get(row, {}).get(column, "not computed")
-            if computed == cell:
+            other = computed.get(row, {}).get(column, "not computed")
+            if other == cell:
                 equal += 1
                 continue
-            texts.append(f"{row}, {column}: expected {_shown(cell)}, found {_shown(computed)}")
-            if isinstance(cell, float | int) and isinstance(computed, float | int):
-                gaps.append(abs(cell - computed))
+            texts.append(f"{row}, {column}: expected {_shown(cell)}, found {_shown(other)}")
+            if isinstance(cell, float | int) and isinstance(other, float | int):
+                gaps.append(abs(cell - other))
     return Artefact(name, equal, total, max(gaps, default=None), tuple(texts[:10]))
 
 
@@ -93,16 +93,17 @@ def read_document(path: Path, model: type[Model]) -> Model | None:
         return None
     except ValidationError as error:
         first = error.errors()[0]
-        place = ".".join(map(str, first["loc"]))
+        field = ".".join(map(str, first["loc"]))
         raise InputError(
-            f"{path}, {place}", "a published artefact", first["msg"], "Check the file."
+            f"{path}, {field}", "a published artefact", first["msg"], "Check the file."
         ) from error
     except (OSError, ValueError) as error:
         raise InputError(str(path), "a JSON file", str(error), "Check the file.") from error
 
 
 def read_table(path: Path, row_name: Callable[[str], str], cell: Callable[[str], Cell]) -> Table | None:
-    """A CSV whose first column names the rows, or None where the file is absent."""
+    """A CSV whose first column names the rows, or None where the file is absent. `row_name` and `cell` read
+    its texts. InputError if malformed."""
     try:
         rows = list(csv.reader(path.read_text(encoding="utf-8").splitlines()))
     except FileNotFoundError:
