@@ -22,9 +22,9 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")  # before NumPy: one core means on
 import numpy as np
 import polars as pl
 
-from axiograph.discovery.algorithms.registry import ALGORITHMS, engine, estimated_seconds
+from axiograph.discovery.algorithms.registry import ALGORITHMS, estimated_seconds, search_function
 from axiograph.discovery.numerics.arrays import FloatArray
-from axiograph.discovery.pc.search import constant_columns
+from axiograph.discovery.pc.inputs import constant_columns
 from axiograph.engine.errors import AxiographError
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -51,7 +51,7 @@ def _line(name: str, data: FloatArray, limit: float) -> str:
     head = f"| {name} | {values} | {rows} |"
     if estimate > limit:
         return f"{head} – | not run | {estimate:.3g} |"
-    run = engine(name)
+    run = search_function(name)
     try:
         run(data[:, :3], names[:3])  # imports and compiles
         start = time.process_time()

@@ -15,17 +15,19 @@ from axiograph.discovery.algorithms.registry import Algorithm, remarks
 from axiograph.discovery.algorithms.registry import algorithm as find_algorithm
 from axiograph.discovery.graph.ancestors import ancestor_table
 from axiograph.discovery.graph.causal_graph import CausalGraph
-from axiograph.discovery.graph.export import load_graph, write_graph, write_parquet, write_text
+from axiograph.discovery.graph.export import load_graph, write_graph
 from axiograph.discovery.graph.knowledge import Knowledge, with_design
 from axiograph.discovery.matrix.corrections import MIN_RELIABILITY, Disattenuation, Part, disattenuation
 from axiograph.discovery.matrix.pairwise import Pairwise
 from axiograph.discovery.matrix.profiles import ProfileMatrix, profile_matrix, profiles_digest
-from axiograph.discovery.pc.search import PCResult, constant_columns
+from axiograph.discovery.pc.inputs import constant_columns
+from axiograph.discovery.pc.search import LearnedGraph
 from axiograph.discovery.resampling.bootstrap import BootstrapResult, bootstrap
 from axiograph.discovery.resampling.replicates import Jobs, Progress
 from axiograph.discovery.resampling.rows import NULL_REPLICATES, Resample, Resampling
 from axiograph.discovery.resampling.score_table import ScoreTable, Search
 from axiograph.engine.errors import InputError
+from axiograph.engine.storage.files import write_atomic, write_text
 from axiograph.engine.study.schema import DiscoverySpec
 
 __all__ = ["Discovery", "discover", "load_graph"]
@@ -100,8 +102,8 @@ class Discovery:
         paths += write_graph(self.consensus, directory, "consensus", table)
         paths += write_graph(self.averaged, directory, "averaged", table)
         paths += [directory / f"{stem}.parquet" for stem in ("edges", "ancestors")]
-        write_parquet(table, paths[-2])
-        write_parquet(ancestor_table(self.bootstrap.graphs), paths[-1])
+        write_atomic(paths[-2], table.write_parquet)
+        write_atomic(paths[-1], ancestor_table(self.bootstrap.graphs).write_parquet)
         paths.append(directory / "replicates.npz")
         self.bootstrap.graphs.save(paths[-1])
         for stem, graph, title in (
@@ -186,7 +188,7 @@ def discover(
     check_tables(spec, indicators, parts)
     matrix = profile_matrix(profiles, pairwise=spec.missing == "pairwise", indicators=indicators)
     algorithm = find_algorithm(spec.algorithm)
-    engine = algorithm.engine(spec.settings)
+    function = algorithm.function(spec.settings)
     if notify is not None:
         _warn(matrix, spec.replicates + 2 * null_replicates, jobs, algorithm, notify)
     if progress is not None:
@@ -195,7 +197,7 @@ def discover(
     table = ScoreTable(
         matrix.data, matrix.names, matrix.groups, matrix.indicators, _correction(matrix, parts, spec)
     )
-    whole, correction = _whole(matrix, table, Search(engine, spec.alpha, knowledge))
+    whole, correction = _whole(matrix, table, Search(function, spec.alpha, knowledge))
     names = whole.graph.names
     if sum(name in matrix.values for name in names) < 2:
         raise InputError(
@@ -207,7 +209,7 @@ def discover(
     # What is in no graph of all roles is in none of a replicate: leave it out at once.
     result = bootstrap(
         table.within(names),
-        Search(engine, spec.alpha, None if knowledge is None else knowledge.within(names)),
+        Search(function, spec.alpha, None if knowledge is None else knowledge.within(names)),
         Resampling(spec.replicates, Resample(spec.resample), spec.seed, null_replicates),
         full=whole.graph,
         jobs=jobs,
@@ -274,12 +276,14 @@ def _knowledge(spec: DiscoverySpec, matrix: ProfileMatrix) -> Knowledge | None:
 def _correction(
     matrix: ProfileMatrix, parts: pl.DataFrame | None, spec: DiscoverySpec
 ) -> Disattenuation | Pairwise | None:
-    if matrix.known is not None:
-        return Pairwise(matrix.data, matrix.known)
+    if matrix.observed is not None:
+        return Pairwise(matrix.data, matrix.observed)
     return None if parts is None else disattenuation(matrix, parts, PARTS[spec.correction])
 
 
-def _whole(matrix: ProfileMatrix, table: ScoreTable, search: Search) -> tuple[PCResult, CorrectionUse | None]:
+def _whole(
+    matrix: ProfileMatrix, table: ScoreTable, search: Search
+) -> tuple[LearnedGraph, CorrectionUse | None]:
     """The graph of all roles, and what was corrected for it."""
     everyone = np.arange(len(table.data))
     result, tested, projected = search.run(table, everyone, matrix.n_roles)
@@ -295,7 +299,7 @@ def _whole(matrix: ProfileMatrix, table: ScoreTable, search: Search) -> tuple[PC
     return result, CorrectionUse(projected, tested, reliability)
 
 
-def _excluded(matrix: ProfileMatrix, whole: PCResult, correction: CorrectionUse | None) -> dict[str, str]:
+def _excluded(matrix: ProfileMatrix, whole: LearnedGraph, correction: CorrectionUse | None) -> dict[str, str]:
     constant = constant_columns(matrix.data)
     varying = {name for name, same in zip(matrix.names, constant, strict=True) if not same}
     where = "for every role" if matrix.groups is None else "in every row"

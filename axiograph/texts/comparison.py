@@ -31,24 +31,28 @@ _COLUMNS = {
 }
 
 
-def comparison_text(found: Compared) -> str:
+def comparison_text(compared: Compared) -> str:
     """The two graphs, the numbers with their spread over replicates, ancestors, and the pairs that differ."""
-    parts = [_head(found), _numbers(found)]
-    if found.spread:
-        parts.append(_about_replicates(found))
-    parts += [_ancestors(found), _pairs(found)]
+    parts = [_head(compared), _numbers(compared)]
+    if compared.spread:
+        parts.append(_about_replicates(compared))
+    parts += [_ancestors(compared), _pairs(compared)]
     return "\n\n".join(parts)
 
 
-def _head(found: Compared) -> str:
-    c = found.comparison
-    lines = [f"A  {_about(found.a)}", f"B  {_about(found.b)}", "   B is the reference: precision is of A's"]
-    lines[-1] += " edges, recall of B's; exchanging A and B exchanges the two."
+def _head(compared: Compared) -> str:
+    c = compared.comparison
+    lines = [
+        f"A  {_about(compared.a)}",
+        f"B  {_about(compared.b)}",
+        "   B is the reference: precision is of A's edges, recall of B's; "
+        "exchanging A and B exchanges the two.",
+    ]
     lines.append(f"{len(c.values)} values in both.")
     for letter, names in (("A", c.graph_only), ("B", c.reference_only)):
         if names:
             lines.append(f"Only in {letter}, left out ({len(names)}): {', '.join(names)}")
-    return "\n".join([*lines, *(f"Note: {note}" for note in found.notes)])
+    return "\n".join([*lines, *(f"Note: {note}" for note in compared.notes)])
 
 
 def _about(side: Side) -> str:
@@ -59,8 +63,8 @@ def _about(side: Side) -> str:
     return text + (f", {len(side.replicates):,} replicates" if side.replicates is not None else "")
 
 
-def _numbers(found: Compared) -> str:
-    c = found.comparison
+def _numbers(compared: Compared) -> str:
+    c = compared.comparison
     n = len(c.values)
     edges = {
         "in A only": "graph_only",
@@ -68,7 +72,7 @@ def _numbers(found: Compared) -> str:
         "in both, other marks": "differing_marks",
     }
     pairs = n * (n - 1) // 2
-    rows = [["SHD", f"{c.shd} of {pairs}", *_spreads(found, "shd", lambda value: f"{value:.0f}")]]
+    rows = [["SHD", f"{c.shd} of {pairs}", *_spreads(compared, "shd", lambda value: f"{value:.0f}")]]
     rows += [[f"  {label}", str(c.distance[key])] for label, key in edges.items()]
     rows.append(["    of these reversed", str(c.counts["reversed"])])
     reasons = []
@@ -80,11 +84,11 @@ def _numbers(found: Compared) -> str:
         if one.value is not None and measure != "f1":
             cell += f" ({one.count}/{one.of})"
         reasons += [f"{label}: {one.reason}"] if one.reason else []
-        rows.append([label, cell, *_spreads(found, share.name, lambda value: f"{value:.2f}")])
+        rows.append([label, cell, *_spreads(compared, share.name, lambda value: f"{value:.2f}")])
     contradictions = str(c.counts["contradictions"])
-    spreads = _spreads(found, "contradictions", lambda value: f"{value:.0f}")
+    spreads = _spreads(compared, "contradictions", lambda value: f"{value:.0f}")
     rows.append(["ancestor in A, descendant in B", contradictions, *spreads])
-    header = ["", "A, B", *(_COLUMNS[pairing] for pairing in found.spread)]
+    header = ["", "A, B", *(_COLUMNS[pairing] for pairing in compared.spread)]
     width = len(header)
     text = table(header, [row + [""] * (width - len(row)) for row in rows])
     if reasons:
@@ -94,9 +98,9 @@ def _numbers(found: Compared) -> str:
     return text
 
 
-def _spreads(found: Compared, name: str, form: Callable[[float], str]) -> list[str]:
+def _spreads(compared: Compared, name: str, form: Callable[[float], str]) -> list[str]:
     cells = []
-    for spread in found.spread.values():
+    for spread in compared.spread.values():
         cut = spread.summary(name)
         if cut["median"] is None:
             cells.append("-")
@@ -105,15 +109,15 @@ def _spreads(found: Compared, name: str, form: Callable[[float], str]) -> list[s
     return cells
 
 
-def _about_replicates(found: Compared) -> str:
+def _about_replicates(compared: Compared) -> str:
     lines = ["Over replicates: median [5 %, 95 %]; they differ more than graphs of all roles."]
-    if Pairing.SAME in found.spread:
+    if Pairing.SAME in compared.spread:
         lines.append(
             "same r: replicate r of both, alike in roles if the seed is; r, r+1: each with the next."
         )
-    for pairing, spread in found.spread.items():
+    for pairing, spread in compared.spread.items():
         lines += _left_out(pairing, spread)
-    beyond = found.exceeding()
+    beyond = compared.exceeding()
     if beyond:
         a, b = (f"{100 * share:.0f} %" if share is not None else "-" for share in beyond.values())
         lines.append(
@@ -133,26 +137,26 @@ def _left_out(pairing: Pairing, spread: Spread) -> list[str]:
     return [f"{_COLUMNS[pairing]}: {spread.pairs:,} pairs; {gone}"] if gone else []
 
 
-def _ancestors(found: Compared) -> str:
-    c = found.comparison
+def _ancestors(compared: Compared) -> str:
+    c = compared.comparison
     names = {"definite": "an ancestor", "possible": "possibly", "none": "none"}
     rows = [
-        [f"A: {names[here]}", *(str(c.ancestors(here, there)) for there in RELATIONS)] for here in RELATIONS
+        [f"A: {names[ours]}", *(str(c.ancestors(ours, theirs)) for theirs in RELATIONS)] for ours in RELATIONS
     ]
-    return table(["ordered pairs", *(f"B: {names[there]}" for there in RELATIONS)], rows)
+    return table(["ordered pairs", *(f"B: {names[theirs]}" for theirs in RELATIONS)], rows)
 
 
-def _pairs(found: Compared) -> str:
+def _pairs(compared: Compared) -> str:
     """The pairs that either graph joins, those that differ first, with the largest difference on top."""
-    joined = found.edges.filter(pl.col("state") != EdgeState.NEITHER)
+    joined = compared.edges.filter(pl.col("state") != EdgeState.NEITHER)
     if joined.is_empty():
         return "Neither graph has an edge."
     order = {str(state): k for k, state in enumerate(_ORDER)}
-    place = pl.col("state").replace_strict(order, return_dtype=pl.Int64)
+    state = pl.col("state").replace_strict(order, return_dtype=pl.Int64)
     size = pl.col("difference").abs().fill_null(0)
     rows = [
         [f"{row['a']} · {row['b']}", *_cells(row)]
-        for row in joined.sort(place, -size, maintain_order=True).head(SHOWN_ROWS).iter_rows(named=True)
+        for row in joined.sort(state, -size, maintain_order=True).head(SHOWN_ROWS).iter_rows(named=True)
     ]
     header = ["pair a · b", "A", "B", "", "adjacent A", "adjacent B", "A − B", "95 % Monte-Carlo"]
     used = [k for k in range(len(header)) if k < 4 or any(row[k] for row in rows)]

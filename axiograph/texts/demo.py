@@ -6,7 +6,7 @@ import polars as pl
 
 from axiograph.cluster.demonstration import Demo
 from axiograph.discovery.calibration.respondent import Planted, agreement, over_names, total_effects
-from axiograph.discovery.comparison.distances import Comparison, compare
+from axiograph.discovery.comparison.graphs import Comparison, compare
 from axiograph.discovery.effects.relations import relations
 from axiograph.discovery.graph.causal_graph import CausalGraph
 from axiograph.texts.plain import number, table

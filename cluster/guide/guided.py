@@ -12,7 +12,7 @@ import polars as pl
 from axiograph.cluster.guide.evidence import Evidence
 from axiograph.cluster.guide.judges import Judges
 from axiograph.cluster.guide.trials import Trial, trial_key
-from axiograph.discovery.comparison.distances import Comparison
+from axiograph.discovery.comparison.graphs import Comparison
 from axiograph.discovery.guide.levers import LeverKind
 from axiograph.discovery.guide.model import EffectsModel
 from axiograph.discovery.guide.proposal import Proposal

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
-from axiograph.discovery.comparison.distances import Comparison, compare
+from axiograph.discovery.comparison.graphs import Comparison, compare
 from axiograph.discovery.graph.causal_graph import CausalGraph
 from axiograph.discovery.graph.reading import read_graph
 from axiograph.discovery.guide.targets import TOLERANCE, Wishes, parse_wishes

@@ -14,7 +14,7 @@ import numpy as np
 
 from axiograph.cluster.sampling.executors import Kind, WorkerRecipe
 from axiograph.cluster.sampling.requests import RequestBuilder
-from axiograph.discovery.pc.search import MIN_ROWS
+from axiograph.discovery.pc.inputs import MIN_ROWS
 from axiograph.discovery.resampling.rows import parse_resample, rows_in_replicate
 from axiograph.engine.errors import InputError
 from axiograph.engine.identity import digest

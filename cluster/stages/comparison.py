@@ -1,4 +1,4 @@
-"""The command `compare`: two runs, or a run and a reference graph, read, compared and written."""
+"""The stage `compare`: two runs, or a run and a reference graph, read, compared and written."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ from typing import Any
 
 import polars as pl
 
-from axiograph.discovery.comparison.distances import Comparison, compare, near_misses
 from axiograph.discovery.comparison.edges import edge_table
 from axiograph.discovery.comparison.figure import draw_comparison
+from axiograph.discovery.comparison.graphs import Comparison, compare, near_misses
 from axiograph.discovery.comparison.spread import Pairing, Spread, exceeds, spread_of_runs, spread_to_graph
 from axiograph.discovery.graph.causal_graph import CausalGraph
 from axiograph.discovery.graph.packed import PackedGraphs
@@ -87,10 +87,14 @@ class Compared:
 
     def document(self) -> dict[str, Any]:
         """As JSON types."""
-        found = self.comparison.document()
-        found |= {"graph": self.a.document(), "reference_graph": self.b.document(), "notes": list(self.notes)}
+        document = self.comparison.document()
+        document |= {
+            "graph": self.a.document(),
+            "reference_graph": self.b.document(),
+            "notes": list(self.notes),
+        }
         pairings = {str(pairing): spread.document() for pairing, spread in self.spread.items()}
-        return found | {"replicate_pairs": pairings, "further_apart_than_within": self.exceeding()}
+        return document | {"replicate_pairs": pairings, "further_apart_than_within": self.exceeding()}
 
 
 def compare_paths(
@@ -109,8 +113,8 @@ def compare_paths(
     compared."""
     if choice is not None and threshold is not None:
         raise InputError("--graph and --threshold", "one of them", "both", "A threshold is of the consensus.")
-    found = names or labels(a, b)
-    first, second = (_side(path, label, choice, threshold) for path, label in zip((a, b), found, strict=True))
+    shown = names or labels(a, b)
+    first, second = (_side(path, name, choice, threshold) for path, name in zip((a, b), shown, strict=True))
     if (choice or threshold) and first.stored is None and second.stored is None:
         raise InputError("--graph, --threshold", "a run", "two files of graphs", "Leave them out.")
     first, second = _of_one_kind(first, second), _of_one_kind(second, first)
@@ -215,10 +219,12 @@ def _differing_settings(a: Side, b: Side) -> list[str]:
     if a.stored is None or b.stored is None:
         return []
     pairs = [(key, a.stored.settings.get(key), b.stored.settings.get(key)) for key in SETTINGS]
-    found = [f"{key} ({ours} and {theirs})" for key, ours, theirs in pairs if ours != theirs]
+    differing = [f"{key} ({ours} and {theirs})" for key, ours, theirs in pairs if ours != theirs]
     notes = []
-    if found:
-        notes.append(f"The runs differ in {', '.join(found)}: a part of the difference may come from that.")
+    if differing:
+        notes.append(
+            f"The runs differ in {', '.join(differing)}: a part of the difference may come from that."
+        )
     if a.replicates is not None and b.replicates is not None and len(a.replicates) != len(b.replicates):
         fewer = min(len(a.replicates), len(b.replicates))
         notes.append(f"Of the run with more replicates, the first {fewer:,} are compared.")

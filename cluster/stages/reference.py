@@ -17,12 +17,12 @@ from axiograph.discovery.effects.contrast import Triples, between_roles, counted
 from axiograph.discovery.effects.relations import among
 from axiograph.discovery.effects.testing import effects
 from axiograph.discovery.graph.causal_graph import CausalGraph
-from axiograph.discovery.graph.export import to_json, write_graph, write_text
+from axiograph.discovery.graph.export import to_json, write_graph
 from axiograph.discovery.graph.reading import read_graph
 from axiograph.discovery.paper.replication import ReplicationResult
 from axiograph.engine.errors import InputError
 from axiograph.engine.runs.run_dir import RunDir
-from axiograph.engine.storage.files import write_atomic, write_json
+from axiograph.engine.storage.files import write_atomic, write_json, write_text
 from axiograph.engine.study.conditions import BASELINE
 from axiograph.engine.study.roles import NO_ROLE
 from axiograph.engine.study.split import TEST, TRAIN

@@ -1,10 +1,6 @@
-"""What an algorithm of causal-learn needs round it to be an engine: checks, quiet, errors with a cause.
-
-FCI: the graph where values may have hidden common causes, by causal-learn.
-
-GES: the graph with the best score that a greedy search finds, by causal-learn.
-
-Exact search: the graph with the best score of all, by causal-learn; for few values only.
+"""Searches of causal-learn: FCI (values may have hidden common causes), GES (the best score that a greedy
+search finds) and exact search (the best score of all, for few values), and what each needs round it: checks,
+quiet, errors with a cause.
 """
 
 from __future__ import annotations
@@ -23,12 +19,15 @@ from axiograph.discovery.graph.causal_graph import CausalGraph
 from axiograph.discovery.graph.knowledge import Knowledge
 from axiograph.discovery.graph.marks import GraphKind
 from axiograph.discovery.numerics.arrays import BoolArray, FloatArray
-from axiograph.discovery.pc.search import PCResult, Question, on_varying_columns, surrogate
+from axiograph.discovery.pc.inputs import SearchInput
+from axiograph.discovery.pc.search import LearnedGraph, on_varying_columns
 from axiograph.engine.errors import InputError, RunError
 
+MAX_VALUES = 20  # of exact search: its time grows 2.4 times with each value, half an hour at 20
 
-class CausalLearnEngine(ABC):
-    """An algorithm of causal-learn as `discovery.pc.search.Engine`; subclasses hold its settings.
+
+class CausalLearnSearch(ABC):
+    """An algorithm of causal-learn as a `discovery.pc.search.SearchFunction`; subclasses hold its settings.
 
     `name`: as in discovery.algorithms.registry; `kind`: of its graphs; `no_knowledge`: why it refuses
     background knowledge, empty where it takes it."""
@@ -46,11 +45,10 @@ class CausalLearnEngine(ABC):
         *,
         n: int | None = None,
         correlation: FloatArray | None = None,
-    ) -> PCResult:
+    ) -> LearnedGraph:
         """Arguments and errors as `discovery.pc.search.pc`; also InputError for what the algorithm cannot
         take, and RunError where it cannot work with these scores."""
-        known = knowledge is not None and (knowledge.forbidden or knowledge.required or knowledge.tiers)
-        if known and self.no_knowledge:
+        if self.no_knowledge and knowledge is not None and not knowledge.is_empty:
             raise InputError(
                 f"algorithm {self.name}",
                 "no background knowledge",
@@ -58,7 +56,7 @@ class CausalLearnEngine(ABC):
                 f"{self.no_knowledge} Leave the knowledge out, or use algorithm pc.",
             )
         result = on_varying_columns(
-            lambda asked: (self.find(asked), 0), data, names, alpha, knowledge, n, correlation
+            lambda inputs: (self.find(inputs), 0), data, names, alpha, knowledge, n, correlation
         )
         if result.graph.kind is self.kind:
             return result
@@ -66,7 +64,7 @@ class CausalLearnEngine(ABC):
         return replace(result, graph=CausalGraph.empty(result.graph.names, self.kind))
 
     @abstractmethod
-    def find(self, asked: Question) -> CausalGraph:
+    def find(self, inputs: SearchInput) -> CausalGraph:
         """The graph of columns that all vary and of which no two are collinear."""
 
 
@@ -86,9 +84,9 @@ def quiet(algorithm: str) -> Iterator[None]:
         ) from error
 
 
-def require_rows(algorithm: str, asked: Question, reason: str) -> None:
+def require_rows(algorithm: str, inputs: SearchInput, reason: str) -> None:
     """InputError where the correlations or the number of independent rows are not those of the table."""
-    if not asked.plain:
+    if not inputs.plain:
         raise InputError(
             f"algorithm {algorithm}",
             "one row a role and the scores as they are",
@@ -97,18 +95,13 @@ def require_rows(algorithm: str, asked: Question, reason: str) -> None:
         )
 
 
-def rows_of(asked: Question) -> FloatArray:
-    """[n, k] rows with the correlations that were asked about: the table itself, or made-up ones."""
-    return asked.table if asked.plain else surrogate(asked.correlation, asked.n)
-
-
-def require_more_rows(algorithm: str, asked: Question) -> None:
+def require_more_rows(algorithm: str, inputs: SearchInput) -> None:
     """RunError unless there are more independent rows than values: with fewer some score has no bound."""
-    if asked.n <= len(asked.names):
+    if inputs.n <= len(inputs.names):
         raise RunError(
             f"algorithm {algorithm}",
-            f"more roles than the {len(asked.names)} values",
-            f"{asked.n}",
+            f"more roles than the {len(inputs.names)} values",
+            f"{inputs.n}",
             "Ask more roles, leave out values, or use algorithm pc.",
         )
 
@@ -128,7 +121,7 @@ class _Column(str):
 
 
 @dataclass(frozen=True)
-class FCI(CausalLearnEngine):
+class FCI(CausalLearnSearch):
     """causal-learn's `fci` with Fisher-z tests (Spirtes et al. 2000; rules of Zhang 2008, AIJ 172): a PAG.
 
     `max_conditioning`: the largest conditioning set of the adjacency search; causal-learn's second search,
@@ -148,24 +141,24 @@ class FCI(CausalLearnEngine):
         "common causes are allowed."
     )
 
-    def find(self, asked: Question) -> CausalGraph:
+    def find(self, inputs: SearchInput) -> CausalGraph:
         from causallearn.search.ConstraintBased.FCI import fci
 
-        columns = [_Column(k) for k in range(len(asked.names))]
+        columns = [_Column(k) for k in range(len(inputs.names))]
         depth = -1 if self.max_conditioning is None else self.max_conditioning
         with quiet("FCI"):
-            found, _ = fci(
-                rows_of(asked),
-                alpha=float(asked.alpha),
+            pag, _ = fci(
+                inputs.rows(),
+                alpha=float(inputs.alpha),
                 depth=depth,
                 show_progress=False,
                 node_names=columns,
             )
-        return CausalGraph.from_causal_learn(asked.names, found.graph, GraphKind.PAG)
+        return CausalGraph.from_causal_learn(inputs.names, pag.graph, GraphKind.PAG)
 
 
 @dataclass(frozen=True)
-class GES(CausalLearnEngine):
+class GES(CausalLearnSearch):
     """causal-learn's `ges` with the Gaussian BIC (Chickering 2002, JMLR 3): a CPDAG.
 
     `penalty`: λ in −n/2 log σ² − λ log n a parameter; 0.5 is BIC, more gives fewer edges. It takes the place
@@ -176,23 +169,20 @@ class GES(CausalLearnEngine):
     name: ClassVar[str] = "ges"
     no_knowledge: ClassVar[str] = "causal-learn's GES takes none."
 
-    def find(self, asked: Question) -> CausalGraph:
+    def find(self, inputs: SearchInput) -> CausalGraph:
         from causallearn.search.ScoreBased.GES import ges
 
-        require_more_rows("ges", asked)
+        require_more_rows("ges", inputs)
         # From correlations every graph's score differs from that of the covariances by the same number.
         with quiet("GES"):
-            found = ges(
-                cov=asked.correlation, n=asked.n, lambda_value=self.penalty, node_names=list(asked.names)
+            result = ges(
+                cov=inputs.correlation, n=inputs.n, lambda_value=self.penalty, node_names=list(inputs.names)
             )
-        return CausalGraph.from_causal_learn(asked.names, found["G"].graph)
-
-
-MAX_VALUES = 20  # time grows 2.4 times with each value: half a minute to two at 17, half an hour at 20
+        return CausalGraph.from_causal_learn(inputs.names, result["G"].graph)
 
 
 @dataclass(frozen=True)
-class Exact(CausalLearnEngine):
+class Exact(CausalLearnSearch):
     """causal-learn's `bic_exact_search` (Silander & Myllymäki 2006; A*: Yuan & Malone 2013, JAIR 48).
 
     It gives one graph with the best BIC; every graph of its equivalence class has the same score, so what is
@@ -206,23 +196,23 @@ class Exact(CausalLearnEngine):
     name: ClassVar[str] = "exact"
     no_knowledge: ClassVar[str] = "The class of the best graph would hold graphs that the knowledge forbids."
 
-    def find(self, asked: Question) -> CausalGraph:
+    def find(self, inputs: SearchInput) -> CausalGraph:
         from causallearn.search.ScoreBased.ExactSearch import bic_exact_search
 
-        if len(asked.names) > MAX_VALUES:
+        if len(inputs.names) > MAX_VALUES:
             raise InputError(
                 "algorithm exact",
                 f"at most {MAX_VALUES} values, as time and memory grow exponentially",
-                f"{len(asked.names)}",
+                f"{len(inputs.names)}",
                 "Leave out values, or use algorithm ges, which has the same score.",
             )
-        require_more_rows("exact", asked)
-        rows = rows_of(asked)
+        require_more_rows("exact", inputs)
+        rows = inputs.rows()
         # Its regressions have no constant: without centring, means would count as effects.
         rows = (rows - rows.mean(axis=0)) / rows.std(axis=0)
         with quiet("exact search"):
             dag, _ = bic_exact_search(rows, search_method=self.search, max_parents=self.max_parents)
-        return cpdag_of(asked.names, np.asarray(dag) == 1)
+        return cpdag_of(inputs.names, np.asarray(dag) == 1)
 
 
 def cpdag_of(names: Sequence[str], dag: BoolArray) -> CausalGraph:

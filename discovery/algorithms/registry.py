@@ -1,4 +1,4 @@
-"""The algorithms that discovery can use, by name, behind the seam of discovery.pc.search.
+"""The algorithms that discovery can use, by name; each is a `SearchFunction` of discovery.pc.search.
 
 `pc` is the compiled kernel; all others are causal-learn's and take far longer: `estimated_seconds`.
 """
@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from axiograph.discovery.algorithms.causal_learn import FCI, GES, Exact
-from axiograph.discovery.algorithms.nonlinear_tests import (
+from axiograph.discovery.algorithms.nonparametric import (
     ChiSquarePC,
     KernelPC,
     levels_of,
@@ -19,7 +19,8 @@ from axiograph.discovery.algorithms.nonlinear_tests import (
 )
 from axiograph.discovery.graph.marks import GraphKind
 from axiograph.discovery.numerics.arrays import FloatArray
-from axiograph.discovery.pc.search import Engine, constant_columns, pc, pc_causal_learn
+from axiograph.discovery.pc.inputs import constant_columns
+from axiograph.discovery.pc.search import SearchFunction, pc, pc_causal_learn
 from axiograph.engine.errors import InputError
 from axiograph.engine.study.schema import AlgorithmSpec
 
@@ -36,7 +37,7 @@ class Algorithm:
     name: str
     title: str
     kind: GraphKind
-    make: Callable[[AlgorithmSpec], Engine]
+    make: Callable[[AlgorithmSpec], SearchFunction]
     seconds: Seconds
     uses_alpha: bool = True
     takes_knowledge: bool = True
@@ -44,7 +45,7 @@ class Algorithm:
     settings: tuple[str, ...] = ()
     caution: str = ""
 
-    def engine(self, settings: AlgorithmSpec) -> Engine:
+    def function(self, settings: AlgorithmSpec) -> SearchFunction:
         """What runs it; it can be sent to another process. InputError for a setting that it does not use."""
         default = AlgorithmSpec()
         for name in AlgorithmSpec.model_fields:
@@ -75,10 +76,10 @@ def algorithm(name: str) -> Algorithm:
     return ALGORITHMS[name]
 
 
-def engine(name: str, settings: AlgorithmSpec | None = None) -> Engine:
-    """What runs the algorithm of this name: see `Algorithm.engine`; "pc" is `discovery.pc.search.pc`
+def search_function(name: str, settings: AlgorithmSpec | None = None) -> SearchFunction:
+    """What runs the algorithm of this name: see `Algorithm.function`; "pc" is `discovery.pc.search.pc`
     itself."""
-    return algorithm(name).engine(AlgorithmSpec() if settings is None else settings)
+    return algorithm(name).function(AlgorithmSpec() if settings is None else settings)
 
 
 def estimated_seconds(name: str, n_values: int, n_rows: int) -> float:
@@ -91,8 +92,8 @@ def estimated_seconds(name: str, n_values: int, n_rows: int) -> float:
 def remarks(name: str, settings: AlgorithmSpec, data: FloatArray) -> list[str]:
     """Sentences that belong beside the result of this algorithm on scores `data` [n_rows, n_values]."""
     chosen = algorithm(name)
-    found = [chosen.caution] if chosen.caution else []
-    return found + (_sparse_cells(settings, data) if name == "pc_chisq" else [])
+    cautions = [chosen.caution] if chosen.caution else []
+    return cautions + (_sparse_cells(settings, data) if name == "pc_chisq" else [])
 
 
 def _sparse_cells(settings: AlgorithmSpec, data: FloatArray) -> list[str]:

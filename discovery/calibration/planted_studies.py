@@ -35,13 +35,12 @@ import polars as pl
 from axiograph.discovery.algorithms.registry import algorithm
 from axiograph.discovery.calibration.summary import summarise
 from axiograph.discovery.calibration.trial import SWEEP, Outcome, SimulatedStudy, planted_graph
-from axiograph.discovery.graph.export import write_parquet
 from axiograph.discovery.graph.marks import GraphKind
-from axiograph.discovery.pc.search import MIN_ROWS
+from axiograph.discovery.pc.inputs import MIN_ROWS
 from axiograph.discovery.resampling.replicates import Progress
 from axiograph.engine.errors import InputError, RunError
 from axiograph.engine.storage.figures import save_figure
-from axiograph.engine.storage.files import write_json
+from axiograph.engine.storage.files import write_atomic, write_json
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -78,7 +77,7 @@ class Calibration:
         paths = [directory / "calibration.json"]
         for name in ("graphs", "frequencies", "effects"):
             paths.append(directory / f"calibration_{name}.parquet")
-            write_parquet(getattr(self, name), paths[-1])
+            write_atomic(paths[-1], getattr(self, name).write_parquet)
         for suffix in ("png", "svg"):
             paths.append(directory / f"calibration.{suffix}")
             draw_reliability(self, paths[-1])

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 import numpy as np
 import polars as pl
 
-from axiograph.discovery.algorithms.registry import engine
+from axiograph.discovery.algorithms.registry import search_function
 from axiograph.discovery.calibration.noise import ItemNoise
 from axiograph.discovery.calibration.respondent import over_names
 from axiograph.discovery.calibration.simulation import (
@@ -145,7 +145,7 @@ def _discovered(study: SimulatedStudy, train: Answers, roles: int, replicates: i
 def _sweep(study: SimulatedStudy, rows: _Rows, values: FloatArray, train: Answers) -> None:
     """The graph of all roles at each number of roles: of the scores, and of the values themselves."""
     spec = study.analysis.discovery
-    run = engine(spec.algorithm, spec.settings)
+    run = search_function(spec.algorithm, spec.settings)
     for roles in study.sizes:
         for which in ("scores", "values"):
             try:

@@ -4,8 +4,6 @@ The convention, defined here and nowhere else: `marks[i, j]` is the mark at node
 between i and j. So i → j is `marks[i, j] == ARROW, marks[j, i] == TAIL`; i — j has TAIL at both ends,
 i ↔ j ARROW at both, i o→ j ARROW in `marks[i, j]` and CIRCLE in `marks[j, i]`, and no edge is NONE at both.
 (causal-learn's `G.graph[i, j]` is the mark at i: the transpose.)
-
-A graph without the directed edges that its other directed edges imply.
 """
 
 from __future__ import annotations
@@ -17,10 +15,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from axiograph.discovery.graph.marks import READ_FORWARD, EdgeKind, Endpoint, GraphKind
-from axiograph.discovery.numerics.arrays import BoolArray
+from axiograph.discovery.numerics.arrays import BoolArray, ByteArray, IndexArray
 from axiograph.engine.errors import InputError
 
-__all__ = ["BoolArray", "CausalGraph", "EdgeKind", "Endpoint", "GraphKind", "reachability", "shd"]
 _CAUSAL_LEARN = {0: Endpoint.NONE, -1: Endpoint.TAIL, 1: Endpoint.ARROW, 2: Endpoint.CIRCLE}
 
 
@@ -34,7 +31,7 @@ class CausalGraph:
     """
 
     names: tuple[str, ...]
-    marks: NDArray[np.uint8]
+    marks: ByteArray
     kind: GraphKind = GraphKind.CPDAG
 
     def __post_init__(self) -> None:
@@ -119,7 +116,7 @@ class CausalGraph:
             marks[code == np.asarray(matrix).T] = mark
         return cls(tuple(names), marks, kind)
 
-    def to_causal_learn(self) -> NDArray[np.int64]:
+    def to_causal_learn(self) -> IndexArray:
         """The matrix [n, n] in causal-learn's convention, see `from_causal_learn`."""
         matrix = np.zeros(self.marks.shape, np.int64)
         for code, mark in _CAUSAL_LEARN.items():
@@ -133,12 +130,12 @@ class CausalGraph:
     def edges(self) -> list[tuple[int, EdgeKind, int]]:
         """(i, kind, j) for every edge once: as →, —, ↔, o→, o–o, o– in this order; i < j where it reads the
         same from both ends."""
-        found = []
+        edges = []
         for kind in READ_FORWARD:
             mask = self.mask(kind)
             symmetric = kind.ends[0] is kind.ends[1]
-            found += [(i, kind, j) for i, j in _pairs(np.triu(mask) if symmetric else mask)]
-        return found
+            edges += [(i, kind, j) for i, j in _pairs(np.triu(mask) if symmetric else mask)]
+        return edges
 
     def mask(self, kind: EdgeKind) -> BoolArray:
         """[n, n]: entry [i, j] is true where an edge of this kind joins i and j, read from i to j."""
@@ -185,13 +182,13 @@ class CausalGraph:
         PC can return them (conflicting colliders); a causal graph has none, so they are reported."""
         mutual = self._mutual()
         seen: set[int] = set()
-        found = []
+        cycles = []
         for i in range(len(self.names)):
             members = np.flatnonzero(mutual[i])
             if i not in seen and members.size > 1:
                 seen.update(members.tolist())
-                found.append(tuple(self.names[k] for k in members))
-        return found
+                cycles.append(tuple(self.names[k] for k in members))
+        return cycles
 
     def definite_descendants(self) -> BoolArray:
         """[n, n]: entry [i, j] is true where a directed path leads from i to j.
@@ -253,49 +250,6 @@ def reachability(edges: BoolArray) -> BoolArray:
     return reach
 
 
-def _pairs(mask: BoolArray) -> list[tuple[int, int]]:
-    return [(int(i), int(j)) for i, j in np.argwhere(mask)]
-
-
-def _pair(index: dict[str, int], a: str, b: str) -> tuple[int, int]:
-    for name in (a, b):
-        if name not in index:
-            raise InputError(
-                f"edge {a} → {b}",
-                "names of values of the graph",
-                f"{name!r}",
-                "Correct the name or add the value.",
-            )
-    if a == b:
-        raise InputError(f"edge {a} → {b}", "two different values", "a self-loop", "Remove the edge.")
-    return index[a], index[b]
-
-
-def _draw(
-    marks: NDArray[np.uint8],
-    pairs: Iterable[tuple[int, int]],
-    at_start: Endpoint,
-    at_end: Endpoint,
-    names: Sequence[str],
-) -> None:
-    for i, j in pairs:
-        if marks[i, j] not in (Endpoint.NONE, at_end) or marks[j, i] not in (Endpoint.NONE, at_start):
-            raise InputError(
-                f"edge {names[i]}, {names[j]}", "one kind of edge", "two kinds", "List each pair once."
-            )
-        marks[i, j], marks[j, i] = at_end, at_start
-
-
-def _check_names(names: Sequence[str]) -> None:
-    if len(set(names)) < len(names):
-        repeated = sorted({name for name in names if names.count(name) > 1})
-        raise InputError("graph", "distinct value names", f"{repeated} more than once", "Rename the values.")
-
-
-def _not_a_graph(expected: str, found: str) -> InputError:
-    return InputError("graph marks", expected, found, "Make the graph with CausalGraph.from_edges.")
-
-
 def transitively_reduced(graph: CausalGraph, name: str = "the graph") -> CausalGraph:
     """The graph without each directed edge i → j beside which another directed path leads from i to j
     (networkx.transitive_reduction); undirected and other edges stay, and lie on no such path.
@@ -317,3 +271,46 @@ def transitively_reduced(graph: CausalGraph, name: str = "the graph") -> CausalG
     for i, j in set(whole.edges) - set(nx.transitive_reduction(whole).edges):
         marks[i, j] = marks[j, i] = Endpoint.NONE
     return CausalGraph(graph.names, marks, graph.kind)
+
+
+def _pairs(mask: BoolArray) -> list[tuple[int, int]]:
+    return [(int(i), int(j)) for i, j in np.argwhere(mask)]
+
+
+def _pair(index: dict[str, int], a: str, b: str) -> tuple[int, int]:
+    for name in (a, b):
+        if name not in index:
+            raise InputError(
+                f"edge {a} → {b}",
+                "names of values of the graph",
+                f"{name!r}",
+                "Correct the name or add the value.",
+            )
+    if a == b:
+        raise InputError(f"edge {a} → {b}", "two different values", "a self-loop", "Remove the edge.")
+    return index[a], index[b]
+
+
+def _draw(
+    marks: ByteArray,
+    pairs: Iterable[tuple[int, int]],
+    at_start: Endpoint,
+    at_end: Endpoint,
+    names: Sequence[str],
+) -> None:
+    for i, j in pairs:
+        if marks[i, j] not in (Endpoint.NONE, at_end) or marks[j, i] not in (Endpoint.NONE, at_start):
+            raise InputError(
+                f"edge {names[i]}, {names[j]}", "one kind of edge", "two kinds", "List each pair once."
+            )
+        marks[i, j], marks[j, i] = at_end, at_start
+
+
+def _check_names(names: Sequence[str]) -> None:
+    if len(set(names)) < len(names):
+        repeated = sorted({name for name in names if names.count(name) > 1})
+        raise InputError("graph", "distinct value names", f"{repeated} more than once", "Rename the values.")
+
+
+def _not_a_graph(expected: str, actual: str) -> InputError:
+    return InputError("graph marks", expected, actual, "Make the graph with CausalGraph.from_edges.")

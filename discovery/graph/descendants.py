@@ -1,4 +1,7 @@
-"""Definite and possible descendants over many graphs, compiled."""
+"""Definite and possible descendants over many graphs, compiled.
+
+Marks are those of discovery.graph.marks.Endpoint as numbers: 1 a tail, 2 an arrowhead, 3 a circle.
+"""
 
 from __future__ import annotations
 

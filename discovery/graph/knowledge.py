@@ -1,4 +1,4 @@
-"""What is known of the graph before: forbidden and required edges, and tiers (causes before effects)."""
+"""Background knowledge of a graph: forbidden and required edges, and tiers (causes before effects)."""
 
 from __future__ import annotations
 
@@ -23,11 +23,16 @@ class Knowledge:
     required: frozenset[tuple[str, str]] = frozenset()
     tiers: Mapping[str, int] = field(default_factory=dict)
 
+    @property
+    def is_empty(self) -> bool:
+        """Whether it says nothing."""
+        return not (self.forbidden or self.required or self.tiers)
+
     def check(self, names: Iterable[str]) -> None:
         """InputError where it speaks of values that are not in `names`, or of one value twice in an edge."""
-        known = set(names)
+        values = set(names)
         pairs = [*self.forbidden, *self.required]
-        unknown = sorted({name for pair in pairs for name in pair} - known | set(self.tiers) - known)
+        unknown = sorted({name for pair in pairs for name in pair} - values | set(self.tiers) - values)
         if unknown:
             raise InputError("knowledge", "names of values", f"{unknown}", "Correct the names.")
         loops = [a for a, b in pairs if a == b]
@@ -36,11 +41,11 @@ class Knowledge:
 
     def within(self, names: Iterable[str]) -> Knowledge:
         """What it says of these values."""
-        kept = set(names)
+        values = set(names)
         return Knowledge(
-            frozenset(pair for pair in self.forbidden if kept.issuperset(pair)),
-            frozenset(pair for pair in self.required if kept.issuperset(pair)),
-            {name: tier for name, tier in self.tiers.items() if name in kept},
+            frozenset(pair for pair in self.forbidden if values.issuperset(pair)),
+            frozenset(pair for pair in self.required if values.issuperset(pair)),
+            {name: tier for name, tier in self.tiers.items() if name in values},
         )
 
     def matrices(self, names: Sequence[str]) -> tuple[ByteArray, ByteArray, ByteArray]:
@@ -72,12 +77,13 @@ def with_design(
     values of tier 1 and above, and two indicators are never adjacent, since the design sets both."""
     if not indicators:
         return knowledge
-    given = knowledge or Knowledge()
-    lowest = min(given.tiers.values(), default=0)
-    tiers = {name: given.tiers[name] - lowest + 1 for name in values if name in given.tiers}
+    knowledge = knowledge or Knowledge()
+    lowest = min(knowledge.tiers.values(), default=0)
+    tiers = {name: knowledge.tiers[name] - lowest + 1 for name in values if name in knowledge.tiers}
     into = {(value, name) for value in values for name in indicators}
     among = {(a, b) for a in indicators for b in indicators if a != b}
-    return Knowledge(given.forbidden | into | among, given.required, tiers | dict.fromkeys(indicators, 0))
+    tiers |= dict.fromkeys(indicators, 0)
+    return Knowledge(knowledge.forbidden | into | among, knowledge.required, tiers)
 
 
 def no_knowledge(n: int) -> tuple[ByteArray, ByteArray, ByteArray]:

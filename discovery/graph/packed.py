@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from axiograph.discovery.graph.causal_graph import CausalGraph
 from axiograph.discovery.graph.marks import Endpoint, GraphKind
@@ -26,9 +25,8 @@ class PackedGraphs:
 
     `edges` [R, bytes]: bits of the pairs i < j in row order, each bit for all pairs, most significant first.
     CPDAGs: adjacent, arrowhead at j, arrowhead at i. PAGs: the mark at j as two bits, low then high, and that
-    at i. `present` [R, bytes]: a bit for every name, zero where
-    the value was constant in the replicate. `used` [R]: false where PC failed; such a replicate has no
-    bits."""
+    at i. `present` [R, bytes]: a bit for every name, zero where the value was constant in the
+    replicate. `used` [R]: false where the search failed; such a replicate has no bits."""
 
     names: tuple[str, ...]
     edges: ByteArray
@@ -57,7 +55,7 @@ class PackedGraphs:
         circles in a CPDAG."""
         i, j = np.triu_indices(len(names), k=1)
         to_j, to_i = marks[:, i, j], marks[:, j, i]
-        planes: tuple[NDArray[Any], ...]
+        planes: tuple[Any, ...]  # arrays [R, pairs] of 0 and 1
         if kind is GraphKind.PAG:
             planes = (to_j & 1, to_j >> 1, to_i & 1, to_i >> 1)
         elif np.any(to_j == Endpoint.CIRCLE) or np.any(to_i == Endpoint.CIRCLE):
@@ -109,9 +107,9 @@ class PackedGraphs:
         """The graph of one replicate over the values that varied in it; None where PC failed."""
         if not self.used[replicate]:
             return None
-        kept = np.flatnonzero(self.presence(replicate, replicate + 1)[0])
+        varied = np.flatnonzero(self.presence(replicate, replicate + 1)[0])
         marks = self.marks(replicate, replicate + 1)[0]
-        return CausalGraph(tuple(self.names[k] for k in kept), marks[np.ix_(kept, kept)], self.kind)
+        return CausalGraph(tuple(self.names[k] for k in varied), marks[np.ix_(varied, varied)], self.kind)
 
     def save(self, path: Path) -> None:
         """Write a NumPy archive (.npz, no pickle). Raises RunError where the disk is full."""
@@ -133,9 +131,9 @@ class PackedGraphs:
             with np.load(path, allow_pickle=False) as archive:
                 names = tuple(str(name) for name in archive["names"])
                 kind = GraphKind(str(archive["kind"])) if "kind" in archive else GraphKind.CPDAG
-                found = cls(names, archive["edges"], archive["present"], archive["used"], kind)
-                found._check()
-                return found
+                graphs = cls(names, archive["edges"], archive["present"], archive["used"], kind)
+                graphs._check()
+                return graphs
         except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
             raise InputError(
                 str(path), "graphs of replicates (.npz)", f"{error}", "Run the discovery again."

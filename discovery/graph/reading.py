@@ -4,7 +4,7 @@ Such files are untrusted and written by hand, so that every mistake is named wit
 executed or fetched: no pickle, and GraphML with a document type declaration is refused, since that is where
 XML hides entities that expand or name other files.
 
-A graph from edges that were written down one by one, by a person or another tool.
+`read_graph` is where to start; every format becomes a list of `WrittenEdge`, and that list a graph.
 """
 
 from __future__ import annotations
@@ -25,6 +25,8 @@ from axiograph.discovery.graph.marks import Endpoint, GraphKind
 from axiograph.engine.errors import InputError
 
 MAX_VALUES = 2000
+MAX_BYTES = 50_000_000
+_HEADERS = {"from": "source", "to": "target"}
 _Ends = tuple[Endpoint, Endpoint]
 _BOTH_WAYS = {(Endpoint.TAIL, Endpoint.ARROW), (Endpoint.ARROW, Endpoint.TAIL)}
 _SYMBOLS = str.maketrans({"→": "->", "←": "<-", "↔": "<->", "—": "-", "–": "-", "−": "-", "∘": "o"})
@@ -55,102 +57,6 @@ class WrittenEdge:
     kind: str
 
 
-def with_values(graph: CausalGraph, values: Iterable[str]) -> CausalGraph:
-    """The graph with further values, which have no edge in it: what a list of edges says when it is taken to
-    speak about all of them."""
-    more = [value for value in values if value not in graph.names]
-    marks = np.pad(graph.marks, (0, len(more)))
-    return CausalGraph((*graph.names, *more), marks, graph.kind)
-
-
-def of_kind(reading: Reading, kind: GraphKind) -> CausalGraph:
-    """The graph as one of this kind where the file leaves that open and its edges say the same in both:
-    -->, <--. Otherwise as it is."""
-    graph = reading.graph
-    arrows = graph.directed_mask()
-    open_to_both = not reading.kind_is_known and np.array_equal(arrows | arrows.T, graph.adjacency())
-    return CausalGraph(graph.names, graph.marks, kind) if open_to_both else graph
-
-
-def graph_of(
-    path: Path,
-    rows: Sequence[WrittenEdge],
-    names: Sequence[str] | None = None,
-    kind: GraphKind | None = None,
-) -> Reading:
-    """The graph of the edges in `path`; without `names` its values are those that the rows name, in order.
-
-    A pair written as directed both ways becomes undirected, with a note. Without `kind` it is a PAG where
-    there are circles, else a CPDAG. Raises InputError for a pair with two kinds of edge, a self-loop, an
-    empty name, no value at all or more than MAX_VALUES."""
-    found = dict.fromkeys(names or ())
-    edges: dict[tuple[str, str], dict[_Ends, str]] = {}
-    for row in rows:
-        _check_row(row, may_declare=names is None)
-        found |= dict.fromkeys(name for name in (row.source, row.target) if name)
-        if row.target:
-            pair, ends = (row.source, row.target), _ends(row)
-            if pair[::-1] in edges:
-                pair, ends = pair[::-1], ends[::-1]
-            edges.setdefault(pair, {}).setdefault(ends, row.where)
-    values = tuple(names if names is not None else found)
-    check_size(path, len(values))
-    marks = np.zeros((len(values), len(values)), np.uint8)
-    index = {value: i for i, value in enumerate(values)}
-    for (source, target), kinds in edges.items():
-        i, j = index[source], index[target]
-        marks[j, i], marks[i, j] = _only(kinds)
-    both_ways = [f"{a} and {b}" for (a, b), kinds in edges.items() if set(kinds) == _BOTH_WAYS]
-    has_circles = bool(np.any(marks == Endpoint.CIRCLE))
-    graph = CausalGraph(values, marks, kind or (GraphKind.PAG if has_circles else GraphKind.CPDAG))
-    return Reading(graph, _notes(both_ways), names is not None, kind is not None)
-
-
-def check_size(path: Path, values: int) -> None:
-    """InputError for a graph without values or with more than MAX_VALUES."""
-    if not 0 < values <= MAX_VALUES:
-        found = f"{values:,}" if values else "none"
-        raise InputError(f"graph {path}", f"1 to {MAX_VALUES:,} values", found, "Write one edge a line.")
-
-
-def _notes(both_ways: Sequence[str]) -> tuple[str, ...]:
-    if not both_ways:
-        return ()
-    several = f"{len(both_ways)} pairs are" if len(both_ways) > 1 else "1 pair is"
-    return (f"{several} listed in both directions and read as undirected: {'; '.join(both_ways)}.",)
-
-
-def _only(kinds: dict[_Ends, str]) -> _Ends:
-    if set(kinds) == _BOTH_WAYS:
-        return Endpoint.TAIL, Endpoint.TAIL
-    (first, place), *more = kinds.items()
-    for _, where in more:
-        raise InputError(where, "one kind of edge a pair", f"another than in {place}", "Keep one of the two.")
-    return first
-
-
-def _check_row(row: WrittenEdge, *, may_declare: bool) -> None:
-    if not row.source or (not row.target and (row.kind or not may_declare)):
-        raise InputError(row.where, "the names of two values", "an empty one", "Name both ends of the edge.")
-    if row.source == row.target:
-        raise InputError(row.where, "two different values", f"{row.source!r} twice", "Remove the edge.")
-
-
-def _ends(row: WrittenEdge) -> _Ends:
-    """The marks at source and target."""
-    text = "".join(row.kind.split()).translate(_SYMBOLS) or "-->"
-    left = {"<": Endpoint.ARROW, "o": Endpoint.CIRCLE}.get(text[0], Endpoint.TAIL)
-    right = {">": Endpoint.ARROW, "o": Endpoint.CIRCLE}.get(text[-1], Endpoint.TAIL)
-    middle = text[int(left is not Endpoint.TAIL) : len(text) - int(right is not Endpoint.TAIL)]
-    if not middle or set(middle) != {"-"} or len(middle) > 3:
-        raise InputError(row.where, f"a kind of edge ({_KINDS})", f"{row.kind!r}", "Correct the kind.")
-    return left, right
-
-
-MAX_BYTES = 50_000_000
-_HEADERS = {"from": "source", "to": "target"}
-
-
 def read_graph(path: Path, key: str | None = None) -> Reading:
     """Read a graph by the suffix of its file.
 
@@ -174,11 +80,28 @@ def read_graph(path: Path, key: str | None = None) -> Reading:
     }
     reader = readers.get(path.suffix.lower())
     if reader is None:
-        found = f"the suffix {path.suffix!r}" if path.suffix else "no suffix"
-        raise InputError(f"graph {path}", f"a file {', '.join(readers)}", found, "Save it as one of these.")
+        actual = f"the suffix {path.suffix!r}" if path.suffix else "no suffix"
+        raise InputError(f"graph {path}", f"a file {', '.join(readers)}", actual, "Save it as one of these.")
     if key is not None and reader is not _read_json:
         raise InputError(f"graph {path}", "no #key", f"{key!r}", "Only a .json file holds several graphs.")
     return reader(path, key)
+
+
+def with_values(graph: CausalGraph, values: Iterable[str]) -> CausalGraph:
+    """The graph with further values, which have no edge in it: what a list of edges says when it is taken to
+    speak about all of them."""
+    more = [value for value in values if value not in graph.names]
+    marks = np.pad(graph.marks, (0, len(more)))
+    return CausalGraph((*graph.names, *more), marks, graph.kind)
+
+
+def of_kind(reading: Reading, kind: GraphKind) -> CausalGraph:
+    """The graph as one of this kind where the file leaves that open and its edges say the same in both:
+    -->, <--. Otherwise as it is."""
+    graph = reading.graph
+    arrows = graph.directed_mask()
+    open_to_both = not reading.kind_is_known and np.array_equal(arrows | arrows.T, graph.adjacency())
+    return CausalGraph(graph.names, graph.marks, kind) if open_to_both else graph
 
 
 def _read_bytes(path: Path) -> bytes:
@@ -249,17 +172,17 @@ def _read_json(path: Path, key: str | None) -> Reading:
     try:
         document = json.loads(text)
     except (ValueError, RecursionError) as error:
-        found = "too deeply nested" if isinstance(error, RecursionError) else str(error)
-        raise InputError(f"graph {path}", "JSON", found, "Check the file.") from error
+        actual = "too deeply nested" if isinstance(error, RecursionError) else str(error)
+        raise InputError(f"graph {path}", "JSON", actual, "Check the file.") from error
     if isinstance(document, dict) and "schema" in document:
         _check_document(path, document)
         return Reading(load_graph(path))
     if isinstance(document, dict):
         lists = [name for name, value in document.items() if isinstance(value, list)]
         if key not in lists:
-            found = f"several graphs ({', '.join(lists)})" if key is None else f"{key!r}"
+            actual = f"several graphs ({', '.join(lists)})" if key is None else f"{key!r}"
             remedy = f"Choose one, as in {path.name}#{lists[0]}." if lists else "Check the file."
-            raise InputError(f"graph {path}", f"one of {lists}", found, remedy)
+            raise InputError(f"graph {path}", f"one of {lists}", actual, remedy)
         document = document[key]
     elif key is not None:
         raise InputError(f"graph {path}", "an object of graphs by name", f"no {key!r}", "Leave out the #key.")
@@ -300,13 +223,13 @@ def _read_graphml(path: Path, key: str | None) -> Reading:
     _refuse_declarations(path, content)
     try:
         # Not by the path: by that networkx would unpack a file of any size.
-        found = nx.read_graphml(BytesIO(content), force_multigraph=True)
-        names = {node: str(data.get("label") or node) for node, data in found.nodes(data=True)}
-        default = "-->" if found.is_directed() else "---"
-        kind = GraphKind(found.graph["kind"]) if "kind" in found.graph else None
+        document = nx.read_graphml(BytesIO(content), force_multigraph=True)
+        names = {node: str(data.get("label") or node) for node, data in document.nodes(data=True)}
+        default = "-->" if document.is_directed() else "---"
+        kind = GraphKind(document.graph["kind"]) if "kind" in document.graph else None
         rows = [
             WrittenEdge(f"graph {path}, edge {a} – {b}", names[a], names[b], str(data.get("kind") or default))
-            for a, b, data in found.edges(data=True)
+            for a, b, data in document.edges(data=True)
         ]
     except (KeyError, ValueError, TypeError, AttributeError, SyntaxError, RecursionError) as error:
         _not_graphml(path, error)
@@ -316,9 +239,9 @@ def _read_graphml(path: Path, key: str | None) -> Reading:
 
 
 def _not_graphml(path: Path, error: Exception) -> NoReturn:
-    found = f"{type(error).__name__}: {error}"
+    actual = f"{type(error).__name__}: {error}"
     remedy = "GraphML of nodes and edges, all directed or all undirected, is read."
-    raise InputError(f"graph {path}", "GraphML", found, remedy) from error
+    raise InputError(f"graph {path}", "GraphML", actual, remedy) from error
 
 
 def _refuse_declarations(path: Path, content: bytes) -> None:
@@ -338,3 +261,79 @@ def _refuse_declarations(path: Path, content: bytes) -> None:
         parser.Parse(content, True)
     except (expat.ExpatError, LookupError) as error:
         _not_graphml(path, error)
+
+
+def graph_of(
+    path: Path,
+    rows: Sequence[WrittenEdge],
+    names: Sequence[str] | None = None,
+    kind: GraphKind | None = None,
+) -> Reading:
+    """The graph of the edges in `path`; without `names` its values are those that the rows name, in order.
+
+    A pair written as directed both ways becomes undirected, with a note. Without `kind` it is a PAG where
+    there are circles, else a CPDAG. Raises InputError for a pair with two kinds of edge, a self-loop, an
+    empty name, no value at all or more than MAX_VALUES."""
+    named = dict.fromkeys(names or ())
+    edges: dict[tuple[str, str], dict[_Ends, str]] = {}
+    for row in rows:
+        _check_row(row, may_declare=names is None)
+        named |= dict.fromkeys(name for name in (row.source, row.target) if name)
+        if row.target:
+            pair, ends = (row.source, row.target), _ends(row)
+            if pair[::-1] in edges:
+                pair, ends = pair[::-1], ends[::-1]
+            edges.setdefault(pair, {}).setdefault(ends, row.where)
+    values = tuple(names if names is not None else named)
+    check_size(path, len(values))
+    marks = np.zeros((len(values), len(values)), np.uint8)
+    index = {value: i for i, value in enumerate(values)}
+    for (source, target), kinds in edges.items():
+        i, j = index[source], index[target]
+        marks[j, i], marks[i, j] = _only(kinds)
+    both_ways = [f"{a} and {b}" for (a, b), kinds in edges.items() if set(kinds) == _BOTH_WAYS]
+    has_circles = bool(np.any(marks == Endpoint.CIRCLE))
+    graph = CausalGraph(values, marks, kind or (GraphKind.PAG if has_circles else GraphKind.CPDAG))
+    return Reading(graph, _notes(both_ways), names is not None, kind is not None)
+
+
+def check_size(path: Path, values: int) -> None:
+    """InputError for a graph without values or with more than MAX_VALUES."""
+    if not 0 < values <= MAX_VALUES:
+        actual = f"{values:,}" if values else "none"
+        raise InputError(f"graph {path}", f"1 to {MAX_VALUES:,} values", actual, "Write one edge a line.")
+
+
+def _notes(both_ways: Sequence[str]) -> tuple[str, ...]:
+    if not both_ways:
+        return ()
+    several = f"{len(both_ways)} pairs are" if len(both_ways) > 1 else "1 pair is"
+    return (f"{several} listed in both directions and read as undirected: {'; '.join(both_ways)}.",)
+
+
+def _only(kinds: dict[_Ends, str]) -> _Ends:
+    """The marks of a pair, of which `kinds` has every kind that was written, and where first."""
+    if set(kinds) == _BOTH_WAYS:
+        return Endpoint.TAIL, Endpoint.TAIL
+    (ends, first), *more = kinds.items()
+    for _, where in more:
+        raise InputError(where, "one kind of edge a pair", f"another than in {first}", "Keep one of the two.")
+    return ends
+
+
+def _check_row(row: WrittenEdge, *, may_declare: bool) -> None:
+    if not row.source or (not row.target and (row.kind or not may_declare)):
+        raise InputError(row.where, "the names of two values", "an empty one", "Name both ends of the edge.")
+    if row.source == row.target:
+        raise InputError(row.where, "two different values", f"{row.source!r} twice", "Remove the edge.")
+
+
+def _ends(row: WrittenEdge) -> _Ends:
+    """The marks at source and target."""
+    text = "".join(row.kind.split()).translate(_SYMBOLS) or "-->"
+    left = {"<": Endpoint.ARROW, "o": Endpoint.CIRCLE}.get(text[0], Endpoint.TAIL)
+    right = {">": Endpoint.ARROW, "o": Endpoint.CIRCLE}.get(text[-1], Endpoint.TAIL)
+    middle = text[int(left is not Endpoint.TAIL) : len(text) - int(right is not Endpoint.TAIL)]
+    if not middle or set(middle) != {"-"} or len(middle) > 3:
+        raise InputError(row.where, f"a kind of edge ({_KINDS})", f"{row.kind!r}", "Correct the kind.")
+    return left, right

@@ -1,18 +1,16 @@
-"""What takes the place of the plain correlations of a table: the seam of `disattenuation` and `pairwise`.
-
-Correlations corrected for measurement error: what the values would show without the noise of the answers.
+"""Correlations that take the place of the plain ones of a table: the protocol `Correction`, and the
+correction for measurement error. (discovery.matrix.pairwise has the one for gaps.)
 
 A score measures its value with error, which weakens its correlations; a partial correlation given a noisy
 score then stays away from 0 although the values themselves are separated, and PC keeps an edge too many, the
 more surely the more roles there are. The correction divides by the reliabilities (Spearman 1904, American
-Journal of Psychology 15, p. 90): r_ij / √(ρ_i ρ_j), where ρ is Cronbach's alpha of the parts of a score.
+Journal of Psychology 15, p. 90): r_ij / √(ρ_i ρ_j), where ρ is Cronbach's alpha of the parts of a score,
+which are items or whole repeats of the questionnaire.
 
 It has a price: corrected correlations vary more, about as those of n ρ_i ρ_j roles (to first order, where
 r = 0), so tests must count fewer roles: `Corrected.share`. And it is right only where the parts measure the
 same thing: items of unequal difficulty look like error although they are none
 (benchmarks/results/disattenuation.md shows when it helps and when it hurts).
-
-The parts of every score of a matrix, items or repeats, aligned with its rows: for `disattenuation`.
 """
 
 from __future__ import annotations
@@ -23,16 +21,16 @@ from typing import Literal, Protocol
 
 import numpy as np
 import polars as pl
-from numpy.typing import NDArray
 
 from axiograph.discovery.matrix.profiles import ProfileMatrix
-from axiograph.discovery.numerics.arrays import FloatArray
+from axiograph.discovery.numerics.arrays import FloatArray, IndexArray
+from axiograph.discovery.pc.inputs import MIN_ROWS
 from axiograph.engine.errors import InputError, RunError
 from axiograph.engine.scoring.reliability import cronbach_alpha
 
-MIN_EIGENVALUE = (
-    0.01  # of a projected matrix; PC's tests on a nearly singular one would find edges everywhere
-)
+Part = Literal["item", "repeat"]
+MIN_RELIABILITY = 0.1  # below it a correction multiplies noise by more than three
+MIN_EIGENVALUE = 0.01  # of a projected matrix: PC's tests on a nearly singular one find edges everywhere
 
 
 @dataclass(frozen=True)
@@ -47,8 +45,6 @@ class Corrected:
 
     def rows(self, n: int) -> int:
         """What tests count as independent of n roles: at least PC's least, rounded down."""
-        from axiograph.discovery.pc.search import MIN_ROWS
-
         return max(min(MIN_ROWS, n), int(self.share * n))
 
 
@@ -58,14 +54,15 @@ class Correction(Protocol):
     It travels to the workers with the data: it must be picklable, and the same call must give the same
     answer."""
 
-    def correlation(self, rows: NDArray[np.int64]) -> Corrected:
-        """Of these rows, which may hold a row several times.
+    def correlation(self, rows: IndexArray) -> Corrected:
+        """Of these rows [m], numbers of rows of which some may come several times.
 
         Raises AxiographError where there is none: the replicate failed, and is counted with the reason."""
         ...
 
-    def permuted(self, sources: NDArray[np.int64]) -> Correction:
-        """The same for the table in which row i, column j has what row sources[i, j] had: score and parts."""
+    def permuted(self, sources: IndexArray) -> Correction:
+        """The same for the table in which row i, column j has what row sources[i, j] had there: score and
+        parts; `sources` [n_rows, n_columns]."""
         ...
 
     def within(self, columns: Sequence[int]) -> Correction:
@@ -85,9 +82,6 @@ def positive_definite(matrix: FloatArray) -> tuple[FloatArray, bool]:
     return (clipped + clipped.T) / 2, True
 
 
-MIN_RELIABILITY = 0.1  # below it a correction multiplies noise by more than three
-
-
 @dataclass(frozen=True, eq=False)
 class Disattenuation:
     """Corrects the correlations of any rows of `data` [n_rows, n_columns], whose scores are means of
@@ -96,24 +90,24 @@ class Disattenuation:
 
     data: FloatArray
     parts: FloatArray
-    owner: NDArray[np.int64]
+    owner: IndexArray
     exact: int
 
-    def reliability(self, rows: NDArray[np.int64]) -> FloatArray:
+    def reliability(self, rows: IndexArray) -> FloatArray:
         """[n_columns] Cronbach's alpha over these rows; NaN where undefined or below MIN_RELIABILITY."""
         parts = self.parts[rows]
-        found = np.full(self.data.shape[1], np.nan)
-        found[self.exact :] = 1.0
+        reliability = np.full(self.data.shape[1], np.nan)
+        reliability[self.exact :] = 1.0
         for value in range(self.exact):
-            own = parts[:, self.owner == value]
-            alpha = _alpha_of_complete(own)
+            of_value = parts[:, self.owner == value]
+            alpha = _alpha_of_complete(of_value)
             if np.isnan(alpha):
-                alpha = cronbach_alpha(own)[0] or np.nan
+                alpha = cronbach_alpha(of_value)[0] or np.nan
             if alpha >= MIN_RELIABILITY:
-                found[value] = min(alpha, 1.0)
-        return found
+                reliability[value] = min(alpha, 1.0)
+        return reliability
 
-    def correlation(self, rows: NDArray[np.int64]) -> Corrected:
+    def correlation(self, rows: IndexArray) -> Corrected:
         """The corrected correlations of these rows. RunError where fewer than two values can be corrected."""
         reliability = self.reliability(rows)
         with np.errstate(divide="ignore", invalid="ignore"):  # a constant column has no correlation
@@ -134,7 +128,7 @@ class Disattenuation:
         full[np.ix_(usable, usable)] = inner
         return Corrected(full, projected, float(products[np.triu_indices(usable.size, 1)].mean()))
 
-    def permuted(self, sources: NDArray[np.int64]) -> Disattenuation:
+    def permuted(self, sources: IndexArray) -> Disattenuation:
         """The same for the table in which row i, column j is that of row sources[i, j]: score and parts."""
         return Disattenuation(
             np.take_along_axis(self.data, sources, axis=0),
@@ -145,11 +139,11 @@ class Disattenuation:
 
     def within(self, columns: Sequence[int]) -> Disattenuation:
         """The same for these columns, in this order; indicators must stay last."""
-        own = [np.flatnonzero(self.owner == column) for column in columns]
+        parts = [np.flatnonzero(self.owner == column) for column in columns]
         return Disattenuation(
             self.data[:, columns],
-            self.parts[:, np.concatenate(own)],
-            np.repeat(np.arange(len(columns)), [len(parts) for parts in own]),
+            self.parts[:, np.concatenate(parts)],
+            np.repeat(np.arange(len(columns)), [len(of_column) for of_column in parts]),
             sum(column < self.exact for column in columns),
         )
 
@@ -165,15 +159,12 @@ def _alpha_of_complete(parts: FloatArray) -> float:
     return float(count / (count - 1) * (1 - parts.var(axis=0).sum() / total))
 
 
-Part = Literal["item", "repeat"]
-
-
 def disattenuation(matrix: ProfileMatrix, parts: pl.DataFrame, what: Part) -> Disattenuation:
     """The correction of this matrix by the `parts` of its scores: role, condition, value, part, score.
 
-    `what` the parts are, for messages. Parts of rows that the matrix does not have are not
-    used. Raises InputError where a value has fewer than two parts, or several conditions have parts of a role
-    although the matrix has one row a role."""
+    `what`: what the parts are, for messages. Parts of rows that the matrix does not have are not used. Raises
+    InputError where a value has fewer than two parts, or several conditions have parts of a role although the
+    matrix has one row a role."""
     rows = pl.DataFrame({"role": matrix.roles, "row": range(len(matrix.roles))})
     key = ["role"]
     if matrix.conditions:

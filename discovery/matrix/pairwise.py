@@ -6,10 +6,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
 from axiograph.discovery.matrix.corrections import Corrected, positive_definite
-from axiograph.discovery.numerics.arrays import BoolArray, FloatArray
+from axiograph.discovery.numerics.arrays import BoolArray, FloatArray, IndexArray
 from axiograph.engine.errors import RunError
 
 _MIN_SHARED = 3  # rows that two columns must have in common; of two rows every correlation is ±1
@@ -17,24 +16,24 @@ _MIN_SHARED = 3  # rows that two columns must have in common; of two rows every 
 
 @dataclass(frozen=True, eq=False)
 class Pairwise:
-    """Correlations of any rows of `data` [n_rows, n_columns] over pairwise complete rows; `known` [n_rows,
+    """Correlations of any rows of `data` [n_rows, n_columns] over pairwise complete rows; `observed` [n_rows,
     n_columns] is false in the gaps. Such correlations come from different rows and need not form a
     correlation matrix; tests count as many rows as the poorest pair has: one number must do for them all."""
 
     data: FloatArray
-    known: BoolArray
+    observed: BoolArray
 
-    def correlation(self, rows: NDArray[np.int64]) -> Corrected:
+    def correlation(self, rows: IndexArray) -> Corrected:
         """The correlations of these rows; NaN for a column that is constant in them. RunError where two
         columns that vary have fewer than three rows in common, or do not vary over them."""
-        known = self.known[rows].astype(np.float64)
-        data = np.where(self.known[rows], self.data[rows], 0.0)
-        shared = known.T @ known
+        observed = self.observed[rows].astype(np.float64)
+        data = np.where(self.observed[rows], self.data[rows], 0.0)
+        shared = observed.T @ observed
         usable = ~self._constant(rows)
         poorest = shared[np.ix_(usable, usable)].min(initial=len(rows))
         if poorest < _MIN_SHARED:
             raise self._no_correlation(f"columns that share {poorest:.0f} rows")
-        matrix = _pairwise_correlation(data, known, shared)
+        matrix = _pairwise_correlation(data, observed, shared)
         matrix[~usable] = matrix[:, ~usable] = np.nan
         inner = matrix[np.ix_(usable, usable)]
         if np.isnan(inner).any():
@@ -43,37 +42,37 @@ class Pairwise:
         matrix[np.ix_(usable, usable)] = inner
         return Corrected(matrix, projected, float(poorest / len(rows)))
 
-    def permuted(self, sources: NDArray[np.int64]) -> Pairwise:
+    def permuted(self, sources: IndexArray) -> Pairwise:
         """The same for the table in which row i, column j is that of row sources[i, j] here: score or gap."""
         take = np.take_along_axis
-        return Pairwise(take(self.data, sources, axis=0), take(self.known, sources, axis=0))
+        return Pairwise(take(self.data, sources, axis=0), take(self.observed, sources, axis=0))
 
     def within(self, columns: Sequence[int]) -> Pairwise:
         """The same for these columns, in this order."""
-        return Pairwise(self.data[:, columns], self.known[:, columns])
+        return Pairwise(self.data[:, columns], self.observed[:, columns])
 
-    def _constant(self, rows: NDArray[np.int64]) -> BoolArray:
+    def _constant(self, rows: IndexArray) -> BoolArray:
         """Columns that hold no two different scores."""
-        known = self.known[rows]
-        low = np.where(known, self.data[rows], np.inf).min(axis=0)
-        high = np.where(known, self.data[rows], -np.inf).max(axis=0)
+        observed = self.observed[rows]
+        low = np.where(observed, self.data[rows], np.inf).min(axis=0)
+        high = np.where(observed, self.data[rows], -np.inf).max(axis=0)
         return ~(high - low > 1e-12 * np.maximum(1.0, np.abs(high)))
 
     @staticmethod
-    def _no_correlation(found: str) -> RunError:
+    def _no_correlation(actual: str) -> RunError:
         return RunError(
             "pairwise correlations",
             f"at least {_MIN_SHARED} rows that two columns share",
-            found,
+            actual,
             "Ask more roles, or use listwise handling of missing scores.",
         )
 
 
-def _pairwise_correlation(data: FloatArray, known: FloatArray, shared: FloatArray) -> FloatArray:
+def _pairwise_correlation(data: FloatArray, observed: FloatArray, shared: FloatArray) -> FloatArray:
     """[n, n] from scores with 0 in the gaps; NaN where a column is constant in the rows two share."""
-    centred = np.where(known > 0, data - data.sum(axis=0) / np.maximum(known.sum(axis=0), 1), 0.0)
-    sums = centred.T @ known  # [i, j]: of column i over the rows that have j too
-    squares = (centred**2).T @ known
+    centred = np.where(observed > 0, data - data.sum(axis=0) / np.maximum(observed.sum(axis=0), 1), 0.0)
+    sums = centred.T @ observed  # [i, j]: of column i over the rows that have j too
+    squares = (centred**2).T @ observed
     covariance = centred.T @ centred - sums * sums.T / shared
     variance = squares - sums**2 / shared
     flat = variance <= 1e-12 * np.maximum(squares, 1e-300)

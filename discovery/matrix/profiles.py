@@ -1,6 +1,5 @@
-"""The matrix that discovery works on: one row a role (or role and condition), and what it leaves out.
-
-Where the rows of a contrast come from: like is compared with like (DESIGN 3).
+"""Tables of profiles: the matrix that discovery works on, one row a role (or role and condition), and what it
+leaves out; that like is compared with like (DESIGN 3); and the digest that names a table.
 """
 
 from __future__ import annotations
@@ -9,13 +8,13 @@ from dataclasses import dataclass, field
 
 import numpy as np
 import polars as pl
-from numpy.typing import NDArray
 
-from axiograph.discovery.numerics.arrays import BoolArray, FloatArray
+from axiograph.discovery.numerics.arrays import BoolArray, FloatArray, IndexArray
 from axiograph.engine.errors import InputError, RunError
 from axiograph.engine.identity import digest, digest_json
 
 KEY_COLUMNS = ("role", "condition", "split")
+PROVENANCE = ("backend", "dtype", "device")
 MAX_NULL_SHARE = 0.2
 
 
@@ -24,7 +23,7 @@ class ProfileMatrix:
     """`data` [n_rows, n_columns] without gaps, the role of each row, and what was excluded for nulls.
 
     The columns are `values`, then `indicators` (pooled rows only). `groups` [n_rows]: the number of the role
-    of each row, in the order in which roles appear; None where every row is a role of its own. `known`
+    of each row, in the order in which roles appear; None where every row is a role of its own. `observed`
     [n_rows, n_columns]: false where a null was filled with the column's mean, which only pairwise handling
     does; None where nothing was filled."""
 
@@ -36,8 +35,8 @@ class ProfileMatrix:
     dropped_roles: tuple[str, ...]
     """Roles with a row that was dropped: for a null (listwise), or for not holding any score (pairwise)."""
     indicators: tuple[str, ...] = ()
-    groups: NDArray[np.int64] | None = None
-    known: BoolArray | None = None
+    groups: IndexArray | None = None
+    observed: BoolArray | None = None
     conditions: tuple[str, ...] = field(default=())
     """The condition of each row, pooled rows only."""
 
@@ -63,7 +62,7 @@ def profile_matrix(
 
     The rule: a value that is null in more than `max_null_share` of the rows is excluded first; then every
     row with a null left is dropped (listwise deletion), or, if `pairwise`, every row without a score, and
-    the gaps are filled and marked in `known`. What is excluded is named in the result.
+    the gaps are filled and marked in `observed`. What is excluded is named in the result.
     `indicators`: column `condition`, one row a condition, and a numeric column per indicator, which is joined
     to the rows of that condition.
 
@@ -75,9 +74,9 @@ def profile_matrix(
     _check_rows(profiles, ("role",) if indicators is None else ("role", "condition"))
     shares = {name: profiles[name].null_count() / max(1, profiles.height) for name in names}
     null_values = {name: share for name, share in shares.items() if share > max_null_share}
-    kept = [name for name in names if name not in null_values]
-    there = pl.any_horizontal if pairwise else pl.all_horizontal
-    complete = profiles.filter(there(pl.col(kept).is_not_null())) if kept else profiles.clear()
+    values = [name for name in names if name not in null_values]
+    enough = pl.any_horizontal if pairwise else pl.all_horizontal
+    complete = profiles.filter(enough(pl.col(values).is_not_null())) if values else profiles.clear()
     if complete.is_empty():
         raise InputError(
             "profiles",
@@ -85,19 +84,19 @@ def profile_matrix(
             f"none of {profiles.height} (values left out as mostly null: {len(null_values)} of {len(names)})",
             "Look at the refusal and unparsed rates of the run.",
         )
-    scores = complete.select(kept).cast(pl.Float64)
+    scores = complete.select(values).cast(pl.Float64)
     design = None if indicators is None else _design(complete, indicators, names)
     filled = scores.select(pl.all().fill_null(pl.all().mean()))
     columns = filled if design is None else pl.concat([filled, design], how="horizontal")
     return ProfileMatrix(
         data=np.ascontiguousarray(columns.to_numpy(), dtype=np.float64),
         roles=tuple(complete["role"]),
-        values=tuple(kept),
+        values=tuple(values),
         null_values=null_values,
         dropped_roles=_dropped(profiles, complete),
         indicators=() if design is None else tuple(design.columns),
         groups=None if design is None else _numbers(complete["role"]),
-        known=_known(scores, 0 if design is None else design.width) if pairwise else None,
+        observed=_observed(scores, 0 if design is None else design.width) if pairwise else None,
         conditions=() if design is None else tuple(complete["condition"].cast(pl.String)),
     )
 
@@ -161,13 +160,15 @@ def _design(rows: pl.DataFrame, indicators: pl.DataFrame, values: list[str]) -> 
     return joined.cast(pl.Float64)
 
 
-def _known(scores: pl.DataFrame, indicators: int) -> BoolArray | None:
+def _observed(scores: pl.DataFrame, indicators: int) -> BoolArray | None:
     """Where a score was given; None where all were."""
-    known = scores.select(pl.all().is_not_null()).to_numpy()
-    return None if known.all() else np.hstack([known, np.ones((len(known), indicators), dtype=bool)])
+    observed = scores.select(pl.all().is_not_null()).to_numpy()
+    if observed.all():
+        return None
+    return np.hstack([observed, np.ones((len(observed), indicators), dtype=bool)])
 
 
-def _numbers(roles: pl.Series) -> NDArray[np.int64]:
+def _numbers(roles: pl.Series) -> IndexArray:
     order = {role: k for k, role in enumerate(roles.unique(maintain_order=True))}
     return np.array([order[role] for role in roles], dtype=np.int64)
 
@@ -176,9 +177,6 @@ def _dropped(profiles: pl.DataFrame, complete: pl.DataFrame) -> tuple[str, ...]:
     key = [name for name in ("role", "condition") if name in profiles.columns]
     dropped = profiles.join(complete, on=key, how="anti", maintain_order="left")
     return tuple(dropped["role"].unique(maintain_order=True))
-
-
-PROVENANCE = ("backend", "dtype", "device")
 
 
 def check_provenance(profiles: pl.DataFrame, provenance: pl.DataFrame, baseline: str) -> None:

@@ -1,7 +1,5 @@
-"""Roles drawn with replacement: the draws, resampled means, and the p-values and intervals made of them.
-
-Frequencies over replicates and the interval of their Monte-Carlo error.
-"""
+"""Uncertainty: roles drawn with replacement, p-values and intervals of resampled means, and the interval of a
+frequency over replicates."""
 
 from __future__ import annotations
 
@@ -11,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from axiograph.discovery.numerics.arrays import CountArray, FloatArray
+from axiograph.discovery.numerics.arrays import BoolArray, CountArray, FloatArray
 
 ROUNDING = 1e-12  # a smaller difference of two means is rounding, not change
 _CHUNK_CELLS = 4_000_000  # resampling weights held at once as floats
@@ -29,6 +27,7 @@ class RoleDraws:
 
     @classmethod
     def of(cls, roles: int, draws: int, seed: int) -> RoleDraws:
+        """`draws` draws of `roles` roles; the same seed gives the same ones."""
         rng = np.random.default_rng(np.random.SeedSequence(seed))
         counts = np.empty((draws, roles), np.uint8 if roles <= 255 else np.uint16)
         if roles == 0:
@@ -43,10 +42,11 @@ class RoleDraws:
         return len(self.counts)
 
     def first(self, draws: int) -> RoleDraws:
+        """The first `draws` of them."""
         return RoleDraws(self.counts[:draws])
 
-    def of_roles(self, chosen: NDArray[np.bool_]) -> RoleDraws:
-        """The same draws with the other roles left out."""
+    def of_roles(self, chosen: BoolArray) -> RoleDraws:
+        """The same draws with the roles that are not in `chosen` [roles] left out."""
         return RoleDraws(self.counts[:, chosen])
 
     def sums(self, table: FloatArray) -> FloatArray:
@@ -56,12 +56,12 @@ class RoleDraws:
     def means(self, differences: FloatArray) -> FloatArray:
         """[draws, n_values]: means of [roles, n_values] over the roles drawn, NaN left out. A draw without
         any pair of a value repeats the mean of all its pairs."""
-        values, known, overall = _filled(differences)
-        if known.all():
+        values, observed, overall = _filled(differences)
+        if observed.all():
             return self.sums(values) / len(values)
         parts = []
         for weights in self._chunks():
-            count = weights @ known
+            count = weights @ observed
             parts.append(np.where(count > 0, (weights @ values) / np.maximum(count, 1), overall))
         return np.concatenate(parts)
 
@@ -69,14 +69,14 @@ class RoleDraws:
         """As `means`, and the standard errors of these means, each [draws, n_values].
 
         A draw with fewer than two pairs of a value repeats the error of all its pairs."""
-        values, known, overall = _filled(differences)
-        whole = standard_errors(values.sum(axis=0), (values**2).sum(axis=0), known.sum(axis=0))
+        values, observed, overall = _filled(differences)
+        whole = standard_errors(values.sum(axis=0), (values**2).sum(axis=0), observed.sum(axis=0))
         means, errors = [], []
         for weights in self._chunks():
-            count, total = weights @ known, weights @ values
+            count, total = weights @ observed, weights @ values
             means.append(np.where(count > 0, total / np.maximum(count, 1), overall))
-            found = standard_errors(total, weights @ values**2, count)
-            errors.append(np.where(count > 1, found, whole))
+            errors_of_draws = standard_errors(total, weights @ values**2, count)
+            errors.append(np.where(count > 1, errors_of_draws, whole))
         return np.concatenate(means), np.concatenate(errors)
 
     def _chunks(self) -> Iterator[FloatArray]:
@@ -86,9 +86,10 @@ class RoleDraws:
 
 
 def _filled(differences: FloatArray) -> tuple[FloatArray, FloatArray, FloatArray]:
-    known = (~np.isnan(differences)).astype(np.float64)
+    """The table with 0 for NaN, 1 where it has a number and 0 elsewhere, and the means of its columns."""
+    observed = (~np.isnan(differences)).astype(np.float64)
     values = np.nan_to_num(differences, nan=0.0)
-    return values, known, values.sum(axis=0) / np.maximum(known.sum(axis=0), 1)
+    return values, observed, values.sum(axis=0) / np.maximum(observed.sum(axis=0), 1)
 
 
 def standard_errors(total: FloatArray, squares: FloatArray, count: FloatArray) -> FloatArray:
@@ -103,8 +104,8 @@ class Draws:
     as deep as an interval at `level` needs. The rest is not kept: it would fill the memory."""
 
     draws: int
-    not_above: NDArray[np.int64]  # [n_values]
-    not_below: NDArray[np.int64]
+    not_above: CountArray  # [n_values]
+    not_below: CountArray
     lowest: FloatArray  # [depth, n_values], ascending
     highest: FloatArray  # [depth, n_values], descending
 
@@ -135,7 +136,7 @@ class Draws:
         return self.lowest[depth - 1], self.highest[depth - 1]
 
 
-def tail(level: float, draws: int | NDArray[np.int64]) -> NDArray[np.int64]:
+def tail(level: float, draws: int | CountArray) -> CountArray:
     """How many of the outermost draws on one side an interval at 1 − level ends with."""
     return np.floor(level * (np.asarray(draws) + 1) / 2 + 1e-9).astype(np.int64)  # undoes rounding of level
 
@@ -143,20 +144,20 @@ def tail(level: float, draws: int | NDArray[np.int64]) -> NDArray[np.int64]:
 def percentile_range(draws: FloatArray, level: float) -> tuple[FloatArray, FloatArray]:
     """The range of `draws` [..., B] that leaves out level / 2 at either end, NaN draws apart.
 
-    NaN where fewer than half of the draws are known, or too few for the level."""
+    NaN where fewer than half of the draws are numbers, or too few for the level."""
     ordered = np.sort(draws, axis=-1)  # NaN come last
-    known = np.isfinite(draws).sum(axis=-1)
-    depth = tail(level, known)
-    usable = (depth > 0) & (2 * known >= draws.shape[-1])
-    first, last = np.where(usable, depth - 1, 0), np.where(usable, known - depth, 0)
+    observed = np.isfinite(draws).sum(axis=-1)
+    depth = tail(level, observed)
+    usable = (depth > 0) & (2 * observed >= draws.shape[-1])
+    first, last = np.where(usable, depth - 1, 0), np.where(usable, observed - depth, 0)
     low, high = (np.take_along_axis(ordered, i[..., None], axis=-1)[..., 0] for i in (first, last))
     return np.where(usable, low, np.nan), np.where(usable, high, np.nan)
 
 
 def mean_of_known(draws: FloatArray) -> FloatArray:
     """The mean over the last axis, NaN left out; NaN where all are."""
-    known = np.isfinite(draws)
-    total, count = np.where(known, draws, 0.0).sum(axis=-1), known.sum(axis=-1)
+    observed = np.isfinite(draws)
+    total, count = np.where(observed, draws, 0.0).sum(axis=-1), observed.sum(axis=-1)
     return np.where(count > 0, total / np.maximum(count, 1), np.nan)
 
 
@@ -167,7 +168,8 @@ def share(counts: CountArray, totals: CountArray) -> FloatArray:
 
 
 def wilson(counts: CountArray, totals: CountArray, z: float = 1.959964) -> tuple[FloatArray, FloatArray]:
-    """Wilson's score interval of counts / totals (95 % by default); NaN where the total is 0."""
+    """The score interval of counts / totals (Wilson 1927, JASA 22), 95 % by default; NaN where the total is
+    0."""
     with np.errstate(divide="ignore", invalid="ignore"):
         frequency = counts / totals
         centre = (frequency + z * z / (2 * totals)) / (1 + z * z / totals)

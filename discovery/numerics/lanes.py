@@ -47,16 +47,17 @@ class _Lanes:
             ir.Constant(ir.VectorType(ir.IntType(32), LANES), [0] * LANES),
         )
 
-    def _place(self, name: str, start: Any, block: Any) -> Any:
+    def _address(self, name: str, start: Any, block: Any) -> Any:
         at = self.builder.add(start, self.builder.mul(block, _LONG(LANES)))
         pointer = self.builder.gep(self._data[name], [at])
         return self.builder.bitcast(pointer, _VECTOR.as_pointer())
 
     def load(self, name: str, start: Any, block: Any) -> Any:
-        return self.builder.load(self._place(name, start, block), align=8)
+        """The vector of this block of an array, counted from the position `start` of the flat array."""
+        return self.builder.load(self._address(name, start, block), align=8)
 
     def store(self, vector: Any, name: str, start: Any, block: Any) -> None:
-        self.builder.store(vector, self._place(name, start, block), align=8)
+        self.builder.store(vector, self._address(name, start, block), align=8)
 
     def times(self, a: Any, b: Any) -> Any:
         return self.builder.fmul(a, b, flags=_FUSE)
@@ -65,6 +66,7 @@ class _Lanes:
         return self.builder.fsub(a, b, flags=_FUSE)
 
     def bits(self, mask: Any) -> Any:
+        """The truth of every lane as the low bits of a word."""
         return self.builder.zext(self.builder.bitcast(mask, _BYTE), _LONG)
 
 
@@ -78,7 +80,7 @@ def _arrays(kinds: dict[str, Any], values: dict[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in values.items() if isinstance(kinds[name], types.Array)}
 
 
-_TEST = "cov row base own with_x variance blocks factor slope inverse e least low high"
+_TEST = "cov row base moments with_x variance blocks factor slope inverse e least low high"
 
 
 @intrinsic
@@ -87,7 +89,7 @@ def test_lanes(
     cov: Any,
     row: Any,
     base: Any,
-    own: Any,
+    moments: Any,
     with_x: Any,
     variance: Any,
     blocks: Any,
@@ -103,22 +105,25 @@ def test_lanes(
     prefix.
 
     With u = cov[row + y] − factor · cov[base + y], the covariance of s and y given the prefix,
-    a = own[with_x + y] − slope · u and d = own[variance + y] − inverse · u²: independent where a² < low · d,
-    clear where that or a² > high · d, both only where e · d − a² > least. Places are of the flat arrays."""
+    a = moments[with_x + y] − slope · u and d = moments[variance + y] − inverse · u²: independent where
+    a² < low · d, clear where that or a² > high · d, both only where e · d − a² > least. Positions are of the
+    flat arrays."""
 
     def code(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        kinds, given = _arguments(_TEST, signature, arguments)
-        lanes = _Lanes(context, builder, kinds, _arrays(kinds, given))
+        kinds, values = _arguments(_TEST, signature, arguments)
+        lanes = _Lanes(context, builder, kinds, _arrays(kinds, values))
         factor, slope, inverse, e, least, low, high = (
-            lanes.all(given[name]) for name in ("factor", "slope", "inverse", "e", "least", "low", "high")
+            lanes.all(values[name]) for name in ("factor", "slope", "inverse", "e", "least", "low", "high")
         )
         outcomes = [cgutils.alloca_once_value(builder, _LONG(0)) for _ in range(2)]
-        with cgutils.for_range(builder, given["blocks"], intp=_LONG) as loop:
+        with cgutils.for_range(builder, values["blocks"], intp=_LONG) as loop:
             at = loop.index
-            base = lanes.times(factor, lanes.load("cov", given["base"], at))
-            u = lanes.minus(lanes.load("cov", given["row"], at), base)
-            a = lanes.minus(lanes.load("own", given["with_x"], at), lanes.times(slope, u))
-            d = lanes.minus(lanes.load("own", given["variance"], at), lanes.times(lanes.times(inverse, u), u))
+            base = lanes.times(factor, lanes.load("cov", values["base"], at))
+            u = lanes.minus(lanes.load("cov", values["row"], at), base)
+            a = lanes.minus(lanes.load("moments", values["with_x"], at), lanes.times(slope, u))
+            d = lanes.minus(
+                lanes.load("moments", values["variance"], at), lanes.times(lanes.times(inverse, u), u)
+            )
             square = lanes.times(a, a)
             sound = builder.fcmp_ordered(">", lanes.minus(lanes.times(e, d), square), least)
             hit = builder.and_(sound, builder.fcmp_ordered("<", square, lanes.times(low, d)))
@@ -129,7 +134,7 @@ def test_lanes(
                 builder.store(builder.or_(builder.load(outcome), bits), outcome)
         return context.make_tuple(builder, _OUTCOMES, [builder.load(outcome) for outcome in outcomes])
 
-    return _OUTCOMES(cov, INT, INT, own, INT, INT, INT, *[types.float64] * 7), code
+    return _OUTCOMES(cov, INT, INT, moments, INT, INT, INT, *[types.float64] * 7), code
 
 
 _SUBTRACT = "cov to row base blocks factor"
@@ -139,28 +144,28 @@ _SUBTRACT = "cov to row base blocks factor"
 def subtract_lanes(
     typing: Any, cov: Any, to: Any, row: Any, base: Any, blocks: Any, factor: Any
 ) -> tuple[Any, Callable[..., Any]]:
-    """cov[to + y] = cov[row + y] − factor · cov[base + y] for all y of these blocks; flat places."""
+    """cov[to + y] = cov[row + y] − factor · cov[base + y] for all y of these blocks; flat positions."""
 
     def code(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        kinds, given = _arguments(_SUBTRACT, signature, arguments)
-        lanes = _Lanes(context, builder, kinds, _arrays(kinds, given))
-        factor = lanes.all(given["factor"])
-        with cgutils.for_range(builder, given["blocks"], intp=_LONG) as loop:
-            base = lanes.times(factor, lanes.load("cov", given["base"], loop.index))
-            rest = lanes.minus(lanes.load("cov", given["row"], loop.index), base)
-            lanes.store(rest, "cov", given["to"], loop.index)
+        kinds, values = _arguments(_SUBTRACT, signature, arguments)
+        lanes = _Lanes(context, builder, kinds, _arrays(kinds, values))
+        factor = lanes.all(values["factor"])
+        with cgutils.for_range(builder, values["blocks"], intp=_LONG) as loop:
+            base = lanes.times(factor, lanes.load("cov", values["base"], loop.index))
+            rest = lanes.minus(lanes.load("cov", values["row"], loop.index), base)
+            lanes.store(rest, "cov", values["to"], loop.index)
         return context.get_dummy_value()
 
     return types.void(cov, INT, INT, INT, INT, types.float64), code
 
 
-_CONDITION = "own with_x variance to_x to_variance cov row blocks slope inverse"
+_CONDITION = "moments with_x variance to_x to_variance cov row blocks slope inverse"
 
 
 @intrinsic
 def condition_lanes(
     typing: Any,
-    own: Any,
+    moments: Any,
     with_x: Any,
     variance: Any,
     to_x: Any,
@@ -171,23 +176,25 @@ def condition_lanes(
     slope: Any,
     inverse: Any,
 ) -> tuple[Any, Callable[..., Any]]:
-    """With u = cov[row + y]: own[to_x + y] = own[with_x + y] − slope · u, and own[to_variance + y] =
-    own[variance + y] − inverse · u²; flat places."""
+    """With u = cov[row + y]: moments[to_x + y] = moments[with_x + y] − slope · u, and
+    moments[to_variance + y] = moments[variance + y] − inverse · u²; flat positions."""
 
     def code(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        kinds, given = _arguments(_CONDITION, signature, arguments)
-        lanes = _Lanes(context, builder, kinds, _arrays(kinds, given))
-        slope, inverse = lanes.all(given["slope"]), lanes.all(given["inverse"])
-        with cgutils.for_range(builder, given["blocks"], intp=_LONG) as loop:
+        kinds, values = _arguments(_CONDITION, signature, arguments)
+        lanes = _Lanes(context, builder, kinds, _arrays(kinds, values))
+        slope, inverse = lanes.all(values["slope"]), lanes.all(values["inverse"])
+        with cgutils.for_range(builder, values["blocks"], intp=_LONG) as loop:
             at = loop.index
-            u = lanes.load("cov", given["row"], at)
-            a = lanes.minus(lanes.load("own", given["with_x"], at), lanes.times(slope, u))
-            d = lanes.minus(lanes.load("own", given["variance"], at), lanes.times(lanes.times(inverse, u), u))
-            lanes.store(a, "own", given["to_x"], at)
-            lanes.store(d, "own", given["to_variance"], at)
+            u = lanes.load("cov", values["row"], at)
+            a = lanes.minus(lanes.load("moments", values["with_x"], at), lanes.times(slope, u))
+            d = lanes.minus(
+                lanes.load("moments", values["variance"], at), lanes.times(lanes.times(inverse, u), u)
+            )
+            lanes.store(a, "moments", values["to_x"], at)
+            lanes.store(d, "moments", values["to_variance"], at)
         return context.get_dummy_value()
 
-    return types.void(own, INT, INT, INT, INT, cov, INT, INT, types.float64, types.float64), code
+    return types.void(moments, INT, INT, INT, INT, cov, INT, INT, types.float64, types.float64), code
 
 
 _ADD = "sums to products a b c d blocks times_a times_b times_c times_d"
@@ -209,20 +216,20 @@ def add_rows(
     times_c: Any,
     times_d: Any,
 ) -> tuple[Any, Callable[..., Any]]:
-    """sums[to + y] += times_a · products[a + y] + … for all y of these blocks; flat places.
+    """sums[to + y] += times_a · products[a + y] + … for all y of these blocks; flat positions.
 
     Four rows at once, since a sum that is read and written costs as much as three of them."""
 
     def code(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        kinds, given = _arguments(_ADD, signature, arguments)
-        lanes = _Lanes(context, builder, kinds, _arrays(kinds, given))
-        weights = {row: lanes.all(given[f"times_{row}"]) for row in "abcd"}
-        with cgutils.for_range(builder, given["blocks"], intp=_LONG) as loop:
-            total = lanes.load("sums", given["to"], loop.index)
+        kinds, values = _arguments(_ADD, signature, arguments)
+        lanes = _Lanes(context, builder, kinds, _arrays(kinds, values))
+        weights = {row: lanes.all(values[f"times_{row}"]) for row in "abcd"}
+        with cgutils.for_range(builder, values["blocks"], intp=_LONG) as loop:
+            total = lanes.load("sums", values["to"], loop.index)
             for row in "abcd":
-                product = lanes.times(weights[row], lanes.load("products", given[row], loop.index))
+                product = lanes.times(weights[row], lanes.load("products", values[row], loop.index))
                 total = builder.fadd(total, product, flags=_FUSE)
-            lanes.store(total, "sums", given["to"], loop.index)
+            lanes.store(total, "sums", values["to"], loop.index)
         return context.get_dummy_value()
 
     return types.void(sums, INT, products, *[INT] * 5, *[types.float64] * 4), code

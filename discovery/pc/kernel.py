@@ -1,6 +1,8 @@
 """The PC kernel: from a correlation matrix to the CPDAG that causal-learn's `pc` finds, in compiled code.
 
-Fisher's z test as causal-learn computes it, and where its outcome turns as a squared correlation.
+The compiled loops compare squared partial correlations with `bounds`, at which the outcome of Fisher's z test
+turns. Where a square is too near them, or a submatrix ill-conditioned, `decide` makes the test with the
+operations of causal-learn, one by one.
 """
 
 from __future__ import annotations
@@ -10,10 +12,9 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 import numpy as np
-from numpy.typing import NDArray
 
 from axiograph.discovery.graph.knowledge import no_knowledge
-from axiograph.discovery.numerics.arrays import ByteArray, FloatArray
+from axiograph.discovery.numerics.arrays import BoolArray, ByteArray, EntryArray, FloatArray
 from axiograph.discovery.pc.orientation import orient
 from axiograph.discovery.pc.skeleton import ABSENT, ADJACENT, DONE, LEAVING, PENDING, search, separate
 
@@ -23,6 +24,7 @@ _GUARD = 1e-6  # relative; far above the rounding of either computation where it
 _ALWAYS = 4.0  # a bound that no squared correlation reaches: independent whatever the data
 _LARGEST_Z = math.atanh(1 - np.finfo(float).eps)  # |r| ≥ 1 is taken for 1 − eps
 _CHUNK = 4096  # submatrices inverted at once
+_PENDING = 1024  # tests put off before they are decided; more where those of one node do not fit
 
 
 @lru_cache(maxsize=64)
@@ -72,8 +74,8 @@ def _critical(alpha: float) -> float:
 class Tests:
     """Outcomes of m tests: `independent` [m], and which of them are borderline cases of DESIGN 10 [m]."""
 
-    independent: NDArray[np.bool_]
-    borderline: NDArray[np.bool_]
+    independent: BoolArray
+    borderline: BoolArray
 
 
 class SingularError(ArithmeticError):
@@ -84,7 +86,7 @@ class SingularError(ArithmeticError):
         self.columns = columns
 
 
-def decide(corr: FloatArray, entries: NDArray[np.int32], n_rows: int, alpha: float) -> Tests:
+def decide(corr: FloatArray, entries: EntryArray, n_rows: int, alpha: float) -> Tests:
     """Make the tests x, y given S (`entries` [m, 2 + |S|]) with causal-learn's own sequence of operations.
 
     Raises SingularError where causal-learn raises: its inversion meets an exact zero."""
@@ -103,7 +105,7 @@ def decide(corr: FloatArray, entries: NDArray[np.int32], n_rows: int, alpha: flo
     return Tests(independent, borderline)
 
 
-def _inverses(submatrices: FloatArray, columns: NDArray[np.int32]) -> FloatArray:
+def _inverses(submatrices: FloatArray, columns: EntryArray) -> FloatArray:
     try:
         return np.asarray(np.linalg.inv(submatrices), dtype=np.float64)
     except np.linalg.LinAlgError:
@@ -115,42 +117,43 @@ def _inverses(submatrices: FloatArray, columns: NDArray[np.int32]) -> FloatArray
         raise
 
 
-def _p_values(inverses: FloatArray, n_rows: int, given: int) -> FloatArray:
-    """As FisherZ.__call__ of causal-learn; math.log, since numpy's logarithm may differ in the last bit."""
+def _p_values(inverses: FloatArray, n_rows: int, conditioned: int) -> FloatArray:
+    """[m], of tests conditioned on so many nodes, as FisherZ.__call__ of causal-learn; math.log, since
+    numpy's logarithm may differ in the last bit."""
     from scipy.special import ndtr
 
     with np.errstate(all="ignore"):
         r = -inverses[:, 0, 1] / np.sqrt(np.abs(inverses[:, 0, 0] * inverses[:, 1, 1]))
         r = np.where(np.abs(r) >= 1, (1.0 - np.finfo(float).eps) * np.sign(r), r)
         z = 0.5 * np.array([math.log(ratio) for ratio in ((1 + r) / (1 - r)).tolist()])
-        return 2 * (1 - ndtr(math.sqrt(n_rows - given - 3) * np.abs(z)))
-
-
-_PENDING = 1024
+        return 2 * (1 - ndtr(math.sqrt(n_rows - conditioned - 3) * np.abs(z)))
 
 
 @dataclass(frozen=True)
 class KernelResult:
     """`marks` [n, n] of discovery.graph.causal_graph; `tests` made, each from both ends of a pair where both
-    have the nodes it is given; `pending`: those of them that were decided by causal-learn's own formula;
-    `borderline`: those near alpha or ill-conditioned, where rounding decides (DESIGN 10)."""
+    have the nodes that it is conditioned on; `pending`: those of them that were decided by causal-learn's own
+    formula; `borderline`: those near alpha or ill-conditioned, where rounding decides (DESIGN 10)."""
 
-    marks: NDArray[np.uint8]
+    marks: ByteArray
     tests: int
     pending: int
     borderline: int
 
 
 def cpdag(
-    corr: FloatArray, n_rows: int, alpha: float, known: tuple[ByteArray, ByteArray, ByteArray] | None = None
+    corr: FloatArray,
+    n_rows: int,
+    alpha: float,
+    knowledge: tuple[ByteArray, ByteArray, ByteArray] | None = None,
 ) -> KernelResult:
     """PC with Fisher-z tests on corr [n, n] of n_rows rows, n_rows ≥ 4, with causal-learn's defaults.
 
-    `known`: the matrices of discovery.graph.knowledge, where there is background knowledge.
-    Raises SingularError (discovery.pc.kernel) where a submatrix that PC tests is exactly singular."""
+    `knowledge`: `Knowledge.matrices`, where there is background knowledge.
+    Raises SingularError where a submatrix that PC tests is exactly singular."""
     n = len(corr)
     lower, upper = bounds(alpha, n_rows, n)
-    apart, banned, drawn = no_knowledge(n) if known is None else known
+    apart, banned, drawn = no_knowledge(n) if knowledge is None else knowledge
     adjacent = np.where(apart == 1, LEAVING, ADJACENT).astype(np.uint8)
     np.fill_diagonal(adjacent, ABSENT)
     sepset = np.zeros((n, n, (n + 63) // 64), np.uint64)

@@ -29,7 +29,7 @@ def orient(
     what is known: banned, drawn [n, n], see knowledge.Knowledge.matrices."""
     near = _neighbours(adjacent)
     ancestor = np.empty((len(adjacent), len(adjacent)), np.uint8)
-    _known(adjacent, drawn, marks, ancestor)
+    _from_knowledge(adjacent, drawn, marks, ancestor)
     initial = marks.copy()
     arrows = np.empty((8 * len(adjacent), 2), np.uint32)
     count, again = _colliders(initial, near, sepset, banned, marks, arrows)
@@ -66,7 +66,7 @@ def _neighbours(adjacent: ByteArray) -> NodeArray:
 
 
 @inlined
-def _known(adjacent: ByteArray, drawn: ByteArray, marks: ByteArray, ancestor: ByteArray) -> None:
+def _from_knowledge(adjacent: ByteArray, drawn: ByteArray, marks: ByteArray, ancestor: ByteArray) -> None:
     """All edges, undirected but for those that knowledge draws."""
     _copy(adjacent, marks)
     n = len(adjacent)

@@ -21,8 +21,8 @@ from axiograph.discovery.numerics.lanes import LANES, WORD, lowest_bit
 from axiograph.discovery.pc.walk import MIN_DETERMINANT, gather, walk, words_of
 
 DONE, PENDING, FULL = 0, 1, 2
-_ONE = np.uint64(1)
 ABSENT, ADJACENT, LEAVING = 0, 1, 2  # LEAVING: separated, a neighbour until the depth ends
+_ONE = np.uint64(1)
 
 
 @jit
@@ -62,11 +62,11 @@ def search(
 
 
 @jit
-def separate(adjacent: ByteArray, sepset: WordArray, x: int, y: int, given: IndexArray) -> None:
-    """x and y are independent given the nodes `given`: they part at the end of the depth."""
+def separate(adjacent: ByteArray, sepset: WordArray, x: int, y: int, condition: IndexArray) -> None:
+    """x and y are independent given the nodes of `condition`: they part at the end of the depth."""
     adjacent[x, y] = LEAVING
     adjacent[y, x] = LEAVING
-    for node in given:
+    for node in condition:
         unite(sepset, x, y, node)
 
 
@@ -113,7 +113,7 @@ def _marginal(
     """Depth 0: every pair once."""
     n = len(corr)
     for x in range(position[1], n):
-        before = position[2]
+        pending_before = position[2]
         for y in range(x + 1, n):
             square = corr[x, y] * corr[x, y]
             sound = 1 - square > MIN_DETERMINANT
@@ -124,7 +124,7 @@ def _marginal(
             if not (sound & ((square < lower[0]) | (square > upper[0]))):
                 if position[2] == len(pending):
                     position[1] = x
-                    position[2] = before
+                    position[2] = pending_before
                     return
                 pending[position[2], 0] = x
                 pending[position[2], 1] = y
@@ -149,26 +149,26 @@ def _conditional(
     padded = (degree + LANES - 1) // LANES * LANES
     nodes = np.empty(degree + 1, np.uint32)
     chosen = np.empty(depth, np.int64)
-    kept = max(1, depth - 1)
-    cov = aligned(kept * degree * padded).reshape((kept, degree, padded))
-    own = aligned(2 * depth * padded).reshape((2, depth, padded))
+    levels = max(1, depth - 1)
+    cov = aligned(levels * degree * padded).reshape((levels, degree, padded))
+    moments = aligned(2 * depth * padded).reshape((2, depth, padded))
     var = np.empty((2, depth))
-    found = np.empty((depth + degree, words_of(degree)), np.uint64)
-    not_given = np.empty((depth, words_of(degree)), np.uint64)
+    separated = np.empty((depth + degree, words_of(degree)), np.uint64)
+    free = np.empty((depth, words_of(degree)), np.uint64)
     bounds = (lower[depth], upper[depth])
     for x in range(position[1], len(corr)):
         size = _neighbours(adjacent, x, nodes)
         if size - 1 < depth:
             continue
-        gather(corr, x, nodes, size, cov, own, not_given)
+        gather(corr, x, nodes, size, cov, moments, free)
         for row in range(depth + size):
             for word in range(words_of(size)):
-                found[row, word] = 0
-        before, made = position[2], position[3]
-        if not walk(x, size, nodes, chosen, cov, own, var, not_given, found, bounds, pending, position):
-            position[1], position[2], position[3] = x, before, made
+                separated[row, word] = 0
+        pending_before, tests_before = position[2], position[3]
+        if not walk(x, size, nodes, chosen, cov, moments, var, free, separated, bounds, pending, position):
+            position[1], position[2], position[3] = x, pending_before, tests_before
             return
-        _record(x, size, nodes, found, depth, adjacent, sepset)
+        _record(x, size, nodes, separated, depth, adjacent, sepset)
     position[1] = len(corr)
 
 
@@ -184,11 +184,17 @@ def _neighbours(adjacent: ByteArray, x: int, nodes: NodeArray) -> int:
 
 @inlined
 def _record(
-    x: int, size: int, nodes: NodeArray, found: WordArray, depth: int, adjacent: ByteArray, sepset: WordArray
+    x: int,
+    size: int,
+    nodes: NodeArray,
+    separated: WordArray,
+    depth: int,
+    adjacent: ByteArray,
+    sepset: WordArray,
 ) -> None:
-    """Bit y of found[depth + s]: some S with s has separated x and y; of found[0]: some S has."""
+    """Bit y of separated[depth + s]: some S with s has separated x and y; of separated[0]: some S has."""
     for part in range(words_of(size)):
-        left = found[0, part]
+        left = separated[0, part]
         while left:
             y = lowest_bit(left)
             left &= left - _ONE
@@ -200,6 +206,7 @@ def _record(
             for word in range(sepset.shape[2]):
                 union = np.uint64(0)
                 while s < size and nodes[s] // WORD == word:
-                    union |= ((found[depth + s, part] >> np.uint64(y)) & _ONE) << np.uint64(nodes[s] % WORD)
+                    bit = (separated[depth + s, part] >> np.uint64(y)) & _ONE
+                    union |= bit << np.uint64(nodes[s] % WORD)
                     s += 1
                 sepset[first, second, word] |= union

@@ -36,47 +36,55 @@ def words_of(size: int) -> int:
 
 @inlined
 def gather(
-    corr: FloatArray, x: int, nodes: NodeArray, size: int, cov: FloatArray, own: FloatArray, open_: WordArray
+    corr: FloatArray,
+    x: int,
+    nodes: NodeArray,
+    size: int,
+    cov: FloatArray,
+    moments: FloatArray,
+    free: WordArray,
 ) -> None:
-    """The state before anything is given; `open_`: the neighbours that are not in S."""
+    """The state of level 0, where S is empty; see `walk`."""
     padded = _blocks(size) * LANES
     for i in range(size):
         for j in range(size):
             cov[0, i, j] = corr[nodes[i], nodes[j]]
         for j in range(size, padded):
             cov[0, i, j] = 0.0
-        own[0, 0, i] = corr[x, nodes[i]]
-        own[1, 0, i] = 1.0
+        moments[0, 0, i] = corr[x, nodes[i]]
+        moments[1, 0, i] = 1.0
     for j in range(size, padded):
-        own[0, 0, j] = 0.0
-        own[1, 0, j] = 0.0
+        moments[0, 0, j] = 0.0
+        moments[1, 0, j] = 0.0
     for word in range(words_of(size)):
         left = size - word * WORD
-        open_[0, word] = ~np.uint64(0) if left >= WORD else (_ONE << np.uint64(left)) - _ONE
+        free[0, word] = ~np.uint64(0) if left >= WORD else (_ONE << np.uint64(left)) - _ONE
 
 
 @inlined
 def _condition(
-    s: int, level: int, cov: FloatArray, own: FloatArray, var: FloatArray, open_: WordArray, size: int
+    s: int, level: int, cov: FloatArray, moments: FloatArray, var: FloatArray, free: WordArray, size: int
 ) -> None:
     """Fill level + 1: the state of `level`, given neighbour s as well."""
     blocks = _blocks(size)
-    depth, room = own.shape[1], own.shape[2]
+    depth, width = moments.shape[1], moments.shape[2]
     plane = cov.shape[1] * cov.shape[2]
-    inverse = 1.0 / own[1, level, s]
-    slope = own[0, level, s] * inverse
-    var[0, level + 1] = var[0, level] - slope * own[0, level, s]
-    var[1, level + 1] = var[1, level] * inverse if own[1, level, s] > 0 else np.inf
-    given = level * plane + s * room
-    here, variances = level * room, (depth + level) * room
-    condition_lanes(own, here, variances, here + room, variances + room, cov, given, blocks, slope, inverse)
+    inverse = 1.0 / moments[1, level, s]
+    slope = moments[0, level, s] * inverse
+    var[0, level + 1] = var[0, level] - slope * moments[0, level, s]
+    var[1, level + 1] = var[1, level] * inverse if moments[1, level, s] > 0 else np.inf
+    row_of_s = level * plane + s * width
+    with_x, variance = level * width, (depth + level) * width
+    condition_lanes(
+        moments, with_x, variance, with_x + width, variance + width, cov, row_of_s, blocks, slope, inverse
+    )
     for word in range(words_of(size)):
-        open_[level + 1, word] = open_[level, word]
-    open_[level + 1, s // WORD] &= ~(_ONE << np.uint64(s % WORD))
+        free[level + 1, word] = free[level, word]
+    free[level + 1, s // WORD] &= ~(_ONE << np.uint64(s % WORD))
     if level + 1 < len(cov):
         for r in range(s + 1, size):
-            row = level * plane + r * room
-            subtract_lanes(cov, row + plane, row, given, blocks, cov[level, s, r] * inverse)
+            row = level * plane + r * width
+            subtract_lanes(cov, row + plane, row, row_of_s, blocks, cov[level, s, r] * inverse)
 
 
 @inlined
@@ -87,10 +95,10 @@ def _leaves(
     chosen: IndexArray,
     first: int,
     cov: FloatArray,
-    own: FloatArray,
+    moments: FloatArray,
     var: FloatArray,
-    open_: WordArray,
-    found: WordArray,
+    free: WordArray,
+    separated: WordArray,
     bounds: tuple[float, float],
     pending: EntryArray,
     position: IndexArray,
@@ -99,31 +107,31 @@ def _leaves(
     depth, words, blocks = len(chosen), words_of(size), _blocks(size)
     last = depth - 1
     level, previous = max(0, last - 1), first - 1
-    room = own.shape[2]
-    plane = level * cov.shape[1] * room
-    with_x, variance = last * room, (depth + last) * room
+    width = moments.shape[2]
+    plane = level * cov.shape[1] * width
+    with_x, variance = last * width, (depth + last) * width
     # cov is not kept at the last level: a row given `previous` is made from the one before where it is read.
-    base = plane + previous * room if last > 0 else plane
-    shrink = 1.0 / own[1, level, previous] if last > 0 else 0.0
+    base = plane + previous * width if last > 0 else plane
+    shrink = 1.0 / moments[1, level, previous] if last > 0 else 0.0
     for s in range(first, size):
-        inverse = 1.0 / own[1, last, s]
-        slope = own[0, last, s] * inverse
-        e = var[0, last] - slope * own[0, last, s]
-        least = var[1, last] * inverse if own[1, last, s] > 0 else np.inf
+        inverse = 1.0 / moments[1, last, s]
+        slope = moments[0, last, s] * inverse
+        e = var[0, last] - slope * moments[0, last, s]
+        least = var[1, last] * inverse if moments[1, last, s] > 0 else np.inf
         factor = cov[level, previous, s] * shrink if last > 0 else 0.0
         low, high = bounds[0] * e, bounds[1] * e
         for word in range(words):
             at = word * WORD
             hits, clear = test_lanes(
-                cov, plane + s * room + at, base + at, own, with_x + at, variance + at,
+                cov, plane + s * width + at, base + at, moments, with_x + at, variance + at,
                 min(blocks - word * LANES, LANES), factor, slope, inverse, e, least, low, high,
             )  # fmt: skip
-            others = open_[last, word]
+            others = free[last, word]
             if word == s // WORD:
                 others &= ~(_ONE << np.uint64(s % WORD))
             hits &= others
-            found[depth + s, word] |= hits
-            found[last, word] |= hits
+            separated[depth + s, word] |= hits
+            separated[last, word] |= hits
             if others & ~clear:
                 chosen[last] = s
                 if not _postpone(x, nodes, chosen, others & ~clear, at, pending, position):
@@ -164,10 +172,10 @@ def walk(
     nodes: NodeArray,
     chosen: IndexArray,
     cov: FloatArray,
-    own: FloatArray,
+    moments: FloatArray,
     var: FloatArray,
-    open_: WordArray,
-    found: WordArray,
+    free: WordArray,
+    separated: WordArray,
     bounds: tuple[float, float],
     pending: EntryArray,
     position: IndexArray,
@@ -175,10 +183,10 @@ def walk(
     """All S of `depth` nodes in ascending order; false where `pending` is too small.
 
     Level l is the state given the first l of S: cov[l, r, :] for neighbours r above the last of them (not
-    kept at the last level, where each row is needed once), own[0, l] the covariances with x, own[1, l]
-    the variances, var[0, l] that of x, var[1, l] the least determinant still to be had, open_[l] a bit for
-    each neighbour that is not given. found[l]: separated below the prefix of level l, found[depth + s]:
-    with s in S, a bit for each neighbour."""
+    kept at the last level, where each row is needed once), moments[0, l] the covariances with x,
+    moments[1, l] the variances, var[0, l] that of x, var[1, l] the least determinant still to be had, free[l]
+    a bit for each neighbour that is not in S. separated[l]: separated below the prefix of level l,
+    separated[depth + s]: with s in S, a bit for each neighbour."""
     depth, words = len(chosen), words_of(size)
     chosen[0], var[0, 0], var[1, 0] = -1, 1.0, MIN_DETERMINANT
     last = depth - 1
@@ -187,16 +195,16 @@ def walk(
         if level == last:
             first = chosen[last - 1] + 1 if last > 0 else 0
             if not _leaves(
-                x, size, nodes, chosen, first, cov, own, var, open_, found, bounds, pending, position
+                x, size, nodes, chosen, first, cov, moments, var, free, separated, bounds, pending, position
             ):
                 return False
         else:
             chosen[level] += 1
             s = chosen[level]
             if s <= size - (depth - level):
-                _condition(s, level, cov, own, var, open_, size)
+                _condition(s, level, cov, moments, var, free, size)
                 for word in range(words):
-                    found[level + 1, word] = 0
+                    separated[level + 1, word] = 0
                 chosen[level + 1] = s
                 level += 1
                 continue
@@ -204,7 +212,7 @@ def walk(
         if level >= 0:
             s = depth + chosen[level]
             for word in range(words):
-                below = found[level + 1, word]
-                found[s, word] |= below
-                found[level, word] |= below
+                below = separated[level + 1, word]
+                separated[s, word] |= below
+                separated[level, word] |= below
     return True

@@ -95,8 +95,8 @@ def bootstrap(
     the number of replicates is. `progress` is called with (done, total).
 
     Roles are drawn with all their rows, and every test counts the roles drawn, never the rows (DESIGN 11):
-    the engine gets that number as `n`. The correction of the table corrects the correlations of every
-    replicate, which the engine gets as `correlation`.
+    the search function gets that number as `n`. The correction of the table corrects the correlations of
+    every replicate, which the search function gets as `correlation`.
 
     Raises InputError for data that PC cannot work with; a replicate that fails is counted.
     """

@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 import numpy as np
 
 from axiograph.discovery.numerics.arrays import BoolArray, ByteArray, IndexArray
-from axiograph.discovery.pc.search import PCResult, check_input, pc
+from axiograph.discovery.pc.inputs import check_input
+from axiograph.discovery.pc.search import LearnedGraph, pc
 from axiograph.discovery.resampling.rows import (
     Resample,
     Units,
@@ -70,7 +71,7 @@ class Replicates:
         """[R]: true where PC found a graph."""
         return np.array([reason is None for reason in self.failed], dtype=bool)
 
-    def put(self, k: int, result: PCResult, names: Sequence[str]) -> None:
+    def put(self, k: int, result: LearnedGraph, names: Sequence[str]) -> None:
         """Replicate k has this result."""
         index = {name: i for i, name in enumerate(names)}
         columns = np.array([index[name] for name in result.graph.names], dtype=np.int64)
@@ -127,7 +128,7 @@ class ReplicateTask:
     @property
     def in_threads(self) -> bool:
         """Whether threads can work side by side: the kernel does not hold the interpreter's lock."""
-        return self.search.engine is pc
+        return self.search.function is pc
 
     def chunks(self, count: int) -> list[range]:
         """The numbers up to `count` in tasks."""
@@ -173,7 +174,7 @@ class ReplicateTask:
     def _products(self) -> Products | None:
         """The scores as discovery.resampling.weighted takes them; None where rows are copied for each
         replicate."""
-        if self.search.engine is not pc or self.table.correction is not None:
+        if self.search.function is not pc or self.table.correction is not None:
             return None
         from axiograph.discovery.resampling.weighted import products
 

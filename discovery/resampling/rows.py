@@ -21,7 +21,7 @@ from enum import StrEnum
 import numpy as np
 
 from axiograph.discovery.numerics.arrays import BoolArray, FloatArray, IndexArray
-from axiograph.discovery.pc.search import MIN_ROWS
+from axiograph.discovery.pc.inputs import MIN_ROWS
 from axiograph.engine.errors import InputError
 
 NULL_REPLICATES = 20

@@ -11,7 +11,7 @@ import numpy as np
 from axiograph.discovery.graph.knowledge import Knowledge
 from axiograph.discovery.matrix.corrections import Correction
 from axiograph.discovery.numerics.arrays import FloatArray, IndexArray
-from axiograph.discovery.pc.search import Engine, PCResult, pc
+from axiograph.discovery.pc.search import LearnedGraph, SearchFunction, pc
 from axiograph.engine.errors import InputError
 
 
@@ -65,25 +65,25 @@ class SearchResult(NamedTuple):
     """`tested`: how many rows the tests counted as independent; `projected`: the corrected correlations had
     to be made positive definite."""
 
-    result: PCResult
+    result: LearnedGraph
     tested: int
     projected: bool
 
 
 @dataclass(frozen=True)
 class Search:
-    """What makes a graph of rows: `engine` with tests at level `alpha` and, for an engine that takes it,
+    """What makes a graph of rows: `function` with tests at level `alpha` and, where it takes it,
     `knowledge` (forbidden and required edges, tiers)."""
 
-    engine: Engine = pc
+    function: SearchFunction = pc
     alpha: float = 0.05
     knowledge: Knowledge | None = None
 
     def run(self, table: ScoreTable, rows: IndexArray, n: int) -> SearchResult:
         """The graph of these rows, which may hold a row several times, n of them independent.
 
-        An engine is only told what differs from its defaults: it need not know all of it. Raises what the
-        engine and the table's correction raise."""
+        A function is only told what differs from its defaults: it need not know all of it. Raises what the
+        function and the table's correction raise."""
         told: dict[str, Any] = {} if self.knowledge is None else {"knowledge": self.knowledge}
         projected = False
         if table.correction is not None:
@@ -92,4 +92,4 @@ class Search:
             n = corrected.rows(n)
         if n != len(rows):
             told["n"] = n
-        return SearchResult(self.engine(table.data[rows], table.names, self.alpha, **told), n, projected)
+        return SearchResult(self.function(table.data[rows], table.names, self.alpha, **told), n, projected)

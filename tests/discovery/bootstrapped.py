@@ -11,7 +11,7 @@ from axiograph.discovery.resampling.score_table import ScoreTable, Search
 
 TABLE, SEARCH, RUN = (
     ("groups", "indicators", "correction"),
-    ("engine", "alpha", "knowledge"),
+    ("function", "alpha", "knowledge"),
     ("jobs", "progress"),
 )
 

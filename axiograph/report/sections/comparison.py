@@ -9,9 +9,9 @@ from typing import Any
 
 import polars as pl
 
-from axiograph.discovery.comparison.distances import compare
 from axiograph.discovery.comparison.edges import EdgeState
 from axiograph.discovery.comparison.figure import draw_comparison
+from axiograph.discovery.comparison.graphs import compare
 from axiograph.discovery.graph.causal_graph import CausalGraph
 from axiograph.discovery.graph.marks import EdgeKind
 from axiograph.report.artefacts import Artefacts, StoredComparison

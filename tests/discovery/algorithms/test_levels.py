@@ -3,7 +3,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from axiograph.discovery.algorithms.nonlinear_tests import levels_of, sparse_pairs
+from axiograph.discovery.algorithms.nonparametric import levels_of, sparse_pairs
 
 
 def column(values) -> np.ndarray:

@@ -9,9 +9,9 @@ from pydantic import ValidationError
 from axiograph.discovery.algorithms.registry import (
     ALGORITHMS,
     algorithm,
-    engine,
     estimated_seconds,
     remarks,
+    search_function,
 )
 from axiograph.discovery.graph.causal_graph import CausalGraph
 from axiograph.discovery.graph.knowledge import Knowledge
@@ -30,16 +30,16 @@ every = pytest.mark.parametrize("name", ALGORITHMS)
 
 
 def test_the_names_and_what_they_are():
-    assert engine("pc") is pc
-    assert engine("pc_causal_learn") is pc_causal_learn
+    assert search_function("pc") is pc
+    assert search_function("pc_causal_learn") is pc_causal_learn
     assert [name for name, one in ALGORITHMS.items() if one.kind is GraphKind.PAG] == ["fci"]
     with pytest.raises(InputError, match=r"one of pc, pc_causal_learn, fci.*'lingam'"):
-        engine("lingam")
+        search_function("lingam")
 
 
 @every
 def test_collider_is_found_with_the_marks_of_its_kind(name):
-    found = engine(name)(COLLIDER, "abc", 0.01)
+    found = search_function(name)(COLLIDER, "abc", 0.01)
     kind = algorithm(name).kind
     arrow = "o->" if kind is GraphKind.PAG else "-->"
     assert found.graph == CausalGraph.from_kinds("abc", [("a", arrow, "c"), ("b", arrow, "c")], kind)
@@ -48,23 +48,23 @@ def test_collider_is_found_with_the_marks_of_its_kind(name):
 @every
 def test_constant_columns_are_named_and_collinear_ones_fail(name):
     data = np.c_[DATA, np.full(60, 0.3)]
-    found = engine(name)(data, "abcde")
+    found = search_function(name)(data, "abcde")
     assert found.constant == ("e",)
-    assert found.graph == engine(name)(DATA, "abcd").graph
+    assert found.graph == search_function(name)(DATA, "abcd").graph
     with pytest.raises(RunError, match=r"collinear columns: .*e"):
-        engine(name)(np.c_[DATA, DATA[:, 0] - DATA[:, 1]], "abcde")
+        search_function(name)(np.c_[DATA, DATA[:, 0] - DATA[:, 1]], "abcde")
 
 
 @every
 def test_same_data_same_graph_also_in_another_process(name):
-    one = engine(name)
+    one = search_function(name)
     again = pickle.loads(pickle.dumps(one))
     assert again(DATA, "abcd").graph == one(DATA, "abcd").graph
 
 
 @every
 def test_fewer_independent_rows_and_given_correlations(name):
-    run, taken = engine(name), algorithm(name).takes_correlation
+    run, taken = search_function(name), algorithm(name).takes_correlation
     repeated = np.tile(DATA, (3, 1))
     if not taken:
         with pytest.raises(InputError, match=f"algorithm {name}: expected one row a role"):
@@ -82,11 +82,11 @@ def test_fewer_independent_rows_and_given_correlations(name):
 def test_knowledge_is_taken_or_refused_with_the_reason(name):
     knowledge = Knowledge(forbidden=frozenset({("a", "c"), ("c", "a")}))
     if algorithm(name).takes_knowledge:
-        assert not engine(name)(COLLIDER, "abc", knowledge=knowledge).graph.adjacency()[0, 2]
+        assert not search_function(name)(COLLIDER, "abc", knowledge=knowledge).graph.adjacency()[0, 2]
         return
     with pytest.raises(InputError, match=f"algorithm {name}: expected no background knowledge"):
-        engine(name)(COLLIDER, "abc", knowledge=knowledge)
-    assert engine(name)(COLLIDER, "abc", knowledge=Knowledge()).graph.n_edges == 2
+        search_function(name)(COLLIDER, "abc", knowledge=knowledge)
+    assert search_function(name)(COLLIDER, "abc", knowledge=Knowledge()).graph.n_edges == 2
 
 
 @every
@@ -96,10 +96,10 @@ def test_settings_reach_the_algorithm_and_others_are_refused(name):
     for setting, value in changed.items():
         settings = AlgorithmSpec(**{setting: value})
         if setting in algorithm(name).settings:
-            assert getattr(engine(name, settings), setting) == value
+            assert getattr(search_function(name, settings), setting) == value
         else:
             with pytest.raises(InputError, match=f"discovery setting {setting}"):
-                engine(name, settings)
+                search_function(name, settings)
 
 
 @pytest.mark.parametrize(
@@ -159,9 +159,9 @@ def test_kernel_tests_are_known_to_take_hours():
 
 @every
 def test_replicates_are_of_the_kind_of_the_algorithm(name):
-    run, kind = engine(name), algorithm(name).kind
+    run, kind = search_function(name), algorithm(name).kind
     full = run(DATA, "abcd").graph
-    found = bootstrapped(DATA, "abcd", full=full, engine=run, replicates=3, null_replicates=1)
+    found = bootstrapped(DATA, "abcd", full=full, function=run, replicates=3, null_replicates=1)
     assert found.replicates.used == 3
     assert found.kind is found.edges.consensus().kind is kind
     assert ("circle_circle" in found.edges.table().columns) == (kind is GraphKind.PAG)
@@ -170,10 +170,10 @@ def test_replicates_are_of_the_kind_of_the_algorithm(name):
 
 
 def test_processes_change_nothing():
-    run = engine("fci")
+    run = search_function("fci")
     full = run(DATA, "abcd").graph
     one, two = (
-        bootstrapped(DATA, "abcd", full=full, engine=run, replicates=16, null_replicates=2, jobs=k)
+        bootstrapped(DATA, "abcd", full=full, function=run, replicates=16, null_replicates=2, jobs=k)
         for k in (1, 2)
     )
     assert one.replicates.used == 16

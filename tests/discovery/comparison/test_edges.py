@@ -4,8 +4,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from statsmodels.stats.proportion import confint_proportions_2indep
 
-from axiograph.discovery.comparison.distances import compare
 from axiograph.discovery.comparison.edges import difference_interval, edge_table
+from axiograph.discovery.comparison.graphs import compare
 from axiograph.discovery.graph.causal_graph import CausalGraph
 from axiograph.discovery.pc.search import pc
 from axiograph.discovery.resampling.frequencies import EdgeCounts

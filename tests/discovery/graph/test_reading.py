@@ -14,7 +14,7 @@ from axiograph.discovery.graph.export import write_graph, write_graphml
 from axiograph.discovery.graph.marks import GraphKind
 from axiograph.discovery.graph.reading import MAX_VALUES, of_kind, read_graph, with_values
 from axiograph.engine.errors import InputError
-from tests.discovery.comparison.test_distances import pairs_of_graphs
+from tests.discovery.comparison.test_graphs import pairs_of_graphs
 from tests.discovery.graph.test_export import AWKWARD, GRAPH
 
 

@@ -21,15 +21,15 @@ def test_correlations_are_pandas_pairwise_ones(seed):
     pairs = table(seed)
     rows = np.random.default_rng(seed + 1).integers(0, 40, size=35)
     found = pairs.correlation(rows)
-    expected = pd.DataFrame(np.where(pairs.known[rows], pairs.data[rows], np.nan)).corr().to_numpy()
+    expected = pd.DataFrame(np.where(pairs.observed[rows], pairs.data[rows], np.nan)).corr().to_numpy()
     assert found.projected or np.allclose(found.matrix, expected, rtol=0, atol=1e-12)
-    shared = pairs.known[rows].astype(int).T @ pairs.known[rows]
+    shared = pairs.observed[rows].astype(int).T @ pairs.observed[rows]
     assert found.share == shared.min() / 35
 
 
 def test_what_gap_cells_hold_does_not_matter():
     pairs = table(1)
-    other = Pairwise(np.where(pairs.known, pairs.data, -7.0), pairs.known)
+    other = Pairwise(np.where(pairs.observed, pairs.data, -7.0), pairs.observed)
     rows = np.arange(40)
     assert np.array_equal(pairs.correlation(rows).matrix, other.correlation(rows).matrix)
 
@@ -71,4 +71,4 @@ def test_columns_can_be_left_out_and_rows_permuted():
     sources = np.stack([np.random.default_rng(k).permutation(40) for k in range(4)], axis=1)
     moved = pairs.permuted(sources)
     assert moved.data[5, 2] == pairs.data[sources[5, 2], 2]
-    assert np.array_equal(moved.known.sum(axis=0), pairs.known.sum(axis=0))
+    assert np.array_equal(moved.observed.sum(axis=0), pairs.observed.sum(axis=0))

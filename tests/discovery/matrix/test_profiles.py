@@ -102,10 +102,10 @@ def test_pairwise_keeps_rows_with_gaps_and_marks_them():
     )
     assert matrix.dropped_roles == ()
     assert matrix.data.shape == (10, 2)
-    assert matrix.known.sum() == 18
-    assert not matrix.known[0, 0]
+    assert matrix.observed.sum() == 18
+    assert not matrix.observed[0, 0]
     assert matrix.data[0, 0] == 4.0  # the column's mean: finite, and marked as unknown
-    assert profile_matrix(table(a=[1.0, 2.0]), pairwise=True).known is None
+    assert profile_matrix(table(a=[1.0, 2.0]), pairwise=True).observed is None
 
 
 def test_pairwise_drops_rows_without_any_score():

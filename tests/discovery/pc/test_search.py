@@ -3,7 +3,8 @@ import polars as pl
 import pytest
 
 from axiograph.discovery.graph.causal_graph import CausalGraph
-from axiograph.discovery.pc.search import constant_columns, pc, pc_causal_learn, surrogate
+from axiograph.discovery.pc.inputs import constant_columns, surrogate
+from axiograph.discovery.pc.search import pc, pc_causal_learn
 from axiograph.engine.errors import InputError, RunError
 from tests.discovery.sem import cpdag_of, exact_data, weights_of
 

@@ -4,7 +4,7 @@ import pytest
 
 from axiograph.discovery.graph.causal_graph import CausalGraph
 from axiograph.discovery.numerics.intervals import wilson
-from axiograph.discovery.pc.search import PCResult, pc
+from axiograph.discovery.pc.search import LearnedGraph, pc
 from axiograph.discovery.resampling.rows import Resample
 from axiograph.engine.errors import InputError, RunError
 from tests.discovery.bootstrapped import bootstrapped
@@ -29,12 +29,12 @@ def scripted(answers):
 
 
 def graph(directed=(), undirected=(), names="abc"):
-    return PCResult(CausalGraph.from_edges(names, directed, undirected), ())
+    return LearnedGraph(CausalGraph.from_edges(names, directed, undirected), ())
 
 
 def run(answers, **settings):
     settings = {"replicates": len(answers), "null_replicates": 0} | settings
-    return bootstrapped(DATA, NAMES, full=CausalGraph.empty("abc"), engine=scripted(answers), **settings)
+    return bootstrapped(DATA, NAMES, full=CausalGraph.empty("abc"), function=scripted(answers), **settings)
 
 
 def row(table: pl.DataFrame, a: str, b: str) -> dict:
@@ -68,7 +68,7 @@ def test_failed_replicates_are_counted_with_their_reason_and_say_nothing_of_edge
 
 
 def test_frequencies_are_over_replicates_that_hold_both_columns():
-    without_c = PCResult(CausalGraph.from_edges("ab", [("a", "b")]), ("c",))
+    without_c = LearnedGraph(CausalGraph.from_edges("ab", [("a", "b")]), ("c",))
     result = run([graph([("a", "c")]), without_c, without_c])
     table = result.edges.table()
     assert (row(table, "a", "c")["replicates"], row(table, "a", "c")["forward"]) == (1, 1.0)
@@ -77,7 +77,7 @@ def test_frequencies_are_over_replicates_that_hold_both_columns():
 
 
 def test_pair_that_was_never_together_is_null_not_zero():
-    without_c = PCResult(CausalGraph.empty("ab"), ("c",))
+    without_c = LearnedGraph(CausalGraph.empty("ab"), ("c",))
     found = row(run([without_c]).edges.table(), "b", "c")
     assert found["replicates"] == 0
     assert found["adjacent"] is None
@@ -159,7 +159,7 @@ def test_a_replicate_does_not_depend_on_how_many_there_are():
 
     for count in (3, 11):
         settings = {"replicates": count, "null_replicates": 0, "seed": 5}
-        bootstrapped(DATA, NAMES, full=CausalGraph.empty("abc"), engine=engine, **settings)
+        bootstrapped(DATA, NAMES, full=CausalGraph.empty("abc"), function=engine, **settings)
     for first, second in zip(seen[:3], seen[3:6], strict=True):
         assert np.array_equal(first, second)
 

@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 
 from axiograph.discovery.graph.causal_graph import CausalGraph
 from axiograph.discovery.graph.marks import EdgeKind, GraphKind
-from axiograph.discovery.pc.search import PCResult
+from axiograph.discovery.pc.search import LearnedGraph
 from axiograph.discovery.resampling.frequencies import CircleCounts, EdgeCounts
 from tests.discovery.bootstrapped import bootstrapped
 from tests.discovery.graph.test_causal_graph import graphs
@@ -35,7 +35,7 @@ def run(*found: CausalGraph):
         DATA,
         NAMES,
         full=CausalGraph.empty("abc", GraphKind.PAG),
-        engine=scripted([PCResult(graph, ()) for graph in found]),
+        function=scripted([LearnedGraph(graph, ()) for graph in found]),
         replicates=len(found),
         null_replicates=0,
     )
@@ -52,7 +52,7 @@ def test_every_kind_has_its_own_mass(mass, kind):
 
 
 def test_tables_of_cpdags_have_no_circles():
-    table = run_cpdags([PCResult(CausalGraph.from_edges("abc", [("a", "b")]), ())]).edges.table()
+    table = run_cpdags([LearnedGraph(CausalGraph.from_edges("abc", [("a", "b")]), ())]).edges.table()
     assert not [name for name in table.columns if "circle" in name]
 
 

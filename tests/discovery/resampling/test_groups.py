@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from axiograph.discovery.graph.causal_graph import CausalGraph
 from axiograph.discovery.graph.knowledge import Knowledge
 from axiograph.discovery.matrix.corrections import Corrected
-from axiograph.discovery.pc.search import PCResult, pc, pc_causal_learn
+from axiograph.discovery.pc.search import LearnedGraph, pc, pc_causal_learn
 from axiograph.discovery.resampling.replicates import ReplicateTask
 from axiograph.discovery.resampling.rows import Resample, Units, draw_many
 from axiograph.discovery.resampling.score_table import ScoreTable
@@ -39,10 +39,12 @@ def asked(data, groups, **settings):
 
     def engine(sample, columns, alpha, **chosen):
         calls.append((sample, chosen))
-        return PCResult(CausalGraph.empty(names), ())
+        return LearnedGraph(CausalGraph.empty(names), ())
 
     settings = {"replicates": 4, "null_replicates": 0} | settings
-    found = bootstrapped(data, names, full=CausalGraph.empty(names), engine=engine, groups=groups, **settings)
+    found = bootstrapped(
+        data, names, full=CausalGraph.empty(names), function=engine, groups=groups, **settings
+    )
     return found, calls
 
 
@@ -108,7 +110,7 @@ def test_the_kernel_and_causal_learn_agree_on_grouped_rows():
     data, groups = pooled(4, 40, 4, unequal=True)
     chosen = {"replicates": 8, "null_replicates": 2, "groups": groups}
     ours, theirs = (
-        bootstrapped(data, names_of(data), full=CausalGraph.empty(names_of(data)), engine=engine, **chosen)
+        bootstrapped(data, names_of(data), full=CausalGraph.empty(names_of(data)), function=engine, **chosen)
         for engine in (pc, pc_causal_learn)
     )
     assert np.array_equal(ours.graphs.edges, theirs.graphs.edges)
@@ -163,7 +165,7 @@ def test_corrected_correlations_are_what_the_tests_see(engine):
     data, groups = pooled(7, 60, 4, unequal=False)
     names = names_of(data)
     chosen = {"replicates": 6, "null_replicates": 2, "groups": groups, "correction": Shrunk(data)}
-    found = bootstrapped(data, names, full=CausalGraph.empty(names), engine=engine, **chosen)
+    found = bootstrapped(data, names, full=CausalGraph.empty(names), function=engine, **chosen)
     drawn = draw_many(60, Resample.HALF_OF_ROLES, 0, range(6))
     units = Units.of(len(data), groups, Resample.HALF_OF_ROLES)
     for r in range(6):

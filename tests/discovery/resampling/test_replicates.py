@@ -24,7 +24,7 @@ def products(data: np.ndarray) -> weighted.Products | None:
 def replicates(data, engine, **chosen):
     names = names_of(data)
     chosen = {"replicates": 12, "null_replicates": 0} | chosen
-    return bootstrapped(data, names, full=CausalGraph.empty(names), engine=engine, **chosen)
+    return bootstrapped(data, names, full=CausalGraph.empty(names), function=engine, **chosen)
 
 
 def assert_same_graphs(ours, theirs):

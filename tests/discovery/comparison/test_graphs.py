@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from axiograph.discovery.comparison.agreement import SHARES
-from axiograph.discovery.comparison.distances import compare, near_misses
+from axiograph.discovery.comparison.graphs import compare, near_misses
 from axiograph.discovery.graph.causal_graph import CausalGraph, shd
 from axiograph.discovery.graph.marks import GraphKind
 from axiograph.engine.errors import InputError

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from axiograph.discovery.algorithms.nonlinear_tests import ChiSquarePC, KernelPC, levels_of
+from axiograph.discovery.algorithms.nonparametric import ChiSquarePC, KernelPC, levels_of
 from axiograph.discovery.graph.causal_graph import CausalGraph
 from axiograph.discovery.graph.knowledge import Knowledge
 from axiograph.discovery.pc.search import pc
