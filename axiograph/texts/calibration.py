@@ -13,34 +13,41 @@ _KIND = {"adjacent": "edge (either way)", "directed": "direct cause a → b", "a
 Row = dict[str, Any]
 
 
-def calibration_text(found: Calibration) -> str:
+def calibration_text(calibration: Calibration) -> str:
     """Expected errors, what frequencies mean, power of effects, and how many roles are enough."""
-    parts = [_head(found), _errors(found), _frequencies(found), _effects(found), _roles(found)]
+    parts = [
+        _head(calibration),
+        _errors(calibration),
+        _frequencies(calibration),
+        _effects(calibration),
+        _roles(calibration),
+    ]
     return "\n\n".join(part for part in parts if part)
 
 
-def _head(found: Calibration) -> str:
-    design, analysis = found.study.design, found.study.analysis
+def _head(calibration: Calibration) -> str:
+    design, analysis = calibration.study.design, calibration.study.analysis
     each = len(design.owner) / design.values
     answers = "log-odds" if design.mode == "logprob" else "greedy answers"
     if design.temperature is not None:
         answers = f"sampled answers, {design.repeats} an item"
     lines = [
-        f"{found.count} planted graphs: {design.values} values, {each:.3g} items each, {design.train_roles} "
-        f"training and {design.test_roles} test roles, {answers}, alpha {analysis.discovery.alpha:g}.",
-        f"Random graphs with {found.study.edges_per_value:.3g} edges a value, answers with the noise "
+        f"{calibration.count} planted graphs: {design.values} values, {each:.3g} items each, "
+        f"{design.train_roles} training and {design.test_roles} test roles, {answers}, "
+        f"alpha {analysis.discovery.alpha:g}.",
+        f"Random graphs with {calibration.study.edges_per_value:.3g} edges a value, answers with the noise "
         "measured on the built-in respondent;",
         "a model that answers less clearly, or whose values hang together more densely, does worse.",
     ]
     lines += [
-        f"{count} planted graphs without a result ({reason})." for reason, count in found.failed.items()
+        f"{count} planted graphs without a result ({reason})." for reason, count in calibration.failed.items()
     ]
-    lines += [f"{count} without effects ({reason})." for reason, count in found.effects_failed.items()]
+    lines += [f"{count} without effects ({reason})." for reason, count in calibration.effects_failed.items()]
     return "\n".join(lines)
 
 
-def _errors(found: Calibration) -> str:
-    rows = [_error_row(_WHICH[row["which"]], row) for row in found.summary["expected"]]
+def _errors(calibration: Calibration) -> str:
+    rows = [_error_row(_WHICH[row["which"]], row) for row in calibration.summary["expected"]]
     return f"Expected errors, means over planted graphs ± standard error\n\n{table(_ERROR_HEADER, rows)}"
 
 
@@ -65,7 +72,7 @@ def with_error(mean: float | None, error: float | None) -> str:
     return number(mean) if error is None else f"{number(mean)} ± {error:.2f}"
 
 
-def _frequencies(found: Calibration) -> str:
+def _frequencies(calibration: Calibration) -> str:
     rows = [
         [
             f"{row['from']:.1f} to {row['to']:.1f}",
@@ -73,7 +80,7 @@ def _frequencies(found: Calibration) -> str:
             number(row["mean_frequency"]),
             share_text(row, "true"),
         ]
-        for row in found.summary["frequencies"]
+        for row in calibration.summary["frequencies"]
         if row["kind"] == "adjacent" and row["pairs"]
     ]
     lines = [
@@ -83,9 +90,9 @@ def _frequencies(found: Calibration) -> str:
         table(["frequency", "pairs", "mean", "true [95 %]"], rows),
         "",
     ]
-    for row in found.summary["high"]:
-        said = share_text(row, "true") if row["pairs"] else "no such pair"
-        lines.append(f"  frequency {HIGH:g} or more, {_KIND[row['kind']]}: {said} true of {row['pairs']:,}")
+    for row in calibration.summary["high"]:
+        share = share_text(row, "true") if row["pairs"] else "no such pair"
+        lines.append(f"  frequency {HIGH:g} or more, {_KIND[row['kind']]}: {share} true of {row['pairs']:,}")
     return "\n".join(lines)
 
 
@@ -109,13 +116,13 @@ _RATES = {
 }
 
 
-def _effects(found: Calibration) -> str:
-    if found.effects.is_empty():
+def _effects(calibration: Calibration) -> str:
+    if calibration.effects.is_empty():
         return ""
-    design, rates = found.study.design, found.summary["effects"]
+    design, rates = calibration.study.design, calibration.summary["effects"]
     roles = sum(design.effect_roles.values())
     rows = [[text, share_text(rates[name]), f"{rates[name]['of']:,}"] for name, text in _RATES.items()]
-    contrast = found.summary["contrast"]
+    contrast = calibration.summary["contrast"]
     rows.append(
         [
             f"expected changes more often than shuffled names (p ≤ {contrast['level']:g})",
@@ -130,40 +137,41 @@ def _effects(found: Calibration) -> str:
     return f"{head}\n\n{table(['how often', 'share [95 %]', 'of'], rows)}"
 
 
-def _roles(found: Calibration) -> str:
+def _roles(calibration: Calibration) -> str:
     rows = [
         [
-            f"{row['roles']:,}" + (" (the study)" if row["roles"] == found.study.design.train_roles else ""),
+            f"{row['roles']:,}"
+            + (" (the study)" if row["roles"] == calibration.study.design.train_roles else ""),
             with_error(row.get("shd"), row.get("shd_error")),
             with_error(row.get("skeleton_f1"), row.get("skeleton_f1_error")),
             with_error(row.get("arrowhead_f1"), row.get("arrowhead_f1_error")),
             with_error(row["shd_of_values"], row["shd_of_values_error"]),
         ]
-        for row in found.summary["sweep"]
+        for row in calibration.summary["sweep"]
     ]
     header = ["training roles", "SHD", "skeleton F1", "arrowhead F1", "SHD, perfect measurement"]
-    return f"How many roles (graph of all of them)\n\n{table(header, rows)}\n\n{_advice(found)}"
+    return f"How many roles (graph of all of them)\n\n{table(header, rows)}\n\n{_advice(calibration)}"
 
 
-def _advice(found: Calibration) -> str:
-    advice, own = found.summary["recommendation"], found.study.design.train_roles
-    lines = [f"{_enough(advice, own)}{_rising(advice)}", f"({advice['rule']})"]
+def _advice(calibration: Calibration) -> str:
+    advice, roles = calibration.summary["recommendation"], calibration.study.design.train_roles
+    lines = [f"{_enough(advice, roles)}{_rising(advice)}", f"({advice['rule']})"]
     better = advice["graph"]
     if better != "graph":
-        shd = {row["which"]: number(row["shd"]) for row in found.summary["expected"]}
+        shd = {row["which"]: number(row["shd"]) for row in calibration.summary["expected"]}
         lines.append(f"The {better} is nearer to the truth here: SHD {shd[better]} against {shd['graph']}.")
     return "\n".join(lines)
 
 
-def _enough(advice: Row, own: int) -> str:
+def _enough(advice: Row, roles: int) -> str:
     enough, most = advice["roles"], advice["most"]
     if most is None:
         return "No recommendation: too few numbers of roles gave graphs."
     if enough is None:
         return f"Recommendation: {most:,} training roles or more; the graph still gets better up to there."
-    if enough <= own:
-        return f"Recommendation: {enough:,} training roles are enough; the study has {own:,}."
-    return f"Recommendation: {enough:,} training roles; the study has {own:,}."
+    if enough <= roles:
+        return f"Recommendation: {enough:,} training roles are enough; the study has {roles:,}."
+    return f"Recommendation: {enough:,} training roles; the study has {roles:,}."
 
 
 def _rising(advice: Row) -> str:

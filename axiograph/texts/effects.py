@@ -1,7 +1,5 @@
-"""What the stage `effects` found, as text: changed values, responses of the others, the control, roles.
-
-What sweeps of strengths found, as text: trends, agreement of training and test roles, breaking points.
-"""
+"""What the stage `effects` prints: changed values, responses of the others beside the control, the contrast
+of roles; of sweeps of strengths trends, agreement of training and test roles, and where a strength breaks."""
 
 from __future__ import annotations
 
@@ -16,21 +14,21 @@ from axiograph.engine.study.roles import shown
 from axiograph.texts.plain import SHOWN_ROWS, more, number, percent, table
 
 
-def effects_text(found: Effects) -> str:
+def effects_text(effects: Effects) -> str:
     """Changed values per condition, and what the graph says of the values that changed with them."""
-    changed = found.changes.filter(pl.col("changed"))
-    tested = found.changes.filter(pl.col("p").is_not_null()).height
+    changed = effects.changes.filter(pl.col("changed"))
+    tested = effects.changes.filter(pl.col("p").is_not_null()).height
     lines = [
         f"{changed.height} of {tested} condition × value contrasts changed (paired over "
-        f"{found.spec.roles} roles, "
-        f"false discovery rate {found.spec.level:g}, {found.test_draws:,} resamples)."
+        f"{effects.spec.roles} roles, "
+        f"false discovery rate {effects.spec.level:g}, {effects.test_draws:,} resamples)."
     ]
-    if found.changes["few_pairs"].any():
+    if effects.changes["few_pairs"].any():
         lines.append("Some contrasts have fewer than 6 roles: their intervals are not to be trusted.")
     if not changed.is_empty():
-        lines += ["", _changes(changed), "", _responses(found), "", _contrasts(found)]
-    if found.cycles:
-        lines.append(f"Directed cycles in the graph: {'; '.join(', '.join(c) for c in found.cycles)}.")
+        lines += ["", _changes(changed), "", _responses(effects), "", _contrasts(effects)]
+    if effects.cycles:
+        lines.append(f"Directed cycles in the graph: {'; '.join(', '.join(c) for c in effects.cycles)}.")
     return "\n".join(lines)
 
 
@@ -49,7 +47,7 @@ def _changes(changed: pl.DataFrame) -> str:
     return table(header, rows) + more(changed.height)
 
 
-def _responses(found: Effects) -> str:
+def _responses(effects: Effects) -> str:
     """Over all changed values of all conditions: what the others did, by the one graph and by frequency."""
     rows = [
         [
@@ -61,18 +59,18 @@ def _responses(found: Effects) -> str:
             number(row["size"], "+.3f"),
             _range(row, "size_graphs" if row["weights"] == "replicates" else "size", number_range),
         ]
-        for row in found.pooled.filter(pl.col("scope") == "all conditions").iter_rows(named=True)
+        for row in effects.pooled.filter(pl.col("scope") == "all conditions").iter_rows(named=True)
     ]
     header = ["when a value changed, others", "changed too", "share", "over roles", "and graphs"]
-    return "\n".join([table([*header, "size", "interval"], rows), *_response_notes(found)])
+    return "\n".join([table([*header, "size", "interval"], rows), *_response_notes(effects)])
 
 
-def _response_notes(found: Effects) -> list[str]:
-    confidence = f"{100 * (1 - found.spec.level):g} %"
+def _response_notes(effects: Effects) -> list[str]:
+    confidence = f"{100 * (1 - effects.spec.level):g} %"
     size = "size: mean |difference| to the baseline, less what noise alone adds"
-    if not found.graph_replicates:
+    if not effects.graph_replicates:
         return [f"(intervals of {confidence}, pointwise, over roles, the graph held fixed; {size})"]
-    counted = f"the share of the {found.graph_replicates:,} replicates in which it has the relation"
+    counted = f"the share of the {effects.graph_replicates:,} replicates in which it has the relation"
     return [
         f"(by frequency: a value counts with {counted};",
         f"intervals of {confidence}, pointwise: over roles, the graph held fixed, and over roles and graphs,",
@@ -87,15 +85,15 @@ def _of(changed: float, weight: float, weights: str) -> str:
     return f"{changed:.0f} of {weight:.0f}" if weights == "graph" else f"{changed:.1f} of {weight:.1f}"
 
 
-def _contrasts(found: Effects) -> str:
+def _contrasts(effects: Effects) -> str:
     """Per condition: shares by relation, expected − unexpected, and the same under random graphs."""
-    weights = "replicates" if found.graph_replicates and found.spec.control == "relabelled" else "graph"
+    weights = "replicates" if effects.graph_replicates and effects.spec.control == "relabelled" else "graph"
     shares = {
         (row["condition"], row["relation"]): row["share"]
-        for row in found.pooled.filter(pl.col("weights") == weights).iter_rows(named=True)
+        for row in effects.pooled.filter(pl.col("weights") == weights).iter_rows(named=True)
     }
-    some = found.pooled.filter(pl.col("targets") > 0)["condition"].unique().to_list()
-    chosen = found.contrasts.filter(
+    some = effects.pooled.filter(pl.col("targets") > 0)["condition"].unique().to_list()
+    chosen = effects.contrasts.filter(
         (pl.col("weights") == weights) & pl.col("condition").is_in(some, nulls_equal=True)
     )
     single = chosen.filter((pl.col("scope") == "condition") & (pl.col("measure") == "share"))
@@ -123,15 +121,16 @@ def _contrasts(found: Effects) -> str:
         "exp. − unexp.",
         "interval",
     ]
-    lines = [table([*header, f"{found.spec.control} graphs", "p", "p (BH)"], rows) + more(single.height)]
-    return "\n".join([*lines, *_control_notes(found, last)])
+    lines = [table([*header, f"{effects.spec.control} graphs", "p", "p (BH)"], rows) + more(single.height)]
+    return "\n".join([*lines, *_control_notes(effects, last)])
 
 
-def _control_notes(found: Effects, last: pl.DataFrame) -> list[str]:
+def _control_notes(effects: Effects, last: pl.DataFrame) -> list[str]:
+    spec = effects.spec
     how = {"relabelled": "the graph with its names shuffled", "uniform": "as many edges, placed at random"}
     notes = [
-        f"({found.spec.control_graphs:,} {found.spec.control} graphs, {how[found.spec.control]}: the range "
-        f"of {100 * (1 - found.spec.level):g} % of them;",
+        f"({spec.control_graphs:,} {spec.control} graphs, {how[spec.control]}: the range of "
+        f"{100 * (1 - spec.level):g} % of them;",
         "p: the share of them, with the graph found, that differ at least as much as it does)",
     ]
     reasons = last["reason"].drop_nulls().unique(maintain_order=True)
@@ -151,13 +150,13 @@ def _range(row: dict[str, Any], name: str, form: Callable[[float, float], str]) 
     return "-" if low is None or high is None else form(low, high)
 
 
-def roles_text(reference: str, found: pl.DataFrame) -> str:
+def roles_text(reference: str, contrasts: pl.DataFrame) -> str:
     """Between roles: how often other values differ where one does, by relation, averaged over values."""
     rows = []
-    for (relation,), group in found.group_by("relation", maintain_order=True):
-        known = group["share"].drop_nulls()
-        mean = percent(float(known.mean())) if len(known) else "-"  # type: ignore[arg-type]
-        rows.append([f"{relation} by the graph", f"{len(known)} of {group.height}", mean])
+    for (relation,), group in contrasts.group_by("relation", maintain_order=True):
+        defined = group["share"].drop_nulls()
+        mean = percent(float(defined.mean())) if len(defined) else "-"  # type: ignore[arg-type]
+        rows.append([f"{relation} by the graph", f"{len(defined)} of {group.height}", mean])
     header = [f"roles against {shown(reference)}: where a value differs, others", "values", "differ too"]
     note = (
         "(any difference counts here, as in the paper: no test; where a share of the items is drawn per role,"
@@ -165,16 +164,16 @@ def roles_text(reference: str, found: pl.DataFrame) -> str:
     return f"{table(header, rows)}\n{note}\ndifferences between roles are also differences between items)"
 
 
-def doses_text(found: DoseTables) -> str:
+def doses_text(doses: DoseTables) -> str:
     """Empty where no operation has a strength."""
-    if found.doses.is_empty():
+    if doses.doses.is_empty():
         return ""
-    parts = [_trends(found), _similarity(found), _limits(found)]
+    parts = [_trends(doses), _similarity(doses), _limits(doses)]
     return "\n\n".join(part for part in parts if part)
 
 
-def _trends(found: DoseTables) -> str:
-    tested = found.trends.drop_nulls("trend")
+def _trends(doses: DoseTables) -> str:
+    tested = doses.trends.drop_nulls("trend")
     if tested.is_empty():
         return "No sweep has three strengths (the baseline counts as strength 0): no trends to test."
     shown = tested.filter(pl.col("trend") != "none").sort(pl.col("tau").abs(), descending=True)
@@ -199,12 +198,12 @@ def _trends(found: DoseTables) -> str:
     return f"{head}\n\n{table(header, rows)}{more(shown.height)}"
 
 
-def _similarity(found: DoseTables) -> str:
-    known = found.sign_similarity.drop_nulls("mean_similarity")
-    if known.is_empty():
+def _similarity(doses: DoseTables) -> str:
+    defined = doses.sign_similarity.drop_nulls("mean_similarity")
+    if defined.is_empty():
         return ""
-    totals = found.sign_counts.group_by("condition").agg(pl.col("^(train|test)_.*$").sum())
-    joined = known.join(totals, on="condition", maintain_order="left")
+    totals = doses.sign_counts.group_by("condition").agg(pl.col("^(train|test)_.*$").sum())
+    joined = defined.join(totals, on="condition", maintain_order="left")
     rows = [
         [
             row["condition"],
@@ -220,14 +219,14 @@ def _similarity(found: DoseTables) -> str:
 _STATES = ("raised", "lowered", "unchanged")
 
 
-def _limits(found: DoseTables) -> str:
+def _limits(doses: DoseTables) -> str:
     """Sweeps in which a strength breaks the model, or in which that is not settled."""
-    if found.limits.is_empty():
+    if doses.limits.is_empty():
         return ""
-    margin = 100 * found.limits["margin"][0]
+    margin = 100 * doses.limits["margin"][0]
     rule = f"refused or unparsed answers {margin:g} percentage points above the baseline, interval over roles"
-    furthest = found.doses.group_by("sweep").agg(high=pl.col("strength").max(), low=pl.col("strength").min())
-    joined = found.limits.join(furthest, on="sweep", how="left", maintain_order="left")
+    furthest = doses.doses.group_by("sweep").agg(high=pl.col("strength").max(), low=pl.col("strength").min())
+    joined = doses.limits.join(furthest, on="sweep", how="left", maintain_order="left")
     end = pl.when(pl.col("side") == "+").then("high").otherwise("low")
     marked = joined.filter(pl.col("breaks_from").is_not_null() | pl.col("holds_to").ne_missing(end))
     if marked.is_empty():

@@ -20,11 +20,6 @@ def table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     return "\n".join(lines)
 
 
-def print_notes(notes: Sequence[str]) -> None:
-    for note in notes:
-        print(f"Note: {note}", flush=True)
-
-
 def percent(value: float | None) -> str:
     return "-" if value is None else f"{100 * value:.1f} %"
 
