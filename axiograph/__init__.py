@@ -34,35 +34,37 @@ if TYPE_CHECKING:
     from axiograph.api.run import Run
     from axiograph.api.run import open_run as open
     from axiograph.api.study import load_study, plan, run
+    from axiograph.commands.progress import progress
 
-# Each name and the module of the face that has it.
+# Each name and the module that has it.
 _HOMES = {
-    "GuideRequest": "guide",
-    "PilotSettings": "features",
-    "Run": "run",
-    "ValueGraph": "graph",
-    "calibrate": "calibration",
-    "compare": "comparison",
-    "demo": "demonstration",
-    "discover": "discovery",
-    "features": "features",
-    "follow": "jobs",
-    "guide": "guide",
-    "load_study": "study",
-    "open": "run",
-    "pilot": "features",
-    "plan": "study",
-    "read_graph": "graph",
-    "replicate": "replication",
-    "run": "study",
-    "stop": "jobs",
-    "submit": "jobs",
-    "write_report": "report",
+    "GuideRequest": "api.guide",
+    "PilotSettings": "api.features",
+    "Run": "api.run",
+    "ValueGraph": "api.graph",
+    "calibrate": "api.calibration",
+    "compare": "api.comparison",
+    "demo": "api.demonstration",
+    "discover": "api.discovery",
+    "features": "api.features",
+    "follow": "api.jobs",
+    "guide": "api.guide",
+    "load_study": "api.study",
+    "open": "api.run",
+    "pilot": "api.features",
+    "plan": "api.study",
+    "progress": "commands.progress",
+    "read_graph": "api.graph",
+    "replicate": "api.replication",
+    "run": "api.study",
+    "stop": "api.jobs",
+    "submit": "api.jobs",
+    "write_report": "api.report",
 }
 __all__ = [
     "GuideRequest", "PilotSettings", "Run", "ValueGraph", "__version__", "calibrate", "compare", "demo",
-    "discover", "features", "follow", "guide", "load_study", "open", "pilot", "plan", "read_graph",
-    "replicate", "run", "stop", "submit", "write_report",
+    "discover", "features", "follow", "guide", "load_study", "open", "pilot", "plan", "progress",
+    "read_graph", "replicate", "run", "stop", "submit", "write_report",
 ]  # fmt: skip
 
 
@@ -73,7 +75,7 @@ def __getattr__(name: str) -> Any:
         except metadata.PackageNotFoundError:
             return "unknown (not installed)"
     if name in _HOMES:
-        module = import_module(f"axiograph.api.{_HOMES[name]}")
+        module = import_module(f"axiograph.{_HOMES[name]}")
         return getattr(module, "open_run" if name == "open" else name)
     raise AttributeError(f"module 'axiograph' has no attribute '{name}'")
 

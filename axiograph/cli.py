@@ -9,9 +9,8 @@ from typing import Annotated
 import typer
 
 import axiograph
-from axiograph.cluster.sampling.progress import reporting_to
 from axiograph.commands import builtin, comparing, features, guiding, reporting, running, stages, submitting
-from axiograph.commands.progress import TerminalReporter
+from axiograph.commands.progress import progress
 from axiograph.engine.errors import AxiographError
 from axiograph.engine.storage.mirror import publish_open
 
@@ -72,7 +71,7 @@ def main() -> None:
     """Entry point: errors that a person can cause become one paragraph and an exit code."""
     try:
         try:
-            with reporting_to(TerminalReporter()):
+            with progress():
                 app()
         finally:
             publish_open()

@@ -12,7 +12,6 @@ import polars as pl
 from axiograph.api.display import Shown, text_html
 from axiograph.api.graph import ValueGraph
 from axiograph.api.report import ReportPage, write_report
-from axiograph.api.responses import scan_responses
 from axiograph.api.results import (
     DiscoveryResult,
     EffectTables,
@@ -22,7 +21,7 @@ from axiograph.api.results import (
 )
 from axiograph.api.settings import CORES, changed_discovery
 from axiograph.cluster.sampling.heartbeat import read_heartbeat
-from axiograph.cluster.sampling.inspection import find_response, find_responses
+from axiograph.cluster.sampling.inspection import find_response, find_responses, labelled_responses
 from axiograph.cluster.sampling.inspection import status as run_status
 from axiograph.cluster.site import site
 from axiograph.cluster.stages.discover import discover_graph
@@ -39,6 +38,7 @@ from axiograph.cluster.stages.stored_effects import read_between_roles, read_eff
 from axiograph.discovery.resampling.replicates import Jobs
 from axiograph.discovery.stored import GraphChoice, StoredDiscovery
 from axiograph.engine.errors import AxiographError
+from axiograph.engine.plan.inputs import Inputs
 from axiograph.engine.runs.run_dir import RunDir
 from axiograph.engine.runs.run_dir import open_run as open_directory
 from axiograph.engine.study.schema import DiscoverySpec, Study
@@ -50,6 +50,8 @@ if TYPE_CHECKING:
     import altair as alt
 
 OnStep = Callable[[Shown], None]
+# What stands first in a frame of responses.
+TEXTS = ("id", "role", "role_text", "condition", "item_id", "value", "question", "agreement", "repeat")
 
 
 class Run(Shown):
@@ -228,6 +230,33 @@ class Run(Shown):
 def open_run(directory: Path | str) -> Run:
     """The run at a directory or an address (s3://…, gs://…). InputError where there is none."""
     return Run.at(directory)
+
+
+def scan_responses(run: RunDir) -> pl.LazyFrame:
+    """All responses, lazily: `id` (hex), role and its text, condition, item with value, question and keying,
+    then the columns of the store (state, reason, text, log_odds, …: see the data dictionary)."""
+    inputs = run.inputs()
+    names = pl.col("role", "condition", "item_id").cast(pl.String)
+    frame = labelled_responses(run).with_columns(
+        names, id=pl.col("request_id").cast(pl.Binary).bin.encode("hex")
+    )
+    frame = frame.join(_roles(inputs).lazy(), on="role", how="left", maintain_order="left")
+    frame = frame.join(_items(inputs).lazy(), on="item_id", how="left", maintain_order="left")
+    return frame.select(*TEXTS, pl.exclude(*TEXTS, "request_id"))
+
+
+def _roles(inputs: Inputs) -> pl.DataFrame:
+    rows = [(role.name, role.text) for role in inputs.roles]
+    return pl.DataFrame(rows, schema={"role": pl.String, "role_text": pl.String}, orient="row")
+
+
+def _items(inputs: Inputs) -> pl.DataFrame:
+    frame = inputs.items_frame().select("item_id", "value", "agreement")
+    questions = {item.item_id: item.question for item in inputs.items}
+    return frame.with_columns(
+        pl.col("item_id", "value").cast(pl.String),
+        question=pl.col("item_id").cast(pl.String).replace_strict(questions, return_dtype=pl.String),
+    )
 
 
 def tell(on_step: OnStep | None, step: Shown) -> None:

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
 from typing import TYPE_CHECKING, Any
 
-from axiograph.cluster.sampling.progress import Advance, duration
+from axiograph.cluster.sampling.progress import Advance, duration, reporting_to
 from axiograph.texts.progress import reading_text, worker_lines
 
 if TYPE_CHECKING:
@@ -18,6 +18,16 @@ if TYPE_CHECKING:
     from axiograph.cluster.sampling.meter import Meter
 
 PLAIN_EVERY_S = 60.0
+
+
+@contextmanager
+def progress() -> Iterator[None]:
+    """What happens inside shows its progress on stderr: `with ax.progress(): ax.run(study)`.
+
+    A bar on a terminal, elsewhere (in a notebook, in a log) one plain line a minute. Without it functions
+    of `axiograph` show nothing."""
+    with reporting_to(TerminalReporter()):
+        yield
 
 
 class TerminalReporter:
