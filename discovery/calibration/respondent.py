@@ -8,17 +8,17 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from importlib import resources
 from pathlib import Path
 
 import numpy as np
 import polars as pl
 
-from axiograph import engine
 from axiograph.discovery.graph.causal_graph import CausalGraph
 from axiograph.discovery.numerics.arrays import FloatArray
 from axiograph.engine.errors import InputError
 
-ASSETS = Path(engine.__path__[0]) / "assets" / "respondent"
+ASSETS = Path(str(resources.files("axiograph.engine"))) / "assets" / "respondent"
 
 
 @dataclass(frozen=True, eq=False)
