@@ -45,8 +45,8 @@ def plan(
     notes = Notes((*study_notes(prepared.inputs), *prepared.notes()))
     if notes.lines:
         tell(on_step, notes)
-    found = estimate(prepared, calibrate_s, stored_ids(run))
-    return Estimate(found, notes.lines, disk_free(run), run.where)
+    estimated = estimate(prepared, calibrate_s, stored_ids(run))
+    return Estimate(estimated, notes.lines, disk_free(run), run.where)
 
 
 def run(

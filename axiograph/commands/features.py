@@ -48,19 +48,19 @@ def features(
     print(f"\nAll candidates are in {result.where}")
 
 
-def _banned(given: str | None) -> frozenset[int]:
+def _banned(option: str | None) -> frozenset[int]:
     """Numbers from the option itself or from the file that it names, apart by commas, spaces or lines."""
-    if given is None:
+    if option is None:
         return frozenset()
-    text = given
-    if not given.replace(",", "").replace(" ", "").isdigit():
+    text = option
+    if not option.replace(",", "").replace(" ", "").isdigit():
         try:
-            text = Path(given).read_text(encoding="utf-8")
+            text = Path(option).read_text(encoding="utf-8")
         except (OSError, ValueError) as error:
             raise InputError(
-                "--ban", "feature numbers such as 3,17 or a file of them", given, "Correct it."
+                "--ban", "feature numbers such as 3,17 or a file of them", option, "Correct it."
             ) from error
     words = text.replace(",", " ").split()
     if wrong := [word for word in words if not word.isdigit()]:
-        raise InputError(f"--ban {given}", "feature numbers", f"'{wrong[0]}'", "Correct it.")
+        raise InputError(f"--ban {option}", "feature numbers", f"'{wrong[0]}'", "Correct it.")
     return frozenset(map(int, words))

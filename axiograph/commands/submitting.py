@@ -34,7 +34,7 @@ def submit(
     stop: Annotated[str | None, typer.Option("--stop", help="Stop this job.")] = None,
 ) -> None:
     """Run a study as a job on a Ray cluster: packs study and code, submits, follows."""
-    if sum(given is not None for given in (study, attach, stop)) != 1:
+    if sum(argument is not None for argument in (study, attach, stop)) != 1:
         raise InputError(
             "axiograph submit", "one of STUDY, --attach JOB, --stop JOB", "none or several", "Give one."
         )
@@ -62,9 +62,9 @@ def _say(text: str) -> None:
     sys.stdout.flush()
 
 
-def _variables(given: list[str]) -> dict[str, str]:
+def _variables(options: list[str]) -> dict[str, str]:
     variables = {}
-    for text in given:
+    for text in options:
         name, equals, value = text.partition("=")
         if not name.isidentifier() or not equals:
             raise InputError("--env", "NAME=VALUE", f"'{text}'", "Separate name and value by '='.")
