@@ -243,7 +243,7 @@ def test_design_is_what_the_study_asks(study_assets, tmp_path):
     assert (design.temperature, design.top_p, design.repeats) == (0.7, 0.9, 2)
     # Two features at strengths 0 and 40: the first is the baseline.
     assert (design.conditions, design.effect_roles) == (2, {"train": 0, "test": 5})
-    assert (analysis.correction, analysis.alpha) == ("repeat", 0.02)
+    assert (analysis.parts, analysis.discovery.alpha) == ("repeat", 0.02)
     assert calibration_notes(inputs, design) == []
 
 
