@@ -11,11 +11,11 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from axiograph.discovery.graph.causal_graph import CausalGraph
 from axiograph.discovery.graph.marks import Endpoint
-from axiograph.discovery.numerics.arrays import BoolArray, ByteArray, CountArray, FloatArray
+from axiograph.discovery.numerics.arrays import AnyArray, BoolArray, ByteArray, CountArray, FloatArray
+from axiograph.engine.errors import InputError
 
 Counts = dict[str, CountArray]
 RELATIONS = ("definite", "possible", "none")
@@ -126,6 +126,16 @@ class ShareOf:
         return np.divide(part, whole, out=np.full(len(part), np.nan), where=whole > 0)
 
 
+def positions_of(values: Sequence[str], names: Sequence[str]) -> list[int]:
+    """Where each of the values stands in the names of a run's replicates. InputError for one that is not
+    there."""
+    lacking = [value for value in values if value not in names]
+    if lacking:
+        remedy = "Run the discovery again: graph and replicates are not of one run."
+        raise InputError("replicates", f"graphs over {list(values)}", f"none of {lacking}", remedy)
+    return [names.index(value) for value in values]
+
+
 def _overlap(relation: str) -> tuple[str, ...]:
     """The counts of ordered pairs that have this relation in the graph, in the reference or in both."""
     either = [f"ancestors_{relation}_{other}" for other in RELATIONS]
@@ -180,7 +190,7 @@ def _relations(graph: Stack, reference: Stack) -> Counts:
     }
 
 
-def _turned(masks: NDArray[Any]) -> NDArray[Any]:
+def _turned(masks: AnyArray) -> AnyArray:
     return masks.transpose(0, 2, 1)
 
 

@@ -8,12 +8,12 @@ from itertools import combinations
 import numpy as np
 import polars as pl
 
+from axiograph.discovery.comparison.agreement import positions_of
 from axiograph.discovery.comparison.graphs import Comparison
 from axiograph.discovery.graph.marks import EdgeKind
 from axiograph.discovery.numerics.arrays import CountArray, FloatArray
 from axiograph.discovery.numerics.intervals import share, wilson
 from axiograph.discovery.resampling.frequencies import EdgeCounts
-from axiograph.engine.errors import InputError
 
 _MASSES = ("adjacent", "forward", "backward", "undirected", "bidirected")
 _DIFFERENCE = ("difference", "difference_mc_low", "difference_mc_high")
@@ -88,11 +88,7 @@ def _counts(counts: EdgeCounts | None, values: tuple[str, ...]) -> tuple[CountAr
     if counts is None:
         none = np.zeros(len(i), np.int64)
         return none, dict.fromkeys(_MASSES, none)
-    lacking = [value for value in values if value not in counts.names]
-    if lacking:
-        remedy = "Run the discovery again: graph and replicates are not of one run."
-        raise InputError("replicates", f"graphs over {list(values)}", f"none of {lacking}", remedy)
-    order = np.array([counts.names.index(value) for value in values], dtype=np.int64)
+    order = np.array(positions_of(values, counts.names), dtype=np.int64)
     p, q = order[i], order[j]
     by_mass = (
         counts.adjacent[p, q],

@@ -19,7 +19,7 @@ from axiograph.discovery.comparison.edges import EdgeState, compared_kinds, edge
 from axiograph.discovery.comparison.graphs import Comparison
 from axiograph.discovery.graph.causal_graph import CausalGraph, transitively_reduced
 from axiograph.discovery.graph.drawing import LineStyle, MarkSizes, Point, curve, draw_edge
-from axiograph.discovery.graph.figure import circle_order
+from axiograph.discovery.graph.figure import circle_order, circle_points
 from axiograph.engine.storage.figures import save_figure
 
 if TYPE_CHECKING:
@@ -118,11 +118,9 @@ class _Page:
         return np.array([self.width * (0.25 + 0.5 * side), self.middle])
 
     def positions(self, order: Sequence[str], side: int) -> dict[str, Point]:
-        """Points on a circle, clockwise from half a step behind the top."""
-        step = 2 * np.pi / max(1, len(order))
-        angles = np.pi / 2 - step * (np.arange(len(order)) + 0.5)
-        around = np.stack([np.cos(angles), np.sin(angles)], axis=1)
-        return dict(zip(order, self.centre(side) + self.radius * around, strict=True))
+        """Of the values of `order`, on the circle of this side."""
+        points = self.centre(side) + self.radius * circle_points(len(order))
+        return dict(zip(order, points, strict=True))
 
 
 @dataclass(frozen=True)

@@ -16,11 +16,10 @@ from typing import Any
 
 import numpy as np
 
-from axiograph.discovery.comparison.agreement import SHARES, Counts, Stack, count, shd
+from axiograph.discovery.comparison.agreement import SHARES, Counts, Stack, count, positions_of, shd
 from axiograph.discovery.graph.causal_graph import CausalGraph
 from axiograph.discovery.graph.packed import PackedGraphs
 from axiograph.discovery.numerics.arrays import BoolArray, FloatArray
-from axiograph.engine.errors import InputError
 
 _CELLS = 4_000_000  # marks of one run looked at at once
 QUANTILES = (0.05, 0.5, 0.95)
@@ -178,11 +177,7 @@ def _slices(
 ) -> Iterator[tuple[_Slice, int]]:
     """The first `number` replicates in parts of `step`, and how many of a part are new: each part but the
     last also holds the first replicate of the next."""
-    lacking = [value for value in values if value not in graphs.names]
-    if lacking:
-        remedy = "Run the discovery again: graph and replicates are not of one run."
-        raise InputError("replicates", f"graphs over {list(values)}", f"none of {lacking}", remedy)
-    order = [graphs.names.index(value) for value in values]
+    order = positions_of(values, graphs.names)
     for start in range(0, number, step):
         stop = min(start + step + 1, number)
         yield _read(graphs, order, start, stop), min(step, stop - start)

@@ -12,10 +12,9 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
 from axiograph.discovery.graph.marks import READ_FORWARD, EdgeKind, Endpoint, GraphKind
-from axiograph.discovery.numerics.arrays import BoolArray, ByteArray, IndexArray
+from axiograph.discovery.numerics.arrays import BoolArray, ByteArray, IndexArray, IntegerArray
 from axiograph.engine.errors import InputError
 
 _CAUSAL_LEARN = {0: Endpoint.NONE, -1: Endpoint.TAIL, 1: Endpoint.ARROW, 2: Endpoint.CIRCLE}
@@ -104,7 +103,7 @@ class CausalGraph:
 
     @classmethod
     def from_causal_learn(
-        cls, names: Sequence[str], matrix: NDArray[np.integer], kind: GraphKind = GraphKind.CPDAG
+        cls, names: Sequence[str], matrix: IntegerArray, kind: GraphKind = GraphKind.CPDAG
     ) -> CausalGraph:
         """From causal-learn's `G.graph` [n, n]: −1 tail, 1 arrow, 2 circle, 0 none, where [i, j] is the mark
         at i. Raises InputError for other marks (double edges), and for circles in a CPDAG."""

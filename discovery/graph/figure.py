@@ -14,7 +14,7 @@ import polars as pl
 from axiograph.discovery.graph.causal_graph import CausalGraph
 from axiograph.discovery.graph.drawing import FrequentEdge, Point, draw_edges, legend
 from axiograph.discovery.graph.export import edge_rows
-from axiograph.discovery.numerics.arrays import IndexArray
+from axiograph.discovery.numerics.arrays import FloatArray, IndexArray
 from axiograph.engine.storage.figures import save_figure
 
 if TYPE_CHECKING:
@@ -90,11 +90,15 @@ def _split(graph: CausalGraph, edges: list[FrequentEdge]) -> tuple[list[str], li
 
 
 def _positions(names: list[str], edges: list[FrequentEdge]) -> dict[str, Point]:
-    """Points on the unit circle; starting half a step from the top keeps names there apart."""
+    """Points on the unit circle, in `circle_order`."""
     order = circle_order(names, [(edge.source, edge.target) for edge in edges])
-    step = 2 * np.pi / max(1, len(order))
-    angles = np.pi / 2 - step * (np.arange(len(order)) + 0.5)
-    return {name: np.array([np.cos(a), np.sin(a)]) for name, a in zip(order, angles, strict=True)}
+    return dict(zip(order, circle_points(len(order)), strict=True))
+
+
+def circle_points(count: int) -> FloatArray:
+    """[count, 2] on the unit circle, clockwise; from half a step behind the top, so that names keep apart."""
+    angles = np.pi / 2 - 2 * np.pi / max(1, count) * (np.arange(count) + 0.5)
+    return np.stack([np.cos(angles), np.sin(angles)], axis=1)
 
 
 def circle_order(names: list[str], joined: Sequence[tuple[str, str]]) -> list[str]:

@@ -5,9 +5,14 @@ NumPy's types do not hold shapes; docstrings say them in brackets, as in marks [
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 from numpy.typing import NDArray
 
+AnyArray = NDArray[Any]
+IntegerArray = NDArray[np.integer]  # of any width
+UnsignedArray = NDArray[np.unsignedinteger]
 FloatArray = NDArray[np.float64]
 BoolArray = NDArray[np.bool_]
 ByteArray = NDArray[np.uint8]

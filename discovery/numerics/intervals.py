@@ -7,9 +7,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
-from axiograph.discovery.numerics.arrays import BoolArray, CountArray, FloatArray
+from axiograph.discovery.numerics.arrays import BoolArray, CountArray, FloatArray, UnsignedArray
 
 ROUNDING = 1e-12  # a smaller difference of two means is rounding, not change
 _CHUNK_CELLS = 4_000_000  # resampling weights held at once as floats
@@ -23,7 +22,7 @@ class RoleDraws:
     its result does not depend on which others are tested, and sums over conditions can be taken draw by
     draw. The first B draws are the same whatever their number."""
 
-    counts: NDArray[np.unsignedinteger]
+    counts: UnsignedArray
 
     @classmethod
     def of(cls, roles: int, draws: int, seed: int) -> RoleDraws:

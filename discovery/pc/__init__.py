@@ -1,1 +1,1 @@
-"""The PC algorithm as a compiled kernel, and the same by causal-learn."""
+"""What a search is asked and gives, and PC: as a compiled kernel, and by causal-learn."""
