@@ -73,9 +73,9 @@ class StoredDiscovery:
         if not path.is_file():
             return {}
         try:
-            found = json.loads(path.read_text(encoding="utf-8"))
+            document = json.loads(path.read_text(encoding="utf-8"))
         except (OSError, ValueError) as error:
             raise InputError(
                 str(path), "the settings of a discovery", f"{error}", "Discover again."
             ) from error
-        return found if isinstance(found, dict) else {}
+        return document if isinstance(document, dict) else {}

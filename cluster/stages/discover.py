@@ -1,6 +1,5 @@
-"""The stage `discover`: the value graph of a run, or of any table of profiles.
-
-Steering and hints as columns: what was done to the rows of a condition, as nodes of a pooled graph."""
+"""The stage `discover`: the value graph of a run, or of any table of profiles. Where conditions are pooled,
+steering and hints are columns, which say what was done to the rows of a condition."""
 
 from __future__ import annotations
 

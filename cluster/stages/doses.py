@@ -1,7 +1,5 @@
-"""Dose–response tables of a run: which conditions are the points of which curve, and what they did.
-
-They are written beside the tables of the stage `effects`.
-"""
+"""The dose–response tables of a run: which of its conditions are the points of which sweep, and what the
+sweeps did, written beside the tables of the stage `effects`."""
 
 from __future__ import annotations
 

@@ -1,7 +1,5 @@
-"""The stages behind sampling: score, discover, effects. Each reads a run's artefacts and writes its own.
-
-The graph that effects are tested against: whether it still belongs to the run, and its replicates.
-"""
+"""The stage `effects`: what every condition changed, held against a graph, and the contrast between roles;
+and the graph to test against: whether it still belongs to the run, and its replicates."""
 
 from __future__ import annotations
 

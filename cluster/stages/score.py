@@ -1,4 +1,4 @@
-"""Coverage: what of a run that is still sampling can be analysed, without a number that would change later.
+"""The stage `score`: profiles, rates and reliability of what is stored, also while a run is still sampling.
 
 A role's profile under a condition is the mean over its items: over some of them it would be another number.
 So a role counts under a condition when everything that it is asked there is answered, and not before.
@@ -42,20 +42,20 @@ def cover(run: RunDir, tallied: Tally) -> Coverage:
 
     `tallied`: all of the run. RunError when no cell is complete."""
     whole = complete_cells(tallied)
-    found = Coverage(tallied.requests, tallied.stored, tallied.answers.height, whole.height)
-    if not found.complete:
+    coverage = Coverage(tallied.requests, tallied.stored, tallied.answers.height, whole.height)
+    if not coverage.complete:
         raise RunError(
             f"run directory {run.where}",
             "a role that has answered everything under some condition",
-            f"none yet ({found.stored:,} of {found.planned:,} requests are answered)",
+            f"none yet ({coverage.stored:,} of {coverage.planned:,} requests are answered)",
             "Wait, or give the run command again: it continues where it stopped.",
         )
     path = run.scores / FILE
-    if found.is_whole:
+    if coverage.is_whole:
         path.unlink(missing_ok=True)
     else:
         write_atomic(path, whole.write_parquet)
-    return found
+    return coverage
 
 
 def complete_cells(tallied: Tally) -> pl.DataFrame:
@@ -179,9 +179,9 @@ def read_scores(run: RunDir, name: str) -> pl.DataFrame:
     try:
         return pl.read_parquet(path)
     except (OSError, pl.exceptions.PolarsError) as error:
-        found = str(error).splitlines()[0]
+        reason = str(error).splitlines()[0]
         raise RunError(
-            run.shown(path), "a complete table", found, f"Run `axiograph score {run.where}`."
+            run.shown(path), "a complete table", reason, f"Run `axiograph score {run.where}`."
         ) from error
 
 

@@ -15,10 +15,9 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 
 from axiograph.discovery.calibration.respondent import ASSETS
-from axiograph.discovery.numerics.arrays import FloatArray
+from axiograph.discovery.numerics.arrays import FloatArray, IndexArray
 from axiograph.engine.errors import InputError
 
 NOISE_FILE = ASSETS / "item_noise.json"
@@ -68,8 +67,8 @@ def load_noise(path: Path = NOISE_FILE) -> ItemNoise:
 class Items:
     """Of I items: `agreement` ±1, `owner` (number of the value) and planted `threshold`, arrays [I]."""
 
-    agreement: NDArray[np.int64]
-    owner: NDArray[np.int64]
+    agreement: IndexArray
+    owner: IndexArray
     threshold: FloatArray
 
     def mean_per_value(self, table: FloatArray) -> FloatArray:
@@ -90,17 +89,17 @@ def fit_noise(log_odds: FloatArray, values: FloatArray, items: Items) -> ItemNoi
     rest = signed - slope * scaled
     offset = rest.mean(axis=0)
     rest = rest - offset
-    own = items.mean_per_value(rest)
+    by_value = items.mean_per_value(rest)
     yes = (items.agreement * rest).mean(axis=1)
-    residual = rest - own[:, items.owner] - items.agreement * yes[:, None]
+    residual = rest - by_value[:, items.owner] - items.agreement * yes[:, None]
     roles, count = log_odds.shape
     freedom = (roles - 1) * (count - values.shape[1] - 1)
     variance = float((residual**2).sum() / freedom)
     each = count / values.shape[1]
     return ItemNoise(
         slope=slope,
-        value_sd=_root(own.var(ddof=1) - variance / each) / slope,
-        item_sd=_root(offset.var(ddof=1) - variance / roles - own.var(ddof=1) / roles) / slope,
+        value_sd=_root(by_value.var(ddof=1) - variance / each) / slope,
+        item_sd=_root(offset.var(ddof=1) - variance / roles - by_value.var(ddof=1) / roles) / slope,
         acquiescence_sd=_root(yes.var(ddof=1) - variance / count),
         residual_sd=_root(variance),
     )
@@ -124,10 +123,10 @@ def fit_steering_noise(
     """From `difference` [conditions, roles, I], log-odds steered − baseline, and the `planted` shift of every
     value, [conditions, n]."""
     signed = items.agreement * difference / slope
-    own = items.mean_per_value(signed)
-    mean = own.mean(axis=1)
+    by_value = items.mean_per_value(signed)
+    mean = by_value.mean(axis=1)
     gain = float((mean * planted).sum() / (planted**2).sum())
-    spread = own - mean[:, None]
+    spread = by_value - mean[:, None]
     residual = signed - signed.mean(axis=1, keepdims=True) - spread[:, :, items.owner]
     roles, each = difference.shape[1], len(items.owner) / planted.shape[1]
     variance = float(residual.var() * roles / (roles - 1) * each / (each - 1))

@@ -17,8 +17,6 @@ The tables:
 - effects: graph, truth (steered: the value that a condition moves; moved: a descendant that it moves by
   STRONG or more; slightly: by less; still: no descendant), relation of the value to the steered one by the
   found graph, n, changed (of the n, how many the test found changed).
-
-The reliability diagram of a calibration: of the pairs of a frequency, how many are so in truth.
 """
 
 from __future__ import annotations
@@ -48,6 +46,8 @@ if TYPE_CHECKING:
 SCHEMA = "axiograph-calibration/1"
 SECONDS = 600.0  # of one core: what the default number of graphs should take
 FEWEST, MOST = 6, 100
+_TITLES = {"adjacent": "adjacent", "directed": "a → b", "ancestor": "ancestor"}
+_COLOUR = "#1f5f8b"
 SPARSE = 0.1  # planted graphs are sparse: what an algorithm takes, by its estimate for well-correlated scores
 
 
@@ -212,16 +212,12 @@ def default_graphs(study: SimulatedStudy) -> int:
     return int(np.clip(SECONDS / estimated_seconds(study), FEWEST, MOST))
 
 
-_TITLES = {"adjacent": "adjacent", "directed": "a → b", "ancestor": "ancestor"}
-_COLOUR = "#1f5f8b"
-
-
-def draw_reliability(found: Calibration, path: Path) -> None:
+def draw_reliability(calibration: Calibration, path: Path) -> None:
     """Write `reliability_figure` as PNG or SVG, by the ending of `path`. RunError where the disk is full."""
-    save_figure(reliability_figure(found), path)
+    save_figure(reliability_figure(calibration), path)
 
 
-def reliability_figure(found: Calibration) -> Figure:
+def reliability_figure(calibration: Calibration) -> Figure:
     """The share of true pairs with its 95 % interval over the mean
     frequency of every bin, and below it how many pairs there are."""
     from matplotlib.figure import Figure
@@ -230,14 +226,14 @@ def reliability_figure(found: Calibration) -> Figure:
     figure = Figure(figsize=(3.6 * len(kinds), 5.0), layout="constrained")
     axes = figure.subplots(2, len(kinds), sharex=True, height_ratios=(3, 1), squeeze=False)
     for column, kind in enumerate(kinds):
-        rows = [r for r in found.summary["frequencies"] if r["kind"] == kind and r["pairs"]]
+        rows = [r for r in calibration.summary["frequencies"] if r["kind"] == kind and r["pairs"]]
         _diagram(axes[0, column], rows, _TITLES[kind])
         _counts(axes[1, column], rows)
     axes[0, 0].set_ylabel("share that is so in truth")
     axes[1, 0].set_ylabel("pairs")
-    design = found.study.design
+    design = calibration.study.design
     figure.suptitle(
-        f"{found.count} planted graphs, {design.values} values, {design.train_roles} training roles",
+        f"{calibration.count} planted graphs, {design.values} values, {design.train_roles} training roles",
         fontsize=11,
     )
     return figure

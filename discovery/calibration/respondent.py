@@ -1,7 +1,5 @@
-"""The truth behind the built-in respondent: its graph, its total effects, and the values of its roles.
-
-Measured effects of steering beside the planted ones, for a respondent whose truth is known.
-"""
+"""The truth behind the built-in respondent: its graph, its total effects, the values of its roles; and how
+far measured effects of steering agree with it."""
 
 from __future__ import annotations
 
@@ -109,13 +107,13 @@ def planted_effects(
     `conditions`: name → steered value and strength. Scores become values by how much a score rises per unit
     of the planted value over roles: least squares of `baseline` (a row per role) on `values` [roles, n]."""
     rise = score_per_value(planted, baseline, values)
-    place = {name: k for k, name in enumerate(planted.names)}
+    number = {name: k for k, name in enumerate(planted.names)}
     rows = []
     for change in changes.iter_rows(named=True):
         if change["condition"] not in conditions:
             continue
         steered, strength = conditions[change["condition"]]
-        k = place[change["value"]]
+        k = number[change["value"]]
         difference = change["mean_difference"]
         rows.append(
             {
@@ -124,7 +122,7 @@ def planted_effects(
                 "strength": float(strength),
                 "condition": change["condition"],
                 "value": change["value"],
-                "planted": planted.shift_per_strength * strength * float(planted.total[k, place[steered]]),
+                "planted": planted.shift_per_strength * strength * float(planted.total[k, number[steered]]),
                 "measured": None if difference is None else difference / float(rise[k]),
                 "difference": difference,
                 "p_adjusted": change["p_adjusted"],
@@ -141,12 +139,12 @@ def planted_effects(
 
 def score_per_value(planted: Planted, baseline: pl.DataFrame, values: FloatArray) -> FloatArray:
     """[n]: by how much each score rises per unit of its planted value, by least squares over the roles."""
-    found = []
+    slopes = []
     for k, name in enumerate(planted.names):
         scores = baseline[name].to_numpy()
-        known = ~np.isnan(scores)
-        found.append(np.polyfit(values[known, k], scores[known], 1)[0])
-    return np.array(found)
+        scored = ~np.isnan(scores)
+        slopes.append(np.polyfit(values[scored, k], scores[scored], 1)[0])
+    return np.array(slopes)
 
 
 @dataclass(frozen=True)
@@ -192,8 +190,8 @@ def total_effects(table: pl.DataFrame) -> pl.DataFrame:
     """A row per steered value and value: planted and measured total effect of one unit, and in how many of
     the strengths the value changed. Measured: least squares through 0 over the strengths."""
     used = table.filter(pl.col("strength") != 0)
-    own = pl.col("planted").filter(pl.col("value") == pl.col("steered")).first()
-    units = used.with_columns(units=own.over("condition"))  # the total effect on itself is 1
+    on_itself = pl.col("planted").filter(pl.col("value") == pl.col("steered")).first()
+    units = used.with_columns(units=on_itself.over("condition"))  # the total effect on itself is 1
     size = (pl.col("units") ** 2).sum()
     return units.group_by("steered", "feature", "value", maintain_order=True).agg(
         planted=(pl.col("planted") * pl.col("units")).sum() / size,

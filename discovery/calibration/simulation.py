@@ -1,9 +1,8 @@
-"""Simulated answers: what roles with known values score on a study's items, with measured noise.
+"""A simulated study: random planted models, what is asked of whom, and the scores of roles whose values are
+known.
 
-Planted models of any size: random linear-Gaussian graphs over standardised values, and their CPDAGs.
-
-What a study asks, of how many, and how it is analysed: all that a calibration needs to know of it.
-"""
+A planted model is a random linear-Gaussian graph over standardised values; its CPDAG is the truth. Roles
+answer with the noise measured on the built-in respondent (discovery.calibration.noise)."""
 
 from __future__ import annotations
 
@@ -12,14 +11,13 @@ from typing import Any, Literal
 
 import numpy as np
 import polars as pl
-from numpy.typing import NDArray
 
 from axiograph.discovery.calibration.noise import ItemNoise
 from axiograph.discovery.discover import PARTS
 from axiograph.discovery.graph.causal_graph import CausalGraph, reachability
 from axiograph.discovery.graph.knowledge import no_knowledge
 from axiograph.discovery.matrix.corrections import Part
-from axiograph.discovery.numerics.arrays import BoolArray, FloatArray
+from axiograph.discovery.numerics.arrays import BoolArray, FloatArray, IndexArray
 from axiograph.discovery.resampling.rows import child_rng
 from axiograph.engine.errors import InputError
 from axiograph.engine.study.schema import DiscoverySpec
@@ -27,6 +25,9 @@ from axiograph.engine.study.schema import DiscoverySpec
 EDGES_PER_VALUE = 9 / 8  # as the built-in respondent's graph: 9 edges among 8 values
 WEIGHTS = (0.35, 0.7)  # their sizes; either sign
 MAX_EXPLAINED = 0.75  # of a value's variance, by its causes
+HALF_RANGE = 2 * 12 / 11  # middles of 12 equal parts of it are the respondent's own thresholds, over ±2
+_OFFSETS, _YES, _VALUE, _FATE, _STEERING, _SAMPLING = range(6)  # child streams of a group
+Roles = Literal["train", "test", "all"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -65,13 +66,13 @@ def random_model(
     chance = min(1.0, 2 * edges_per_value / max(1, values - 1))
     weights, correlation, noise_sd = np.zeros((values, values)), np.eye(values), np.ones(values)
     for j in range(1, values):
-        own = rng.uniform(*WEIGHTS, j) * rng.choice([-1.0, 1.0], j) * (rng.random(j) < chance)
-        explained = own @ correlation[:j, :j] @ own
+        effects = rng.uniform(*WEIGHTS, j) * rng.choice([-1.0, 1.0], j) * (rng.random(j) < chance)
+        explained = effects @ correlation[:j, :j] @ effects
         if explained > MAX_EXPLAINED:
-            own *= np.sqrt(MAX_EXPLAINED / explained)
+            effects *= np.sqrt(MAX_EXPLAINED / explained)
             explained = MAX_EXPLAINED
-        weights[:j, j] = own
-        correlation[:j, j] = correlation[j, :j] = correlation[:j, :j] @ own
+        weights[:j, j] = effects
+        correlation[:j, j] = correlation[j, :j] = correlation[:j, :j] @ effects
         noise_sd[j] = np.sqrt(1 - explained)
     order = rng.permutation(values)
     weights = weights[np.ix_(order, order)]
@@ -96,9 +97,6 @@ def cpdag_of(dag: BoolArray, names: tuple[str, ...]) -> CausalGraph:
     marks = np.empty((n, n), np.uint8)
     orient((dag | dag.T).astype(np.uint8), sepset, banned, drawn, marks)
     return CausalGraph(names, marks)
-
-
-Roles = Literal["train", "test", "all"]
 
 
 @dataclass(frozen=True)
@@ -159,8 +157,8 @@ class Design:
     def effect_roles(self) -> dict[str, int]:
         """Part → how many of its roles are both steered and tested."""
         sizes = {"train": self.train_roles, "test": self.test_roles}
-        kept = (self.steered, self.tested)
-        return {part: n if all(k in ("all", part) for k in kept) else 0 for part, n in sizes.items()}
+        limits = (self.steered, self.tested)
+        return {part: n if all(k in ("all", part) for k in limits) else 0 for part, n in sizes.items()}
 
     def items_of(self, value: int) -> np.ndarray:
         """The numbers of its items."""
@@ -194,10 +192,6 @@ class Analysis:
         }
 
 
-HALF_RANGE = 2 * 12 / 11  # middles of 12 equal parts of it are the respondent's own thresholds, over ±2
-_OFFSETS, _YES, _VALUE, _FATE, _STEERING, _SAMPLING = range(6)
-
-
 @dataclass(frozen=True, eq=False)
 class Answers:
     """`scores` [roles, n]: NaN where no item was answered; `parts` [roles, parts], with the value (`owner`)
@@ -205,7 +199,7 @@ class Answers:
 
     scores: FloatArray
     parts: FloatArray
-    owner: NDArray[np.int64]
+    owner: IndexArray
 
 
 @dataclass(frozen=True, eq=False)
@@ -231,18 +225,18 @@ class Questioning:
 
         `condition`: the number of a steered one, which has noise of its own; None for the baseline."""
         roles, n = values.shape
-        own, kept, owner = np.empty((roles, n)), [], []
+        scores, parts_by_value, owner = np.empty((roles, n)), [], []
         yes: FloatArray = self.noise.acquiescence_sd * self._rng(_YES, self.group).standard_normal((roles,))
         for value in range(n):
             items = [i for i in self.design.items_of(value) if asked[i]]
-            given = self._value(values[:, value], value, items, yes, condition)
-            by_item = _mean(given, axis=0)
-            own[:, value] = _mean(by_item, axis=1)
+            by_repeat = self._value(values[:, value], value, items, yes, condition)
+            by_item = _mean(by_repeat, axis=0)
+            scores[:, value] = _mean(by_item, axis=1)
             if part is not None:
-                kept.append(by_item if part == "item" else _mean(given, axis=2).T)
-                owner += [value] * kept[-1].shape[1]
-        parts = np.hstack(kept) if kept else np.empty((roles, 0))
-        return Answers(own, parts, np.array(owner, dtype=np.int64))
+                parts_by_value.append(by_item if part == "item" else _mean(by_repeat, axis=2).T)
+                owner += [value] * parts_by_value[-1].shape[1]
+        table = np.hstack(parts_by_value) if parts_by_value else np.empty((roles, 0))
+        return Answers(scores, table, np.array(owner, dtype=np.int64))
 
     def _value(
         self, values: FloatArray, value: int, items: list[int], yes: FloatArray, condition: int | None
@@ -252,19 +246,19 @@ class Questioning:
         thresholds = self._thresholds(value)[items]
         # A stream for each table: the first roles must not depend on how many follow.
         width = len(self.design.items_of(value))
-        places = np.searchsorted(self.design.items_of(value), items)
+        columns = np.searchsorted(self.design.items_of(value), items)
         drawn = self._rng(_VALUE, self.group, value).standard_normal((roles, 1 + width))
         fate = self._rng(_FATE, self.group, value).random((roles, 2 * width))
-        shared, rest = drawn[:, 0] * noise.value_sd, drawn[:, 1 + places] * noise.residual_sd
+        shared, rest = drawn[:, 0] * noise.value_sd, drawn[:, 1 + columns] * noise.residual_sd
         if condition is not None:
             steering = self._rng(_STEERING, self.group, value, condition)
             more = steering.standard_normal((roles, 1 + width))
             shared = shared + more[:, 0] * noise.steering_value_sd
-            rest = rest + more[:, 1 + places] * noise.steering_residual_sd
+            rest = rest + more[:, 1 + columns] * noise.steering_residual_sd
         agreement = np.array(self.design.agreement)[items]
         log_odds = agreement * noise.slope * ((values + shared)[:, None] - thresholds) + yes[:, None] + rest
         scores = agreement * self._answered(log_odds, value, condition)
-        luck, order = fate[:, places], fate[:, width + places]
+        luck, order = fate[:, columns], fate[:, width + columns]
         scores = np.where(luck < noise.unsure_rate, 0.0, scores)
         scores = np.where(luck > 1 - noise.missing_rate, np.nan, scores)
         if self.design.share < 1:
@@ -277,9 +271,9 @@ class Questioning:
         items = self.design.items_of(value)
         rng = self._rng(_OFFSETS, value)
         even = HALF_RANGE * ((2 * rng.permutation(len(items)) + 1) / len(items) - 1)
-        found = np.full(len(self.design.owner), np.nan)
-        found[items] = even + rng.standard_normal(len(items)) * self.noise.item_sd
-        return found
+        thresholds = np.full(len(self.design.owner), np.nan)
+        thresholds[items] = even + rng.standard_normal(len(items)) * self.noise.item_sd
+        return thresholds
 
     def _answered(self, log_odds: FloatArray, value: int, condition: int | None) -> FloatArray:
         """[repeats, roles, items] in [−1, 1]: yes is above 0."""
@@ -301,10 +295,10 @@ class Questioning:
 
 
 def _mean(table: FloatArray, axis: int) -> FloatArray:
-    """The mean over what is known; NaN without any."""
-    known = ~np.isnan(table)
-    count = known.sum(axis=axis)
-    total = np.where(known, table, 0.0).sum(axis=axis)
+    """The mean over what is not NaN; NaN without any."""
+    present = ~np.isnan(table)
+    count = present.sum(axis=axis)
+    total = np.where(present, table, 0.0).sum(axis=axis)
     return np.where(count > 0, total / np.maximum(count, 1), np.nan)
 
 

@@ -1,7 +1,7 @@
 """What the tables of a calibration come to: errors, calibration of frequencies, power, enough roles.
 
-Shares over pairs that come in graphs: their intervals, and frequencies held against the truth in bins.
-"""
+Frequencies are held against the truth in bins. Pairs come in graphs, and those of one graph are not
+independent: shares over them have intervals that know it (`clustered`)."""
 
 from __future__ import annotations
 
@@ -9,65 +9,12 @@ from typing import Any
 
 import numpy as np
 import polars as pl
-from numpy.typing import NDArray
 
 from axiograph.discovery.comparison.agreement import SHARES, shd
-from axiograph.discovery.numerics.arrays import CountArray, FloatArray
+from axiograph.discovery.numerics.arrays import BoolArray, CountArray, FloatArray, IndexArray
 from axiograph.discovery.numerics.intervals import wilson
 
 BINS = 10
-
-
-def bin_of(frequencies: FloatArray, bins: int = BINS) -> NDArray[np.int64]:
-    """The bin of each frequency in [0, 1]: bin k holds [k / bins, (k + 1) / bins), the last one 1 as well."""
-    return np.minimum(np.floor(frequencies * bins).astype(np.int64), bins - 1)
-
-
-def binned(frequencies: FloatArray, true: NDArray[np.bool_], bins: int = BINS) -> pl.DataFrame:
-    """A row per bin that is not empty: bin, pairs, true (how many of them), sum (of their frequencies).
-
-    NaN: the pair was never counted and is in no bin."""
-    known = ~np.isnan(frequencies)
-    place = bin_of(frequencies[known], bins)
-    counts = {
-        "pairs": np.bincount(place, minlength=bins),
-        "true": np.bincount(place, weights=true[known], minlength=bins).astype(np.int64),
-        "sum": np.bincount(place, weights=frequencies[known], minlength=bins),
-    }
-    table = pl.DataFrame({"bin": np.arange(bins), **counts})
-    return table.filter(pl.col("pairs") > 0)
-
-
-def clustered(counts: CountArray, totals: CountArray) -> tuple[float | None, float | None, float | None]:
-    """(share, low, high) of sum(counts) / sum(totals), where entry g is graph g: pairs of one graph are not
-    independent.
-
-    Wilson's 95 % interval of as many pairs as there are, divided by the design effect (Kish 1965, Survey
-    sampling, p. 258): the variance of the ratio between graphs over that of independent pairs, at least 1.
-    All None without pairs; with a single graph the pairs count as independent."""
-    counts, totals = np.asarray(counts, float), np.asarray(totals, float)
-    total = totals.sum()
-    if total == 0:
-        return None, None, None
-    p = counts.sum() / total
-    graphs = int((totals > 0).sum())
-    effect = 1.0
-    if graphs > 1 and 0 < p < 1:
-        between = graphs / (graphs - 1) * float(((counts - p * totals) ** 2).sum()) / total**2
-        effect = max(1.0, between / (p * (1 - p) / total))
-    low, high = wilson(np.array(p * total / effect), np.array(total / effect))
-    return float(p), float(low), float(high)
-
-
-def mean_and_error(numbers: FloatArray) -> tuple[float | None, float | None]:
-    """(mean, its standard error over graphs); NaN left out, None where there is too little."""
-    known = np.asarray(numbers, float)
-    known = known[~np.isnan(known)]
-    if known.size == 0:
-        return None, None
-    return float(known.mean()), float(known.std(ddof=1) / np.sqrt(known.size)) if known.size > 1 else None
-
-
 SHOWN = (
     "skeleton_precision",
     "skeleton_recall",
@@ -76,6 +23,7 @@ SHOWN = (
     "arrowhead_recall",
     "arrowhead_f1",
 )
+_SHD = ("graph_edges", "reference_edges", "shared_edges", "differing_marks")
 HIGH = 0.9  # an edge of this frequency or more is what a reader takes for sure
 FLAT = 0.05  # of the planted edges: what more roles may still mend where the sweep counts as flat
 RULE = (
@@ -111,13 +59,13 @@ def _errors(graphs: pl.DataFrame, which: str, roles: int | None = None) -> Row:
     """Means over planted graphs, with their standard errors: SHD and its parts, precision, recall and F1."""
     rows = graphs.filter(pl.col("which") == which)
     rows = rows if roles is None else rows.filter(pl.col("roles") == roles)
-    known = rows.filter(pl.col("failed").is_null())
-    result: Row = {"which": which, "graphs": known.height, "failed": rows.height - known.height}
-    if not known.height:
+    done = rows.filter(pl.col("failed").is_null())
+    result: Row = {"which": which, "graphs": done.height, "failed": rows.height - done.height}
+    if not done.height:
         return result
-    counts = {name: known[name].to_numpy() for name in known.columns if known[name].dtype.is_integer()}
+    counts = {name: done[name].to_numpy() for name in done.columns if done[name].dtype.is_integer()}
     distance = np.asarray(shd(counts), float)
-    result["roles"] = int(known["roles"][0])
+    result["roles"] = int(done["roles"][0])
     result["planted_edges"] = float(counts["reference_edges"].mean())
     result["shd"], result["shd_error"] = mean_and_error(distance)
     result["exact"] = float((distance == 0).mean())
@@ -147,18 +95,18 @@ def recommend(sweep: list[Row]) -> Row:
     """How many roles are enough, by RULE: `roles` None where SHD still falls at the end of the sweep. `most`:
     the end of the sweep; `rising`: with more roles than the best number SHD grows, which it would not on the
     values themselves: tests then take measurement error for edges."""
-    known = [row for row in sweep if row.get("shd") is not None]
-    if len(known) < 2:
+    measured = [row for row in sweep if row.get("shd") is not None]
+    if len(measured) < 2:
         return {"rule": RULE, "roles": None, "most": None, "rising": False}
-    distance = np.array([row["shd"] for row in known])
+    distance = np.array([row["shd"] for row in measured])
     best = np.minimum.accumulate(distance[::-1])[::-1]
-    allowed = FLAT * np.array([row["planted_edges"] for row in known])
+    allowed = FLAT * np.array([row["planted_edges"] for row in measured])
     flat = np.flatnonzero(distance - best <= allowed)
-    enough = known[int(flat[0])]["roles"]
-    most = known[-1]["roles"]
-    values = [row["shd_of_values"] for row in known if row.get("shd_of_values") is not None]
+    enough = measured[int(flat[0])]["roles"]
+    most = measured[-1]["roles"]
+    values = [row["shd_of_values"] for row in measured if row.get("shd_of_values") is not None]
     rising = distance[-1] - distance.min() > allowed[-1]
-    perfect = len(values) == len(known) and values[-1] - min(values) > allowed[-1]
+    perfect = len(values) == len(measured) and values[-1] - min(values) > allowed[-1]
     return {
         "rule": RULE,
         "roles": None if enough == most else enough,
@@ -170,12 +118,12 @@ def recommend(sweep: list[Row]) -> Row:
 def best_graph(graphs: pl.DataFrame) -> str:
     """Which graph comes nearest to the planted one: "graph", unless the mean SHD of another is less by more
     than two standard errors of the difference; of several such, the one of the least."""
-    known = graphs.filter(
+    done = graphs.filter(
         pl.col("failed").is_null() & pl.col("which").is_in(["graph", "consensus", "averaged"])
     )
     distance = {
         which: np.asarray(shd({name: rows[name].to_numpy() for name in _SHD}), float)
-        for (which,), rows in known.sort("graph").group_by("which", maintain_order=True)
+        for (which,), rows in done.sort("graph").group_by("which", maintain_order=True)
     }
     best, least = "graph", 0.0
     for which in ("consensus", "averaged"):
@@ -183,9 +131,6 @@ def best_graph(graphs: pl.DataFrame) -> str:
         if gain is not None and error is not None and gain > 2 * error and gain > least:
             best, least = which, gain
     return best
-
-
-_SHD = ("graph_edges", "reference_edges", "shared_edges", "differing_marks")
 
 
 def bin_rows(frequencies: pl.DataFrame, kind: str) -> list[Row]:
@@ -253,10 +198,62 @@ def _rate(effects: pl.DataFrame, among: pl.Expr, meant: pl.Expr, what: str) -> R
     return {"of": int(by_graph["whole"].sum()), "share": share, "low": low, "high": high}
 
 
-def _contrast(found: list[float | None], level: float) -> Row:
+def _contrast(contrast_p: list[float | None], level: float) -> Row:
     """In how many planted graphs the changed values were expected more often than with shuffled names, p ≤
     level."""
-    known = [p for p in found if p is not None]
-    hits = np.array([p <= level for p in known], dtype=np.int64)
-    share, low, high = clustered(hits, np.ones(len(known), np.int64))
-    return {"level": level, "of": len(known), "share": share, "low": low, "high": high}
+    defined = [p for p in contrast_p if p is not None]
+    hits = np.array([p <= level for p in defined], dtype=np.int64)
+    share, low, high = clustered(hits, np.ones(len(defined), np.int64))
+    return {"level": level, "of": len(defined), "share": share, "low": low, "high": high}
+
+
+def bin_of(frequencies: FloatArray, bins: int = BINS) -> IndexArray:
+    """The bin of each frequency in [0, 1]: bin k holds [k / bins, (k + 1) / bins), the last one 1 as well."""
+    return np.minimum(np.floor(frequencies * bins).astype(np.int64), bins - 1)
+
+
+def binned(frequencies: FloatArray, true: BoolArray, bins: int = BINS) -> pl.DataFrame:
+    """A row per bin that is not empty: bin, pairs, true (how many of them), sum (of their frequencies).
+
+    NaN: the pair was never counted and is in no bin."""
+    counted = ~np.isnan(frequencies)
+    bin_numbers = bin_of(frequencies[counted], bins)
+    counts = {
+        "pairs": np.bincount(bin_numbers, minlength=bins),
+        "true": np.bincount(bin_numbers, weights=true[counted], minlength=bins).astype(np.int64),
+        "sum": np.bincount(bin_numbers, weights=frequencies[counted], minlength=bins),
+    }
+    table = pl.DataFrame({"bin": np.arange(bins), **counts})
+    return table.filter(pl.col("pairs") > 0)
+
+
+def clustered(counts: CountArray, totals: CountArray) -> tuple[float | None, float | None, float | None]:
+    """(share, low, high) of sum(counts) / sum(totals), where entry g is graph g: pairs of one graph are not
+    independent.
+
+    Wilson's 95 % interval of as many pairs as there are, divided by the design effect (Kish 1965, Survey
+    sampling, p. 258): the variance of the ratio between graphs over that of independent pairs, at least 1.
+    All None without pairs; with a single graph the pairs count as independent."""
+    counts, totals = np.asarray(counts, float), np.asarray(totals, float)
+    total = totals.sum()
+    if total == 0:
+        return None, None, None
+    p = counts.sum() / total
+    graphs = int((totals > 0).sum())
+    effect = 1.0
+    if graphs > 1 and 0 < p < 1:
+        between = graphs / (graphs - 1) * float(((counts - p * totals) ** 2).sum()) / total**2
+        effect = max(1.0, between / (p * (1 - p) / total))
+    low, high = wilson(np.array(p * total / effect), np.array(total / effect))
+    return float(p), float(low), float(high)
+
+
+def mean_and_error(numbers: FloatArray) -> tuple[float | None, float | None]:
+    """(mean, its standard error over graphs); NaN left out, None where there is too little."""
+    defined = np.asarray(numbers, float)
+    defined = defined[~np.isnan(defined)]
+    if defined.size == 0:
+        return None, None
+    return float(defined.mean()), float(
+        defined.std(ddof=1) / np.sqrt(defined.size)
+    ) if defined.size > 1 else None

@@ -84,15 +84,15 @@ class Outcome:
 
 @dataclass
 class _Rows:
-    graph: int
+    number: int
     truth: CausalGraph
     rows: list[dict[str, object]] = field(default_factory=list)
 
-    def add(self, which: str, roles: int, found: CausalGraph | None, failed: str | None = None) -> None:
-        row: dict[str, object] = {"graph": self.graph, "which": which, "roles": roles, "failed": failed}
-        if found is not None:
+    def add(self, which: str, roles: int, graph: CausalGraph | None, failed: str | None = None) -> None:
+        row: dict[str, object] = {"graph": self.number, "which": which, "roles": roles, "failed": failed}
+        if graph is not None:
             names = self.truth.names
-            counts = count(Stack.of(over_names(found, names), names), Stack.of(self.truth, names))
+            counts = count(Stack.of(over_names(graph, names), names), Stack.of(self.truth, names))
             row |= {
                 name: int(number[0]) for name, number in counts.items() if not name.startswith("ancestors")
             }
@@ -110,21 +110,23 @@ def planted_graph(study: SimulatedStudy, number: int) -> Outcome:
     rows = _Rows(number, model.graph)
     _sweep(study, rows, values, train)
     try:
-        found = _discovered(study, train, design.train_roles, study.analysis.discovery.replicates)
+        discovery = _discovered(study, train, design.train_roles, study.analysis.discovery.replicates)
     except AxiographError as error:
         for which in ("graph", "consensus", "averaged"):
             rows.add(which, design.train_roles, None, error.found)
         empty = pl.DataFrame()
         return Outcome(_frame(rows), empty, empty, None, error.found)
     for which in ("graph", "consensus", "averaged"):
-        rows.add(which, design.train_roles, getattr(found, which))
-    moved, contrast_p, effects_failed = pl.DataFrame(), None, None
+        rows.add(which, design.train_roles, getattr(discovery, which))
+    counts, contrast_p, effects_failed = pl.DataFrame(), None, None
     if design.conditions and sum(design.effect_roles.values()) >= 2:
         try:
-            moved, contrast_p = _effects(study, number, model, found, values, train)
+            counts, contrast_p = _effects(study, number, model, discovery, values, train)
         except AxiographError as error:
             effects_failed = error.found
-    return Outcome(_frame(rows), _frequencies(number, model, found), moved, contrast_p, None, effects_failed)
+    return Outcome(
+        _frame(rows), _frequencies(number, model, discovery), counts, contrast_p, None, effects_failed
+    )
 
 
 def _frame(rows: _Rows) -> pl.DataFrame:
@@ -150,24 +152,24 @@ def _sweep(study: SimulatedStudy, rows: _Rows, values: FloatArray, train: Answer
         for which in ("scores", "values"):
             try:
                 if which == "scores":
-                    found = _discovered(study, train, roles, 1).graph
+                    graph = _discovered(study, train, roles, 1).graph
                 else:
-                    found = run(values[:roles], study.design.names, spec.alpha).graph
+                    graph = run(values[:roles], study.design.names, spec.alpha).graph
             except AxiographError as error:
                 rows.add(which, roles, None, error.found)
             else:
-                rows.add(which, roles, found)
+                rows.add(which, roles, graph)
 
 
-def _frequencies(number: int, model: PlantedModel, found: Discovery) -> pl.DataFrame:
+def _frequencies(number: int, model: PlantedModel, discovery: Discovery) -> pl.DataFrame:
     """Frequencies over the replicates, in bins, and how many of the pairs are so in truth: adjacent; directed
     (a causes b directly); ancestor (a path leads from a to b)."""
     names = model.graph.names
-    place = {name: k for k, name in enumerate(names)}
-    edges, above = found.bootstrap.edges.table(), ancestor_table(found.bootstrap.graphs)
-    a, b = (np.array([place[name] for name in edges[end]], dtype=np.int64) for end in ("a", "b"))
-    up = np.array([place[name] for name in above["ancestor"]], dtype=np.int64)
-    down = np.array([place[name] for name in above["descendant"]], dtype=np.int64)
+    number_of = {name: k for k, name in enumerate(names)}
+    edges, above = discovery.bootstrap.edges.table(), ancestor_table(discovery.bootstrap.graphs)
+    a, b = (np.array([number_of[name] for name in edges[end]], dtype=np.int64) for end in ("a", "b"))
+    up = np.array([number_of[name] for name in above["ancestor"]], dtype=np.int64)
+    down = np.array([number_of[name] for name in above["descendant"]], dtype=np.int64)
     dag = model.dag
     tables = {
         "adjacent": (edges["adjacent"].to_numpy(), (dag | dag.T)[a, b]),
@@ -188,7 +190,7 @@ def _effects(
     study: SimulatedStudy,
     number: int,
     model: PlantedModel,
-    found: Discovery,
+    discovery: Discovery,
     values: FloatArray,
     train: Answers,
 ) -> tuple[pl.DataFrame, float | None]:
@@ -209,7 +211,7 @@ def _effects(
     result = effects(
         profiles,
         profiles.select("role", "condition").with_columns(**worker),
-        found.graph,
+        discovery.graph,
         EffectsSpec(
             roles="all",
             level=study.analysis.level,
@@ -223,7 +225,7 @@ def _effects(
         & (pl.col("weights") == "graph")
         & (pl.col("measure") == "share")
     )
-    counts = _counted(number, model, found.graph, result.changes, targets, shifts)
+    counts = _counted(number, model, discovery.graph, result.changes, targets, shifts)
     return counts, None if overall.is_empty() else overall["p"][0]
 
 
@@ -267,18 +269,18 @@ def _counted(
     """graph, truth (steered, moved: a strong effect, slightly: a weaker one, still), relation (by the found
     graph), n, changed (of those)."""
     names = model.graph.names
-    place = {name: k for k, name in enumerate(names)}
-    known = relations(over_names(graph, names))
+    number_of = {name: k for k, name in enumerate(names)}
+    by_relation = relations(over_names(graph, names))
     kinds = np.full((len(names), len(names)), "", object)
     for relation in Relation:
-        kinds[known[relation]] = str(relation)
+        kinds[by_relation[relation]] = str(relation)
     np.fill_diagonal(kinds, "steered")
     total, reached = model.total, model.descendants
     tested = changes.filter(pl.col("changed").is_not_null())
     condition = [int(name[1:]) for name in tested["condition"]]
     source = targets[condition]
     size = np.abs(shifts[condition])
-    other = np.array([place[name] for name in tested["value"]], dtype=np.int64)
+    other = np.array([number_of[name] for name in tested["value"]], dtype=np.int64)
     strong = np.abs(total[source, other]) * size >= STRONG
     truth = np.where(reached[source, other], np.where(strong, "moved", "slightly"), "still").astype(object)
     truth[source == other] = "steered"

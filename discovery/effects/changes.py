@@ -1,7 +1,5 @@
-"""Which values every condition changed: paired differences, their intervals and tests over roles.
-
-Paired differences: the same role under a condition and under the baseline.
-"""
+"""Which values every condition changed: differences of the same role under a condition and under the
+baseline, with intervals and tests over roles."""
 
 from __future__ import annotations
 
@@ -17,6 +15,8 @@ from axiograph.discovery.numerics.intervals import ROUNDING, Draws, RoleDraws
 from axiograph.engine.errors import InputError
 
 BASELINE = "baseline"
+MIN_PAIRS = 6  # with fewer, not even the exact sign test can reach 0.05
+_MAX_RESAMPLES = 20_000
 
 
 class Pairing:
@@ -26,9 +26,9 @@ class Pairing:
     def __init__(self, profiles: pl.DataFrame, baseline: str, names: Sequence[str]) -> None:
         scores = [pl.col(name).cast(pl.Float64) for name in names]
         before = profiles.filter(pl.col("condition") == baseline).select("role", *scores).sort("role")
-        places = before.select("role").with_row_index("place")
+        numbered = before.select("role").with_row_index("number")
         rest = profiles.filter(pl.col("condition") != baseline).select("role", "condition", *scores)
-        parts = rest.join(places, on="role", how="left", maintain_order="left").partition_by(
+        parts = rest.join(numbered, on="role", how="left", maintain_order="left").partition_by(
             "condition", as_dict=True, include_key=False, maintain_order=True
         )
         self.names = tuple(names)
@@ -50,10 +50,10 @@ class Pairing:
 
     def differences(self, condition: str) -> FloatArray:
         """[n_roles, n_values] condition − baseline, a row per role of the baseline, NaN without a pair."""
-        part = self._parts[condition].drop_nulls("place")
-        places = part["place"].to_numpy()
+        part = self._parts[condition].drop_nulls("number")
+        numbers = part["number"].to_numpy()
         difference = np.full(self._before.shape, np.nan)
-        difference[places] = part.select(self.names).to_numpy() - self._before[places]
+        difference[numbers] = part.select(self.names).to_numpy() - self._before[numbers]
         return np.where(np.abs(difference) <= ROUNDING, 0.0, difference)
 
 
@@ -92,10 +92,6 @@ def check_graph(graph: CausalGraph, names: Sequence[str]) -> None:
             f"{', '.join(map(repr, unknown[:5]))}",
             "Use equal names.",
         )
-
-
-MIN_PAIRS = 6  # with fewer, not even the exact sign test can reach 0.05
-_MAX_RESAMPLES = 20_000
 
 
 @dataclass(frozen=True, eq=False)
@@ -184,8 +180,8 @@ def find_changes(pairing: Pairing, level: float, resamples: int | None, seed: in
     for c, condition in enumerate(pairing.conditions):
         differences = pairing.differences(condition)
         pairs[c] = (~np.isnan(differences)).sum(axis=0)
-        known, enough = pairs[c] > 0, pairs[c] >= 2
-        mean[c, known] = np.nanmean(differences[:, known], axis=0)
+        any_pair, enough = pairs[c] > 0, pairs[c] >= 2
+        mean[c, any_pair] = np.nanmean(differences[:, any_pair], axis=0)
         drawn = Draws.of(draws.means(differences), level)
         low[c], high[c] = (np.where(enough, end, np.nan) for end in drawn.interval(level))
         p[c] = np.where(enough, drawn.p(), np.nan)

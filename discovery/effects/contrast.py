@@ -1,8 +1,7 @@
-"""The paper's contrast: any difference of a row is a change. Between roles, and shares of rows that moved.
+"""The paper's contrast, in which any difference of a score is a change, without a test.
 
-The paper's Table 1: how many roles a condition raised, lowered or left unchanged, and whether training and
-test roles agree in that. Any difference of a score counts; there is no test here.
-"""
+Between roles, on baseline profiles; and its Table 1: how many roles a condition raised, lowered or left
+unchanged, and whether training and test roles agree in that."""
 
 from __future__ import annotations
 
@@ -10,13 +9,12 @@ from collections.abc import Mapping
 
 import numpy as np
 import polars as pl
-from numpy.typing import NDArray
 
 from axiograph.discovery.effects.changes import BASELINE, Pairing, check_graph, select_roles
 from axiograph.discovery.effects.relations import REASON, Relation, Source, relations
 from axiograph.discovery.graph.causal_graph import CausalGraph
 from axiograph.discovery.matrix.profiles import value_columns
-from axiograph.discovery.numerics.arrays import BoolArray, FloatArray
+from axiograph.discovery.numerics.arrays import BoolArray, FloatArray, IndexArray
 from axiograph.discovery.numerics.intervals import ROUNDING, RoleDraws, mean_of_known, percentile_range
 from axiograph.engine.errors import InputError
 from axiograph.engine.study.schema import EffectsSpec
@@ -82,17 +80,17 @@ def _drawn_shares(
     differences: FloatArray, members: Mapping[Relation, BoolArray], draws: RoleDraws
 ) -> dict[Relation, FloatArray]:
     """Per relation [n_values, draws]: `response_shares` of every draw of the rows; NaN where it is None."""
-    changed, known = moved(differences), ~np.isnan(differences)
+    changed, scored = moved(differences), ~np.isnan(differences)
     n = differences.shape[1]
-    found = {relation: np.full((n, len(draws)), np.nan) for relation in members}
+    drawn = {relation: np.full((n, len(draws)), np.nan) for relation in members}
     for j in range(n):
         rows = draws.of_roles(changed[:, j])
         both = rows.sums(changed[changed[:, j]].astype(np.float64))
-        of = rows.sums(known[changed[:, j]].astype(np.float64))
+        of = rows.sums(scored[changed[:, j]].astype(np.float64))
         shares = np.where(of > 0, both / np.maximum(of, 1), np.nan)
         for relation, mask in members.items():
-            found[relation][j] = mean_of_known(shares[:, mask[j]])
-    return found
+            drawn[relation][j] = mean_of_known(shares[:, mask[j]])
+    return drawn
 
 
 def moved(differences: FloatArray, tolerance: float = ROUNDING) -> BoolArray:
@@ -103,7 +101,7 @@ def moved(differences: FloatArray, tolerance: float = ROUNDING) -> BoolArray:
 
 def sign_counts(
     differences: FloatArray, tolerance: float = ROUNDING
-) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]:
+) -> tuple[IndexArray, IndexArray, IndexArray]:
     """Per column of [n_rows, n_values]: how many rows went up, went down, stayed. NaN is in none."""
     changed = moved(differences, tolerance)
     up, down = changed & (differences > 0), changed & (differences < 0)
@@ -118,11 +116,11 @@ def response_shares(
     members[j]; None where j never moved or no k has such a row.
 
     `differences` [n_rows, n_values], NaN where unknown; `members` [n_values, n_values]."""
-    changed, known = moved(differences, tolerance), ~np.isnan(differences)
+    changed, scored = moved(differences, tolerance), ~np.isnan(differences)
     shares: list[float | None] = []
     for j in range(changed.shape[1]):
         rows = changed[:, j]
-        of = known[rows].sum(axis=0)
+        of = scored[rows].sum(axis=0)
         chosen = np.flatnonzero(members[j] & (of > 0))
         shares.append(float(np.mean(changed[rows].sum(axis=0)[chosen] / of[chosen])) if chosen.size else None)
     return shares
@@ -138,20 +136,20 @@ def sign_table(profiles: pl.DataFrame, names: list[str], baseline: str) -> pl.Da
     """A row per condition and value: condition, value, train_raised, train_lowered, train_unchanged, test_…
     (roles whose score is above, below or equal to their own baseline score; null where none has both),
     similarity (cosine of the two triples, as in the published Table 1; null without both)."""
-    found = {part: _counts(profiles, part, names, baseline) for part in _COLUMNS}
+    triples = {part: _counts(profiles, part, names, baseline) for part in _COLUMNS}
     asked = profiles["condition"].unique(maintain_order=True)
-    return counted_table([condition for condition in asked if condition != baseline], names, found)
+    return counted_table([condition for condition in asked if condition != baseline], names, triples)
 
 
-def counted_table(conditions: list[str], names: list[str], found: dict[str, Triples]) -> pl.DataFrame:
+def counted_table(conditions: list[str], names: list[str], triples: dict[str, Triples]) -> pl.DataFrame:
     """`sign_table` of counts that are known already, by part of the roles; null where a part has none."""
     rows = []
     for condition, name in [(condition, name) for condition in conditions for name in names]:
-        triples = {part: found[part].get((condition, name)) for part in _COLUMNS}
-        train, test = triples[TRAIN], triples[TEST]
-        known = train is not None and test is not None
-        cells = [n for part in _COLUMNS for n in (triples[part] or (None, None, None))]
-        alike = _cosine(np.array(train, float), np.array(test, float)) if known else None
+        by_part = {part: triples[part].get((condition, name)) for part in _COLUMNS}
+        train, test = by_part[TRAIN], by_part[TEST]
+        both = train is not None and test is not None
+        cells = [n for part in _COLUMNS for n in (by_part[part] or (None, None, None))]
+        alike = _cosine(np.array(train, float), np.array(test, float)) if both else None
         rows.append((condition, name, *cells, alike))
     schema: dict[str, type[pl.DataType]] = {"condition": pl.String, "value": pl.String}
     schema |= {column: pl.Int64 for columns in _COLUMNS.values() for column in columns}
@@ -163,15 +161,20 @@ def sign_similarity(counts: pl.DataFrame) -> pl.DataFrame:
     published "Mean Similarity"), similarity (cosine over the triples of all these values joined)."""
     rows: list[tuple[object, ...]] = []
     for (condition,), group in counts.group_by("condition", maintain_order=True):
-        known = group.drop_nulls("similarity")
-        if known.is_empty():
+        compared = group.drop_nulls("similarity")
+        if compared.is_empty():
             rows.append((condition, 0, None, None))
             continue
         train, test = (
-            known.select(columns).to_numpy().astype(float).ravel() for columns in _COLUMNS.values()
+            compared.select(columns).to_numpy().astype(float).ravel() for columns in _COLUMNS.values()
         )
         rows.append(
-            (condition, known.height, float(known["similarity"].to_numpy().mean()), _cosine(train, test))
+            (
+                condition,
+                compared.height,
+                float(compared["similarity"].to_numpy().mean()),
+                _cosine(train, test),
+            )
         )
     schema = {"condition": pl.String, "values": pl.Int64, "mean_similarity": pl.Float64}
     return pl.DataFrame(rows, schema=schema | {"similarity": pl.Float64}, orient="row")
@@ -179,17 +182,17 @@ def sign_similarity(counts: pl.DataFrame) -> pl.DataFrame:
 
 def _counts(profiles: pl.DataFrame, part: str, names: list[str], baseline: str) -> Triples:
     """Counts by condition and value, of the conditions and values that roles of the part have."""
-    own = profiles.filter(pl.col("split") == part)
-    if own.is_empty() or not (own["condition"] != baseline).any():
+    selected = profiles.filter(pl.col("split") == part)
+    if selected.is_empty() or not (selected["condition"] != baseline).any():
         return {}
-    pairing = Pairing(own, baseline, names)
-    found = {}
+    pairing = Pairing(selected, baseline, names)
+    triples = {}
     for condition in pairing.conditions:
         up, down, same = sign_counts(pairing.differences(condition))
         for k, name in enumerate(names):
             if up[k] + down[k] + same[k]:
-                found[condition, name] = (int(up[k]), int(down[k]), int(same[k]))
-    return found
+                triples[condition, name] = (int(up[k]), int(down[k]), int(same[k]))
+    return triples
 
 
 def _cosine(one: FloatArray, other: FloatArray) -> float:

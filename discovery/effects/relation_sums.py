@@ -14,14 +14,14 @@ def tally(codes: ByteArray, targets: IndexArray, outcomes: FloatArray, sums: Flo
 
     codes [B, n, n], 0 where nothing is counted; targets [T]; outcomes [B, n, M]; sums [B, T, 3, M]."""
     measures = outcomes.shape[2]
-    found = np.zeros((4, measures))
+    by_code = np.zeros((4, measures))
     for b in range(len(codes)):
         for t in range(len(targets)):
-            found[:] = 0.0
+            by_code[:] = 0.0
             for k in range(codes.shape[2]):
                 code = codes[b, targets[t], k]
                 for m in range(measures):
-                    found[code, m] += outcomes[b, k, m]
+                    by_code[code, m] += outcomes[b, k, m]
             for r in range(3):
                 for m in range(measures):
-                    sums[b, t, r, m] = found[r + 1, m]
+                    sums[b, t, r, m] = by_code[r + 1, m]

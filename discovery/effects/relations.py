@@ -1,7 +1,5 @@
-"""What graphs say of another value when a value changed: expected, possible or unexpected (DESIGN 13).
-
-A graph drawn at random from the replicates for every draw of the roles.
-"""
+"""What graphs say of another value when a value changed: expected, possible or unexpected (DESIGN 13), by
+one graph, by how many replicates, and by a replicate drawn at random for every draw of the roles."""
 
 from __future__ import annotations
 
@@ -11,12 +9,11 @@ from enum import StrEnum
 
 import numpy as np
 import polars as pl
-from numpy.typing import NDArray
 
 from axiograph.discovery.graph.ancestors import ancestor_counts
 from axiograph.discovery.graph.causal_graph import CausalGraph
 from axiograph.discovery.graph.packed import PackedGraphs
-from axiograph.discovery.numerics.arrays import BoolArray, ByteArray, CountArray, FloatArray
+from axiograph.discovery.numerics.arrays import BoolArray, ByteArray, CountArray, FloatArray, IndexArray
 from axiograph.engine.errors import InputError
 
 UNTESTED = "too few pairs in all of them"
@@ -94,8 +91,10 @@ class Weights:
         counted = None if self.counted is None else self.counted[j, k]
         columns["replicates"] = pl.Series(np.zeros(len(j), np.int64) if counted is None else counted)
         for r, relation in enumerate(Relation):
-            known = none if counted is None else pl.Series(self.table[1, r][j, k])
-            columns[str(relation)] = known if counted is None else known.set(pl.Series(counted == 0), None)
+            frequency = none if counted is None else pl.Series(self.table[1, r][j, k])
+            columns[str(relation)] = (
+                frequency if counted is None else frequency.set(pl.Series(counted == 0), None)
+            )
         return pl.DataFrame(columns)
 
 
@@ -125,8 +124,8 @@ def order_in(names: Sequence[str], wanted: Sequence[str]) -> list[int]:
 def among(graph: CausalGraph, names: Sequence[str]) -> CausalGraph:
     """The part of `graph` between its nodes in `names`. What descends from what among them stays if nothing
     leads into the others, as into the indicators of steering."""
-    kept = [i for i, name in enumerate(graph.names) if name in set(names)]
-    return CausalGraph(tuple(graph.names[i] for i in kept), graph.marks[np.ix_(kept, kept)], graph.kind)
+    nodes = [i for i, name in enumerate(graph.names) if name in set(names)]
+    return CausalGraph(tuple(graph.names[i] for i in nodes), graph.marks[np.ix_(nodes, nodes)], graph.kind)
 
 
 @dataclass(frozen=True, eq=False)
@@ -153,14 +152,14 @@ class DrawnGraphs:
             codes[drawn == number] = _codes(replicates, int(number))[np.ix_(order, order)]
         return cls(codes)
 
-    def sums(self, targets: NDArray[np.int64], outcomes: FloatArray) -> FloatArray:
+    def sums(self, targets: IndexArray, outcomes: FloatArray) -> FloatArray:
         """[B, targets, 3, M]: per draw, changed value and relation the sums of `outcomes` [B, n, M] over the
         others with that relation in the draw's graph."""
         from axiograph.discovery.effects.relation_sums import tally
 
-        found = np.empty((len(self.codes), len(targets), 3, outcomes.shape[2]))
-        tally(self.codes, targets.astype(np.int64), np.ascontiguousarray(outcomes), found)
-        return found
+        sums = np.empty((len(self.codes), len(targets), 3, outcomes.shape[2]))
+        tally(self.codes, targets.astype(np.int64), np.ascontiguousarray(outcomes), sums)
+        return sums
 
 
 def _codes(replicates: PackedGraphs, number: int) -> ByteArray:

@@ -19,8 +19,6 @@ The interval over roles says what other roles of the same kind could give; the g
 roles and graphs takes with every draw of the roles the graph of a replicate drawn at random. A replicate of
 half of the roles differs from the graph of all about as much as that graph would with other roles: halves
 spread as samples of the whole number do (the delete-half jackknife: Shao & Wu 1989, Ann. Stat. 17, 1176).
-
-A share or a mean over other values, with its intervals over roles, and over roles and graphs.
 """
 
 from __future__ import annotations
@@ -29,12 +27,11 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 
 import numpy as np
-from numpy.typing import NDArray
 
 from axiograph.discovery.effects.changes import Movement
 from axiograph.discovery.effects.contrast import moved
 from axiograph.discovery.effects.relations import DrawnGraphs, Weights
-from axiograph.discovery.numerics.arrays import BoolArray, FloatArray
+from axiograph.discovery.numerics.arrays import BoolArray, FloatArray, IndexArray
 from axiograph.discovery.numerics.intervals import (
     ROUNDING,
     RoleDraws,
@@ -155,7 +152,7 @@ class Outcomes:
     """What n values did under one condition, on all roles and in every draw.
 
     `tested`, `changed`, `size` [n]; `drawn_changed`, `drawn_size` [B, n], 0 for untested values; `moved`
-    [n_roles, n] as in discovery.effects.contrast and `known`, false for untested values."""
+    [n_roles, n] as in discovery.effects.contrast and `scored`, false for untested values."""
 
     condition: str
     tested: BoolArray
@@ -164,10 +161,10 @@ class Outcomes:
     drawn_changed: FloatArray
     drawn_size: FloatArray
     moved: BoolArray
-    known: BoolArray
+    scored: BoolArray
 
     @property
-    def targets(self) -> NDArray[np.int64]:
+    def targets(self) -> IndexArray:
         return np.flatnonzero(self.changed)
 
     @classmethod
@@ -177,8 +174,8 @@ class Outcomes:
         up, down = (needed + ROUNDING for needed in (movement.needed_up, movement.needed_down))
         with np.errstate(invalid="ignore"):
             again = (means > up) | (means < -down)
-        known = ~np.isnan(differences)
-        values, count = np.nan_to_num(differences), known.sum(axis=0)
+        scored = ~np.isnan(differences)
+        values, count = np.nan_to_num(differences), scored.sum(axis=0)
         total = values.sum(axis=0)
         error = standard_errors(total, (values**2).sum(axis=0), count.astype(np.float64))
         return cls(
@@ -189,7 +186,7 @@ class Outcomes:
             drawn_changed=(again & tested).astype(np.float64),
             drawn_size=np.where(tested, net_size(means, errors), 0.0),
             moved=moved(differences) & tested,
-            known=known & tested,
+            scored=scored & tested,
         )
 
 
@@ -230,13 +227,13 @@ def respond(outcomes: Outcomes, weights: Weights, draws: RoleDraws, graphs: Draw
     whole = {Measure.SHARE: outcomes.changed.astype(np.float64), Measure.SIZE: outcomes.size}
     sums = None if graphs is None else _graph_sums(outcomes, targets, graphs)
     ratios = {}
-    for place, measure in enumerate((Measure.SHARE, Measure.SIZE), start=1):
+    for column, measure in enumerate((Measure.SHARE, Measure.SIZE), start=1):
         ratios[measure] = Ratio(
             top=chosen @ (tested * whole[measure]),
             bottom=bottom,
             drawn_top=chosen @ drawn[measure].T,
             drawn_bottom=bottom[..., None],
-            graphs_top=None if sums is None else sums[..., place],
+            graphs_top=None if sums is None else sums[..., column],
             graphs_bottom=None if sums is None else sums[..., 0],
         )
     ratios[Measure.ROLES_SHARE] = _roles_ratio(outcomes, chosen, draws)
@@ -244,7 +241,7 @@ def respond(outcomes: Outcomes, weights: Weights, draws: RoleDraws, graphs: Draw
     return Response(replace(outcomes, drawn_changed=nothing, drawn_size=nothing), ratios)
 
 
-def _graph_sums(outcomes: Outcomes, targets: NDArray[np.int64], graphs: DrawnGraphs) -> FloatArray:
+def _graph_sums(outcomes: Outcomes, targets: IndexArray, graphs: DrawnGraphs) -> FloatArray:
     """[3, targets, B, (tested, changed, size)]."""
     tested = np.broadcast_to(outcomes.tested.astype(np.float64), outcomes.drawn_changed.shape)
     stacked = np.stack([tested, outcomes.drawn_changed, outcomes.drawn_size], axis=-1)
@@ -257,7 +254,7 @@ def _roles_ratio(outcomes: Outcomes, chosen: FloatArray, draws: RoleDraws) -> Ra
     No interval over graphs: every draw would need all pairs of values again."""
     at_target = outcomes.moved[:, outcomes.targets].astype(np.float64)  # [roles, targets]
     parts = []
-    for others in (outcomes.moved, outcomes.known):
+    for others in (outcomes.moved, outcomes.scored):
         by_role = at_target * (chosen @ others.T.astype(np.float64)).transpose(0, 1, 3, 2)
         flat = by_role.transpose(2, 0, 1, 3).reshape(len(at_target), -1)
         drawn = draws.sums(flat).T.reshape(*chosen.shape[:3], len(draws))

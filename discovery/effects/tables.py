@@ -8,13 +8,12 @@ from dataclasses import dataclass
 
 import numpy as np
 import polars as pl
-from numpy.typing import NDArray
 
 from axiograph.discovery.effects.changes import benjamini_hochberg
 from axiograph.discovery.effects.control import ControlResult
 from axiograph.discovery.effects.relations import REASON, UNCOUNTED, UNTESTED, Relation, Source, Weights
 from axiograph.discovery.effects.responses import BOUNDS, Measure, Outcomes, Ratio
-from axiograph.discovery.numerics.arrays import CountArray, FloatArray
+from axiograph.discovery.numerics.arrays import CountArray, FloatArray, ObjectArray
 
 CONTROLLED = (Measure.SHARE, Measure.SIZE)
 CONDITION, ALL = "condition", "all conditions"
@@ -52,24 +51,24 @@ class Counts:
     def pooled(self) -> Counts:
         return Counts(*(a.sum(axis=2, keepdims=True) for a in (self.asked, self.tested, self.uncounted)))
 
-    def reasons(self, sources: tuple[Source, ...]) -> NDArray[np.object_]:
+    def reasons(self, sources: tuple[Source, ...]) -> ObjectArray:
         """Why there is no share; None where there is one."""
-        found = np.full(self.tested.shape, None, object)
+        reasons = np.full(self.tested.shape, None, object)
         for s, r, t in np.argwhere(self.tested == 0):
             if self.asked[s, r, t]:
-                found[s, r, t] = UNTESTED
+                reasons[s, r, t] = UNTESTED
             elif self.uncounted[s, r, t] and not self.asked[s, :, t].any():
-                found[s, r, t] = UNCOUNTED
+                reasons[s, r, t] = UNCOUNTED
             else:
-                found[s, r, t] = REASON[sources[s], tuple(Relation)[r]]
-        return found
+                reasons[s, r, t] = REASON[sources[s], tuple(Relation)[r]]
+        return reasons
 
 
 def response_frame(
     keys: dict[str, object],
     ratios: dict[Measure, Ratio],
     counts: Counts,
-    reasons: NDArray[np.object_],
+    reasons: ObjectArray,
     sources: tuple[Source, ...],
     level: float,
 ) -> pl.DataFrame:
@@ -121,10 +120,10 @@ class Rows:
 def _estimates(measure: Measure, ratio: Ratio, level: float) -> dict[str, pl.Series]:
     numbers = ratio.numbers()
     roles, graphs = numbers.intervals(level, BOUNDS[measure])
-    found = {str(measure): numbers.estimate, f"{measure}_low": roles[0], f"{measure}_high": roles[1]}
+    columns = {str(measure): numbers.estimate, f"{measure}_low": roles[0], f"{measure}_high": roles[1]}
     if measure is not Measure.ROLES_SHARE:
-        found |= {f"{measure}_graphs_low": graphs[0], f"{measure}_graphs_high": graphs[1]}
-    return {name: _column(array) for name, array in found.items()}
+        columns |= {f"{measure}_graphs_low": graphs[0], f"{measure}_graphs_high": graphs[1]}
+    return {name: _column(array) for name, array in columns.items()}
 
 
 def _column(array: FloatArray | CountArray) -> pl.Series:
@@ -142,7 +141,7 @@ class Contrast:
     reasons: list[str | None]  # per source
 
     @classmethod
-    def of(cls, ratios: dict[Measure, Ratio], reasons: NDArray[np.object_], level: float) -> Contrast:
+    def of(cls, ratios: dict[Measure, Ratio], reasons: ObjectArray, level: float) -> Contrast:
         """Of pooled ratios; `reasons` [sources, 3, 1]."""
         difference, ends = [], []
         for measure in CONTROLLED:
@@ -182,7 +181,7 @@ def contrast_frame(
     for s in range(shape[1]):
         for m in range(shape[2]):
             adjusted[:-1, s, m] = benjamini_hochberg(result.p[:-1, s, m], level)[0]
-    known = np.isfinite(difference)
+    defined = np.isfinite(difference)
     numbers = dict(zip(("low", "high", "graphs_low", "graphs_high"), ends, strict=True))
     numbers = {"difference": difference} | numbers
     numbers |= {"control_mean": result.mean, "control_low": result.low, "control_high": result.high}
@@ -190,7 +189,7 @@ def contrast_frame(
     columns |= {name: pl.Series(array.ravel(), nan_to_null=True) for name, array in numbers.items()}
     columns["control_graphs"] = pl.Series(np.nan_to_num(result.graphs).ravel().astype(np.int64))
     reasons = [
-        contrasts[c].reasons[s] if not known[c, s, m] else _no_p(result, c, s, m)
+        contrasts[c].reasons[s] if not defined[c, s, m] else _no_p(result, c, s, m)
         for c, s, m in np.ndindex(*shape)
     ]
     columns["reason"] = pl.Series(reasons, dtype=pl.String)

@@ -21,3 +21,4 @@ IndexArray = NDArray[np.int64]
 EntryArray = NDArray[np.int32]  # column numbers of tests, a row each: x, y and what they are conditioned on
 NodeArray = NDArray[np.uint32]  # unsigned: numba would ask each time whether an index counts from the end
 WordArray = NDArray[np.uint64]  # 64 bits a word: sets of nodes, random numbers
+ObjectArray = NDArray[np.object_]

@@ -142,12 +142,12 @@ class ReplicateTask:
         for k in np.flatnonzero(~self._from_weights(drawn, chunk.marks)):
             chunk.marks[k] = 0
             try:
-                found = self.search.run(self.table, self.units.rows_of(drawn[k]), self.n)
+                answer = self.search.run(self.table, self.units.rows_of(drawn[k]), self.n)
             except AxiographError as error:
                 chunk.fail(int(k), error.found)
             else:
-                chunk.put(int(k), found.result, self.table.names)
-                chunk.projected += found.projected
+                chunk.put(int(k), answer.result, self.table.names)
+                chunk.projected += answer.projected
         return chunk
 
     def null_edges(self, numbers: range) -> NullEdges:

@@ -1,16 +1,13 @@
-"""How the rows of a replicate are drawn (DESIGN 12): from its own child stream, whoever computes it.
+"""How the rows of a replicate are drawn (DESIGN 12), and those of the null: from child streams of a seed,
+whoever computes them.
 
-The null of the bootstrap: a table in which no value has to do with another, but rows of a role still have.
-
-Every value's column is permuted on its own, by whole roles: role g gets all that role π(g) answered, so
-that rows of one role stay as alike as they were, and n = roles is as right (or wrong) for the null as for
-the data. Which of the role's rows comes first is shuffled as well: in the same order, a condition that
-moves two values would keep them together.
-
-Indicator columns say under which condition a row was taken. They stay, and values move only between rows
-with the same indicators: what conditions do to each value is kept, and the null says which edges are found
-beyond it.
-"""
+The null is a table in which no value has to do with another, but rows of a role still have. Every value's
+column is permuted separately, by whole roles: role g gets all that role π(g) answered, so that rows of one
+role stay as alike as they were, and n = roles is as right (or wrong) for the null as for the data. Which of
+the role's rows comes first is shuffled as well: in the same order, a condition that moves two values would
+keep them together. Indicator columns say under which condition a row was taken. They stay, and values move
+only between rows with the same indicators: what conditions do to each value remains, and the null says which
+edges are found beyond it."""
 
 from __future__ import annotations
 
@@ -69,8 +66,8 @@ def parse_resample(name: Resample | str) -> Resample:
     try:
         return Resample(name)
     except ValueError:
-        known = ", ".join(Resample)
-        raise InputError("resample", f"one of {known}", f"{name!r}", "Choose one of them.") from None
+        names = ", ".join(Resample)
+        raise InputError("resample", f"one of {names}", f"{name!r}", "Choose one of them.") from None
 
 
 def rows_in_replicate(n_roles: int, resample: Resample) -> int:
@@ -187,13 +184,13 @@ def null_sources(
     roles = np.arange(rows) if groups is None else groups
     strata = _strata(data[:, indicators])
     sources = np.tile(np.arange(rows)[:, None], columns)
-    fixed = _by_place(roles, strata, np.arange(rows))
+    fixed = _by_slot(roles, strata, np.arange(rows))
     several = len(fixed) > strata.max() + 1  # rows of one role under one condition, in no order of their own
     for column in np.setdiff1d(np.arange(columns), indicators):
-        shuffled = _by_place(roles, strata, rng.permutation(rows)) if several else fixed
+        shuffled = _by_slot(roles, strata, rng.permutation(rows)) if several else fixed
         order = rng.permutation(fixed.shape[1])
         for into, out_of in zip(fixed, shuffled, strict=True):
-            sources[_filled(into), column] = out_of[_giver(order, into >= 0)]
+            sources[_filled(into), column] = out_of[_next_filled(order, into >= 0)]
     return sources
 
 
@@ -202,17 +199,17 @@ def _strata(indicators: FloatArray) -> IndexArray:
     return np.unique(indicators, axis=0, return_inverse=True)[1].reshape(-1).astype(np.int64)
 
 
-def _by_place(roles: IndexArray, strata: IndexArray, order: IndexArray) -> IndexArray:
-    """[n_places, n_roles]: the row of each role at each place, −1 where it has none. A place is the k-th
+def _by_slot(roles: IndexArray, strata: IndexArray, order: IndexArray) -> IndexArray:
+    """[n_slots, n_roles]: the row of each role in each slot, −1 where it has none. A slot is the k-th
     row of a role in its stratum, in the given order of all rows."""
     by_block = order[np.lexsort((strata[order], roles[order]))]
     block = np.stack([roles[by_block], strata[by_block]])
     begins = np.flatnonzero(np.r_[True, (block[:, 1:] != block[:, :-1]).any(axis=0)])
     sizes = np.diff(np.r_[begins, len(roles)])
     k = np.arange(len(roles)) - np.repeat(begins, sizes)
-    places = np.unique(strata[by_block] * len(roles) + k, return_inverse=True)[1].reshape(-1)
-    table = np.full((places.max() + 1, roles.max() + 1), -1, np.int64)
-    table[places, roles[by_block]] = by_block
+    slots = np.unique(strata[by_block] * len(roles) + k, return_inverse=True)[1].reshape(-1)
+    table = np.full((slots.max() + 1, roles.max() + 1), -1, np.int64)
+    table[slots, roles[by_block]] = by_block
     return table
 
 
@@ -220,10 +217,10 @@ def _filled(rows: IndexArray) -> IndexArray:
     return rows[rows >= 0]
 
 
-def _giver(order: IndexArray, there: BoolArray) -> IndexArray:
-    """For each role that is `there`, the next one there in the cycles of the permutation `order`: a
-    permutation of those roles, and `order` itself where it leads to none of the others."""
-    giver = order[there]
-    while not (known := there[giver]).all():
-        giver = np.where(known, giver, order[giver])
-    return giver
+def _next_filled(order: IndexArray, filled: BoolArray) -> IndexArray:
+    """For each role that has the slot (`filled`), the next such one in the cycles of the permutation `order`:
+    a permutation of those roles, and `order` itself where it leads to none of the others."""
+    source = order[filled]
+    while not (has_slot := filled[source]).all():
+        source = np.where(has_slot, source, order[source])
+    return source

@@ -84,20 +84,20 @@ def graphs(
     n_independent: int,
     alpha: float,
     marks: ByteArray,
-    known: tuple[ByteArray, ByteArray, ByteArray] | None = None,
+    knowledge: tuple[ByteArray, ByteArray, ByteArray] | None = None,
 ) -> BoolArray:
     """PC on the units drawn[r] for each r: fills marks[r] [n, n] for n columns; true where that is settled.
 
-    Tests count `n_independent` rows. `known`: the matrices of discovery.graph.knowledge, where there is
+    Tests count `n_independent` rows. `knowledge`: the matrices of discovery.graph.knowledge, where there is
     background knowledge."""
     n = products.n_columns
-    apart, banned, given = no_knowledge(n) if known is None else known
+    apart, banned, drawn_edges = no_knowledge(n) if knowledge is None else knowledge
     start = np.where(apart == 1, LEAVING, ADJACENT).astype(np.uint8)
     np.fill_diagonal(start, ABSENT)
     done = np.zeros(len(drawn), dtype=bool)
     lower, upper = bounds(alpha, n_independent, n)
     sums = weighted_sums(products.sums, drawn)
-    _graphs(sums, products.cells - 1, lower, upper, start, banned, given, marks, done)
+    _graphs(sums, products.cells - 1, lower, upper, start, banned, drawn_edges, marks, done)
     return done
 
 
@@ -157,7 +157,7 @@ def _graphs(
     upper: FloatArray,
     start: ByteArray,
     banned: ByteArray,
-    given: ByteArray,
+    drawn_edges: ByteArray,
     marks: ByteArray,
     done: BoolArray,
 ) -> None:
@@ -174,7 +174,7 @@ def _graphs(
         sepset[:] = 0
         position[:] = 0
         if search(corr, lower, upper, adjacent, sepset, no_room, position) == DONE:
-            orient(adjacent, sepset, banned, given, marks[r])
+            orient(adjacent, sepset, banned, drawn_edges, marks[r])
             done[r] = True
 
 
