@@ -16,6 +16,7 @@ from axiograph.discovery.algorithms.registry import algorithm as find_algorithm
 from axiograph.discovery.graph.ancestors import ancestor_table
 from axiograph.discovery.graph.causal_graph import CausalGraph
 from axiograph.discovery.graph.export import load_graph, write_graph
+from axiograph.discovery.graph.figure import draw_graph
 from axiograph.discovery.graph.knowledge import Knowledge, with_design
 from axiograph.discovery.matrix.corrections import MIN_RELIABILITY, Disattenuation, Part, disattenuation
 from axiograph.discovery.matrix.pairwise import Pairwise
@@ -95,8 +96,6 @@ class Discovery:
         The edge table is over all pairs, the ancestor table over all ordered pairs; replicates.npz holds
         every replicate's graph (discovery.graph.packed); discovery.json holds settings, exclusions and
         counts. Returns the paths. Raises RunError where the disk is full."""
-        from axiograph.discovery.graph.figure import draw_graph
-
         table = self.bootstrap.edges.table()
         paths = write_graph(self.graph, directory, "graph", table)
         paths += write_graph(self.consensus, directory, "consensus", table)

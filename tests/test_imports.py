@@ -62,7 +62,6 @@ COMPILED = {
 }
 # Only the command line writes to the terminal.
 PRINTING = ("axiograph.cli", "axiograph.commands")
-MENDING = pytest.mark.xfail(reason="being mended", strict=False)
 
 
 MODULES = modules()
@@ -142,7 +141,6 @@ def test_the_list_of_compiled_modules_is_that_of_the_modules_that_load_numba_at_
     assert compiled == COMPILED
 
 
-@MENDING
 def test_modules_of_this_project_are_imported_at_the_top_unless_they_hold_compiled_loops():
     hidden = {
         f"{name}:{node.lineno} imports {target}"
@@ -154,7 +152,6 @@ def test_modules_of_this_project_are_imported_at_the_top_unless_they_hold_compil
     assert hidden == set()
 
 
-@MENDING
 def test_no_two_files_import_each_other_in_a_circle_also_inside_functions():
     graph = grimp.build_graph("axiograph", cache_dir=None)
     assert graph.modules == set(MODULES)
@@ -165,7 +162,6 @@ def test_no_two_files_import_each_other_in_a_circle_also_inside_functions():
     assert circles == []
 
 
-@MENDING
 def test_only_the_command_line_prints():
     printing = {
         f"{name}:{node.lineno}"
@@ -177,7 +173,6 @@ def test_only_the_command_line_prints():
     assert printing == set()
 
 
-@MENDING
 @pytest.mark.parametrize("package", PACKAGES)
 def test_folders_and_files_stay_small_enough_to_be_seen_at_once(package):
     folders: dict[Path, int] = {}
