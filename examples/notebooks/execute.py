@@ -1,11 +1,12 @@
 """Executes the notebooks of this folder and keeps their outputs: `python examples/notebooks/execute.py`.
 
-What depends on the machine is left out of the outputs: paths of the clone, and what libraries say on stderr.
+What depends on the machine is left out of the outputs: paths of the clone, the host's name, and what libraries say on stderr.
 """
 
 from __future__ import annotations
 
 import json
+import platform
 import sys
 from pathlib import Path
 
@@ -37,6 +38,7 @@ def _is_stderr(output: nbformat.NotebookNode) -> bool:
 def _without_paths(output: nbformat.NotebookNode) -> nbformat.NotebookNode:
     root = str(FOLDER.parents[1])
     text = json.dumps(output).replace(f"file://{root}/", "").replace(f"{root}/", "")
+    text = text.replace(f" on {platform.node()}", "")
     return nbformat.from_dict(json.loads(text))
 
 
