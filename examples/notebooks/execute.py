@@ -1,7 +1,8 @@
 """Executes the notebooks of this folder and keeps their outputs: `python examples/notebooks/execute.py`.
 
-What depends on the machine is left out of the outputs: paths of the clone, the host's name, and what libraries say
-on stderr.
+What depends on the machine is left out of the outputs: paths of the clone, the host's name, and what
+libraries say on stderr.
+"""
 
 from __future__ import annotations
 
