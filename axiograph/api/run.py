@@ -132,7 +132,7 @@ class Run(Shown):
         stored = StoredDiscovery.find(self.directory.path)
         table = stored.directory / "edges.parquet"
         frequencies = pl.read_parquet(table) if table.is_file() else None
-        return ValueGraph(stored.graph(choice), frequencies, f"{choice} of {self.where}")
+        return ValueGraph(stored.graph(choice), frequencies, f"{Path(self.where).name}: {choice}")
 
     @property
     def effects(self) -> EffectTables:

@@ -323,7 +323,7 @@ def _scan_without_count(store):
     """Only the columns that are asked for are read: damage elsewhere is met where it is read."""
     import polars.io.plugins
 
-    schema = store_module._SCAN_SCHEMA
+    schema = store_module._scan_schema()
     return polars.io.plugins.register_io_source(store._frames, schema=schema)
 
 
