@@ -33,7 +33,7 @@ from axiograph.cluster.stages.effects import (
     reference_role,
     run_graph,
 )
-from axiograph.cluster.stages.score import is_partial, read_scores, score
+from axiograph.cluster.stages.score import check_scored, is_partial, read_scores, score
 from axiograph.cluster.stages.stored_effects import read_between_roles, read_effects
 from axiograph.discovery.resampling.replicates import Jobs
 from axiograph.discovery.stored import GraphChoice, StoredDiscovery
@@ -158,10 +158,13 @@ class Run(Shown):
         """The first responses that fit, as the command `show` lists them."""
         return ResponseView(responses_text(find_responses(self.directory, state, condition, role, limit)))
 
-    def score(self) -> ScoreTables:
-        """Score the stored answers again, and store the tables. RunError where not a single answer counts."""
+    def score(self, on_step: OnStep | None = None) -> ScoreTables:
+        """Score the stored answers again, and store the tables, which `on_step` is told before they are
+        checked. RunError where not a single answer counts."""
         tables = ScoreTables(score(self.directory))
         self.directory.publish()
+        tell(on_step, tables)
+        check_scored(self.directory)
         return tables
 
     def discover(
@@ -179,7 +182,7 @@ class Run(Shown):
         is told where it may take long."""
         settings = changed_discovery(spec or self.study.discovery, changes)
         if is_partial(self.directory) or not (self.directory.scores / "profiles.parquet").is_file():
-            tell(on_step, self.score())
+            self.score(on_step)
         with site(ray) as where:
             return self.store_graph(settings, where.jobs(jobs), notify)
 
@@ -205,7 +208,7 @@ class Run(Shown):
 
     def report(self, **options: Any) -> ReportPage:
         """Write the page, figures and LaTeX tables: options of `write_report`."""
-        return write_report(self.where, **options)
+        return write_report(self.directory, **options)
 
     def charts(self) -> dict[str, alt.TopLevelMixin]:
         """The charts of the report as Altair charts, by their key; graphs are at `graph.figure()`."""

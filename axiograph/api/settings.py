@@ -8,12 +8,13 @@ from pathlib import Path
 
 from pydantic import ValidationError
 
+from axiograph.cluster.ray.executor import STALL_S
 from axiograph.engine.errors import InputError
 from axiograph.engine.study.loading import load_study
 from axiograph.engine.study.schema import DiscoverySpec, Study
 
+__all__ = ["CORES", "STALL_S", "as_study", "changed_discovery"]
 CORES = os.cpu_count() or 1
-STALL_S = 600.0
 
 
 def as_study(study: Study | Path | str) -> Study:

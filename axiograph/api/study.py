@@ -14,7 +14,6 @@ from axiograph.cluster.sampling.meter import Meter
 from axiograph.cluster.sampling.preparation import prepare, study_notes
 from axiograph.cluster.sampling.site import Site
 from axiograph.cluster.site import site
-from axiograph.cluster.stages.score import check_scored
 from axiograph.engine.errors import RunError
 from axiograph.engine.runs.run_dir import RunDir, create_run, run_at
 from axiograph.engine.study.loading import load_study as read_study
@@ -73,9 +72,7 @@ def run(
     result = Run(create_run(out or loaded.out))
     with result.directory.locked(), site(ray, workers, stall_s) as where:
         tell(on_step, _sampled(loaded, result.directory, where, retry_failed, on_step))
-        scores = result.score()
-        tell(on_step, scores)
-        check_scored(result.directory)
+        result.score(on_step)
         tell(on_step, result.store_graph(result.study.discovery, where.jobs(jobs), notify))
         tell(on_step, result.test_effects())
         if report:

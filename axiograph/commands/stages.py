@@ -18,7 +18,7 @@ Resampling = Literal["half_of_roles", "roles_with_replacement", "rows_with_repla
 
 def score(directory: Directory) -> None:
     """Score the stored answers again: profiles, reliability, rates."""
-    print_step(ax.open(directory).score())
+    ax.open(directory).score(print_step)
 
 
 def discover(
