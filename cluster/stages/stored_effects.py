@@ -24,12 +24,7 @@ def read_effects(run: RunDir) -> Effects | None:
     if not about.is_file():
         if (run.effects / "between_roles.parquet").is_file():
             return None
-        raise InputError(
-            run.shown(about),
-            "the tables of the stage effects",
-            "none",
-            f"Run `axiograph effects {run.where}`.",
-        )
+        raise _absent(run, about)
     try:
         document = json.loads(about.read_text(encoding="utf-8"))
         tables = {name: pl.read_parquet(run.effects / f"{name}.parquet") for name in TABLES}
@@ -61,16 +56,16 @@ def read_between_roles(run: RunDir) -> pl.DataFrame:
     has not run, RunError for a damaged file."""
     path = run.effects / "between_roles.parquet"
     if not path.is_file():
-        raise InputError(
-            run.shown(path),
-            "the tables of the stage effects",
-            "none",
-            f"Run `axiograph effects {run.where}`.",
-        )
+        raise _absent(run, path)
     try:
         return pl.read_parquet(path)
     except (OSError, pl.exceptions.PolarsError) as error:
         raise _damaged(run, path, error) from error
+
+
+def _absent(run: RunDir, path: Path) -> InputError:
+    remedy = f"Run `axiograph effects {run.where}`."
+    return InputError(run.shown(path), "the tables of the stage effects", "none", remedy)
 
 
 def _damaged(run: RunDir, path: Path, error: Exception) -> RunError:

@@ -417,3 +417,12 @@ def test_a_value_named_twice_is_no_second_value(axiograph, tmp_path):
     code, _, err = axiograph("discover", table)
     assert code == 2
     assert "every value named once, found 'a' twice" in err
+
+
+def test_no_answer_that_counts_is_an_error_of_run_and_of_score(axiograph, study_assets, tmp_path):
+    nothing = {"mode": "logprob", "mass_threshold": 1.0}
+    study = studies.write(tmp_path, study_assets, scoring=nothing, steering=[], hints=[])
+    for arguments in (("run", study, "--jobs", "1"), ("score", tmp_path / "run")):
+        code, out, err = axiograph(*arguments)
+        assert code == 1 and "at least one yes, no or unsure answer" in err
+        assert "unparsed" in out  # the rates are shown before the error
