@@ -16,7 +16,12 @@ from axiograph.discovery.numerics.arrays import BoolArray, FloatArray
 from axiograph.engine.errors import InputError, RunError
 
 MIN_ROWS = 5  # Fisher-z of order 1 has n − 1 − 3 degrees of freedom, which must be positive.
-_TOLERANCE = 1e-12  # differences of this size are rounding, not variation
+_TOLERANCE = 1e-12  # of correlations, and of scores relative to their own size: rounding of float64
+ROUNDING = 1e-6
+"""Differences of scores up to this share of the scale are rounding, not variation. A score in logprob mode is
+tanh of half of log-odds that a model computed in float32: equal prompts in different batches differ by
+1e-9 in a small model and by some 1e-7 in a large one, and no answer is that fine. (Fixed point of 2⁻⁴⁰ adds
+1e-12.) The least difference that counted answers make is 1 / (items × repeats)."""
 
 
 @dataclass(frozen=True)
@@ -97,11 +102,23 @@ def check_input(data: FloatArray, names: Sequence[str], alpha: float, n: int | N
         )
 
 
-def constant_columns(data: FloatArray) -> BoolArray:
-    """[n_values]: true for a column of `data` [n_rows, n_values] whose values differ by no more than
-    rounding."""
-    spread = np.ptp(data, axis=0)
-    return spread <= _TOLERANCE * np.maximum(1.0, np.abs(data).max(axis=0))
+def constant_columns(data: FloatArray, observed: BoolArray | None = None) -> BoolArray:
+    """[n_values]: true for a column of `data` [n_rows, n_values] whose scores differ by no more than
+    rounding, or are fewer than two. `observed` [n_rows, n_values]: where there is a score; everywhere by
+    default."""
+    known = np.ones(data.shape, dtype=bool) if observed is None else observed
+    high = np.where(known, data, -np.inf).max(axis=0, initial=-np.inf)
+    low = np.where(known, data, np.inf).min(axis=0, initial=np.inf)
+    return ~(high - low > rounding(np.where(known, data, 0.0)))
+
+
+def rounding(data: FloatArray) -> FloatArray:
+    """[n_values]: by how much the scores of a column of `data` [n_rows, n_values] may differ by rounding.
+
+    The scale of scores is −1 to 1. A table whose scores are all smaller has a smaller scale, that of its
+    largest score; a column of larger ones is exact to 12 digits."""
+    size = np.abs(data).max(axis=0, initial=0.0)
+    return np.maximum(ROUNDING * min(1.0, float(size.max(initial=0.0))), _TOLERANCE * size)
 
 
 def check_correlation(correlation: FloatArray, names: Sequence[str]) -> FloatArray:
@@ -134,19 +151,21 @@ def check_correlation(correlation: FloatArray, names: Sequence[str]) -> FloatArr
     return (matrix + matrix.T) / 2
 
 
-def check_collinearity(correlation: FloatArray, n_rows: int, names: Sequence[str]) -> None:
-    """Raise RunError, with names, where columns are exactly collinear.
+def check_collinearity(correlation: FloatArray, table: FloatArray, names: Sequence[str]) -> None:
+    """Raise RunError, with names, where columns of `table` [n_rows, n_values] are collinear but for rounding.
 
     causal-learn raises only when an inversion happens to meet an exact zero; else its answer is rounding
     noise. Two equal (or opposite) columns are found at any size; a longer combination only where there
     are more rows than columns, since with fewer every table has one.
     """
-    if n_rows > len(names) and _clearly_of_full_rank(correlation):
+    enough_rows = len(table) > len(names)
+    allowed = _twin_tolerance(table)
+    if enough_rows and _clearly_of_full_rank(correlation, float(allowed.max(initial=_TOLERANCE))):
         return
-    twins = np.argwhere(np.triu(np.abs(correlation) > 1 - _TOLERANCE, k=1))
+    twins = np.argwhere(np.triu(np.abs(correlation) > 1 - allowed, k=1))
     if twins.size:
         raise collinear([names[k] for k in twins[0]])
-    if n_rows <= len(names):
+    if not enough_rows:
         return
     values, vectors = np.linalg.eigh(correlation)
     if values[0] < _TOLERANCE:
@@ -154,10 +173,20 @@ def check_collinearity(correlation: FloatArray, n_rows: int, names: Sequence[str
         raise collinear([name for name, part in zip(names, involved, strict=True) if part])
 
 
-def _clearly_of_full_rank(correlation: FloatArray) -> bool:
-    """Whether the smallest eigenvalue, at least 1 / trace(inverse), is far above the tolerance: quick."""
+def _twin_tolerance(table: FloatArray) -> FloatArray:
+    """[n_values, n_values]: by how much the correlation of two columns that are equal up to rounding may
+    fall short of 1. What column j has beyond i, of variance (1 − r²) var_j, is rounding where its standard
+    deviation is; 1 − r² is about 2 (1 − r)."""
+    share = rounding(table) / np.maximum(table.std(axis=0), np.finfo(np.float64).tiny)
+    share = np.minimum(share, 1.0)
+    return np.maximum(_TOLERANCE, np.minimum.outer(share, share) ** 2 / 2)
+
+
+def _clearly_of_full_rank(correlation: FloatArray, tolerance: float) -> bool:
+    """Whether the smallest eigenvalue, at least 1 / trace(inverse), is far above the tolerance: quick. No two
+    columns have a 1 − |r| below it."""
     try:
-        return 0 < float(np.trace(np.linalg.inv(correlation))) < 0.01 / _TOLERANCE
+        return 0 < float(np.trace(np.linalg.inv(correlation))) < 0.01 / tolerance
     except np.linalg.LinAlgError:
         return False
 

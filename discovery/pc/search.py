@@ -106,7 +106,7 @@ def on_varying_columns(
     table = np.ascontiguousarray(data[:, varies], dtype=np.float64)
     rows = len(table) if n is None else n
     matrix = np.asarray(np.corrcoef(table.T)) if corrected is None else corrected[np.ix_(varies, varies)]
-    check_collinearity(matrix, len(table), varying)
+    check_collinearity(matrix, table, varying)
     plain = corrected is None and rows == len(table)
     graph, borderline = find(SearchInput(table, matrix, varying, rows, alpha, knowledge, plain))
     return LearnedGraph(graph, constant, borderline)

@@ -22,6 +22,7 @@ from axiograph.discovery.graph.knowledge import no_knowledge
 from axiograph.discovery.numerics.arrays import BoolArray, ByteArray, FloatArray, IndexArray, NodeArray
 from axiograph.discovery.numerics.compiled import aligned, jit, jit_inner
 from axiograph.discovery.numerics.lanes import LANES, add_rows
+from axiograph.discovery.pc.inputs import rounding
 from axiograph.discovery.pc.kernel import bounds
 from axiograph.discovery.pc.orientation import orient
 from axiograph.discovery.pc.skeleton import ABSENT, ADJACENT, DONE, LEAVING, search
@@ -30,9 +31,12 @@ from axiograph.discovery.resampling.rows import Units
 MAX_COLUMNS = 64  # above it, the time of a replicate is that of PC, and copying rows costs nothing
 _MAX_CELLS = 8_000_000  # of products, 64 MB
 _PART = 4096  # doubles: what stays in the first-level cache beside a row of sums
-_MIN_VARIANCE = 1e-4  # of a column in a replicate, as a share of that in all rows
+_MIN_VARIANCE = 1e-2  # of a column in a replicate, as a share of that in all rows
+_MAX_ROUNDING = 4e-5  # of scores, in standard deviations of their column
 _MAX_OFFSET = 1e4  # largest |score| in standard deviations of its column
-_MAX_CORRELATION = 1 - 1e-9
+_MAX_CORRELATION = (
+    1 - 1e-7
+)  # rounding makes less of one, in any replicate: (_MAX_ROUNDING)² / (2 _MIN_VARIANCE)
 _MAX_TRACE = 1e10  # of the inverse correlations: 1 / it bounds the smallest eigenvalue from below
 
 
@@ -49,13 +53,15 @@ class Products:
 
 def products(data: FloatArray, units: Units) -> Products | None:
     """Of data [n_rows, n_columns]. None where replicates should copy rows: many columns, or one that is
-    constant or far from 0, or more products than memory should hold."""
+    constant, far from 0 or hardly more than rounding, or more products than memory should hold."""
     columns = data.shape[1]
     cells = columns * (columns + 1) // 2 + columns + 1
     deviation = data.std(axis=0)
     if columns > MAX_COLUMNS or len(units) * cells > _MAX_CELLS:
         return None
     if np.any(np.abs(data).max(axis=0) > _MAX_OFFSET * deviation):
+        return None
+    if np.any(rounding(data) > _MAX_ROUNDING * deviation):
         return None
     z = np.ones((len(data), columns + 1))
     z[:, :columns] = ((data - data.mean(axis=0)) / deviation)[units.rows]
