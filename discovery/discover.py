@@ -19,7 +19,8 @@ from axiograph.discovery.graph.export import load_graph, write_graph
 from axiograph.discovery.graph.figure import draw_graph
 from axiograph.discovery.graph.knowledge import Knowledge, with_design
 from axiograph.discovery.matrix.corrections import MIN_RELIABILITY, Disattenuation, Part, disattenuation
-from axiograph.discovery.matrix.pairwise import Pairwise
+from axiograph.discovery.matrix.em import EmCorrelations
+from axiograph.discovery.matrix.pairwise import Pairwise, check_twins
 from axiograph.discovery.matrix.profiles import ProfileMatrix, profile_matrix, profiles_digest
 from axiograph.discovery.pc.inputs import constant_columns
 from axiograph.discovery.pc.search import LearnedGraph
@@ -42,7 +43,7 @@ _SLOW_SECONDS = 600
 class CorrectionUse:
     """What was corrected in the graph of all roles: `projected`: the matrix was not positive definite and was
     made so; `tested_roles`: what tests counted as independent; `reliability`: value → Cronbach's alpha, None
-    where it is undefined or too low (empty for pairwise correlations, which correct no error)."""
+    where it is undefined or too low (empty for EM and pairwise correlations, which correct no error)."""
 
     projected: bool
     tested_roles: int
@@ -170,9 +171,9 @@ def discover(
     """Learn the graph of the values from `profiles`: the baseline's train roles, one row per role.
 
     Columns role (and condition, split, which are ignored) and one per value, null where missing: values
-    null for more than 20 % of roles are excluded, then roles with a null (or, if `spec.missing` is pairwise,
-    those without any score; correlations are then over the roles that have both); constant values are
-    excluded. `spec`: how, as in a study.
+    null for more than 20 % of roles are excluded, then roles with a null (or, if `spec.missing` is em or
+    pairwise, those without any score; correlations are then those of discovery.matrix.em, or over the roles
+    that have both scores); constant values are excluded. `spec`: how, as in a study.
 
     `indicators`, for `rows: pooled` (DESIGN 11), when profiles has a row per role and condition: column
     condition and a column per steering or hint, a node that nothing causes. Every test still counts the
@@ -185,7 +186,7 @@ def discover(
     Raises InputError for profiles or settings that cannot be used, RunError
     where PC fails on all roles (collinear values are named)."""
     check_tables(spec, indicators, parts)
-    matrix = profile_matrix(profiles, pairwise=spec.missing == "pairwise", indicators=indicators)
+    matrix = profile_matrix(profiles, keep_gaps=spec.missing != "listwise", indicators=indicators)
     algorithm = find_algorithm(spec.algorithm)
     function = algorithm.function(spec.settings)
     if notify is not None:
@@ -274,9 +275,11 @@ def _knowledge(spec: DiscoverySpec, matrix: ProfileMatrix) -> Knowledge | None:
 
 def _correction(
     matrix: ProfileMatrix, parts: pl.DataFrame | None, spec: DiscoverySpec
-) -> Disattenuation | Pairwise | None:
+) -> Disattenuation | Pairwise | EmCorrelations | None:
     if matrix.observed is not None:
-        return Pairwise(matrix.data, matrix.observed)
+        check_twins(matrix.data, matrix.observed, matrix.names)
+        of_gaps = EmCorrelations.of if spec.missing == "em" else Pairwise
+        return of_gaps(matrix.data, matrix.observed)
     return None if parts is None else disattenuation(matrix, parts, PARTS[spec.correction])
 
 

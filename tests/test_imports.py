@@ -46,6 +46,7 @@ COMPILED = {
     for name in [
         "discovery.effects.relation_sums",
         "discovery.graph.descendants",
+        "discovery.matrix.em_loop",
         "discovery.numerics.compiled",
         "discovery.numerics.lanes",
         "discovery.numerics.philox",

@@ -26,7 +26,8 @@ def changed_discovery(base: DiscoverySpec, changes: Mapping[str, object], prefix
     """`base` with these fields changed. InputError that names the field, behind `prefix`, and what it
     takes."""
     try:
-        return DiscoverySpec.model_validate(base.model_dump() | dict(changes))
+        # Without its defaults: a default may depend on what is changed (DiscoverySpec.missing).
+        return DiscoverySpec.model_validate(base.model_dump(exclude_defaults=True) | dict(changes))
     except ValidationError as error:
         first = error.errors()[0]
         names = ", ".join(f"{prefix}{name} {value}" for name, value in changes.items())

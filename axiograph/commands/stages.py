@@ -36,7 +36,7 @@ def discover(
         typer.Option(help="Baseline profiles, or those of all conditions with steering and hints as nodes."),
     ] = None,
     missing: Annotated[
-        Literal["listwise", "pairwise"] | None, typer.Option(help="What to do with missing scores.")
+        Literal["listwise", "pairwise", "em"] | None, typer.Option(help="What to do with missing scores.")
     ] = None,
     correction: Annotated[
         Literal["none", "items", "repeats"] | None,

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 import polars as pl
 
@@ -9,6 +11,7 @@ from axiograph.discovery.discover import Discovery
 from axiograph.discovery.graph.causal_graph import CausalGraph
 from axiograph.discovery.graph.export import edge_rows
 from axiograph.discovery.graph.marks import Endpoint, GraphKind
+from axiograph.discovery.matrix.profiles import MUCH_DROPPED
 from axiograph.discovery.resampling.bootstrap import Inflation
 
 _MASSES = {
@@ -23,6 +26,8 @@ _MASSES = {
     "tail_circle": "a–ob",
 }
 
+SHOWN_NAMES = 5
+
 
 def discovery_text(discovery: Discovery) -> str:
     """A text table of the edges of either graph, and what was left out."""
@@ -35,10 +40,7 @@ def discovery_text(discovery: Discovery) -> str:
     cycles = discovery.graph.cycles()
     lines += [f"directed cycle (reported, not resolved): {', '.join(cycle)}" for cycle in cycles]
     profiles, replicates = discovery.profiles, discovery.bootstrap.replicates
-    if profiles.dropped_roles:
-        left_out = "with a row left out" if profiles.indicators else "left out"
-        why = "without any score" if discovery.spec.missing == "pairwise" else "for missing scores"
-        lines.append(f"roles {left_out} {why}: {_listed(profiles.dropped_roles)}")
+    lines += _dropped_lines(discovery)
     for reason in sorted(set(profiles.excluded.values())):
         names = [name for name, why in profiles.excluded.items() if why == reason]
         lines.append(f"values left out ({len(names)}), {reason}: {_listed(names)}")
@@ -47,6 +49,30 @@ def discovery_text(discovery: Discovery) -> str:
     why = "constant" if discovery.correction is None else "constant or without reliability"
     lines += [f"{why} in {count} replicates: {name}" for name, count in some.items()]
     return "\n".join(lines) + "\n"
+
+
+def _dropped_lines(discovery: Discovery) -> list[str]:
+    """How many roles were left out, with the first names; a warning where it costs much."""
+    used, listwise = discovery.profiles, discovery.spec.missing == "listwise"
+    if not used.dropped_roles:
+        return []
+    left_out = "with a row left out" if used.indicators else "left out"
+    why = "for missing scores" if listwise else "without any score"
+    count = len(used.dropped_roles)
+    lines = [f"roles {left_out} {why} ({count}): {_first(used.dropped_roles)}"]
+    everyone = used.n_roles if used.indicators else used.n_roles + count
+    if listwise and count > MUCH_DROPPED * everyone:
+        lines.append(
+            f"Warning: `missing: listwise` costs {count} of {everyone} roles, and the rest may be others "
+            "than those left out; `missing: em` uses every score that is there."
+        )
+    return lines
+
+
+def _first(names: Sequence[str]) -> str:
+    shown = [name or "(no role)" for name in names[:SHOWN_NAMES]]
+    rest = len(names) - len(shown)
+    return ", ".join(shown) + (f" and {rest} more" if rest else "")
 
 
 def _counts_line(discovery: Discovery) -> str:
@@ -73,6 +99,11 @@ def _correction_lines(discovery: Discovery) -> list[str]:
     used, replicates = discovery.correction, discovery.bootstrap.replicates
     if used is None:
         return []
+    if discovery.spec.missing == "em" and not used.reliability:
+        return [
+            "missing scores: correlations by EM from all scores that there are; tests count "
+            f"{used.tested_roles} of {discovery.profiles.n_roles} roles"
+        ]
     projected = f"all roles: {_yes(used.projected)}, replicates: {replicates.projected} of {replicates.used}"
     roles = f"{used.tested_roles} of {discovery.profiles.n_roles} roles"
     counted = f"tests count {roles}; made positive definite: {projected}"

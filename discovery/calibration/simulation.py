@@ -185,7 +185,7 @@ class Analysis:
             "replicates": spec.replicates,
             "resample": spec.resample,
             "threshold": spec.threshold,
-            "pairwise": spec.missing == "pairwise",
+            "missing": spec.missing,
             "correction": self.parts,
             "level": self.level,
             "more": {"algorithm": spec.algorithm, "settings": spec.settings.model_dump()},

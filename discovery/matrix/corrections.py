@@ -1,5 +1,5 @@
 """Correlations that take the place of the plain ones of a table: the protocol `Correction`, and the
-correction for measurement error. (discovery.matrix.pairwise has the one for gaps.)
+correction for measurement error. (discovery.matrix.em and .pairwise have those for gaps.)
 
 A score measures its value with error, which weakens its correlations; a partial correlation given a noisy
 score then stays away from 0 although the values themselves are separated, and PC keeps an edge too many, the

@@ -16,6 +16,8 @@ from axiograph.engine.identity import digest, digest_json
 KEY_COLUMNS = ("role", "condition", "split")
 PROVENANCE = ("backend", "dtype", "device")
 MAX_NULL_SHARE = 0.2
+MUCH_DROPPED = 0.1
+"""Share of the roles that listwise deletion may cost without a warning."""
 
 
 @dataclass(frozen=True)
@@ -24,8 +26,8 @@ class ProfileMatrix:
 
     The columns are `values`, then `indicators` (pooled rows only). `groups` [n_rows]: the number of the role
     of each row, in the order in which roles appear; None where every row is a role of its own. `observed`
-    [n_rows, n_columns]: false where a null was filled with the column's mean, which only pairwise handling
-    does; None where nothing was filled."""
+    [n_rows, n_columns]: false where a null was filled with the column's mean, which only pairwise and EM
+    handling do; None where nothing was filled."""
 
     data: FloatArray
     roles: tuple[str, ...]
@@ -33,7 +35,7 @@ class ProfileMatrix:
     null_values: dict[str, float]
     """Value → share of rows without a score, for the values excluded for it."""
     dropped_roles: tuple[str, ...]
-    """Roles with a row that was dropped: for a null (listwise), or for not holding any score (pairwise)."""
+    """Roles with a row that was dropped: for a null (listwise), or for holding no score (pairwise, em)."""
     indicators: tuple[str, ...] = ()
     groups: IndexArray | None = None
     observed: BoolArray | None = None
@@ -55,13 +57,13 @@ def profile_matrix(
     profiles: pl.DataFrame,
     max_null_share: float = MAX_NULL_SHARE,
     *,
-    pairwise: bool = False,
+    keep_gaps: bool = False,
     indicators: pl.DataFrame | None = None,
 ) -> ProfileMatrix:
     """Profiles as a complete matrix: one row per role, or per role and condition with `indicators`.
 
     The rule: a value that is null in more than `max_null_share` of the rows is excluded first; then every
-    row with a null left is dropped (listwise deletion), or, if `pairwise`, every row without a score, and
+    row with a null left is dropped (listwise deletion), or, if `keep_gaps`, every row without a score, and
     the gaps are filled and marked in `observed`. What is excluded is named in the result.
     `indicators`: column `condition`, one row a condition, and a numeric column per indicator, which is joined
     to the rows of that condition.
@@ -75,7 +77,7 @@ def profile_matrix(
     shares = {name: profiles[name].null_count() / max(1, profiles.height) for name in names}
     null_values = {name: share for name, share in shares.items() if share > max_null_share}
     values = [name for name in names if name not in null_values]
-    enough = pl.any_horizontal if pairwise else pl.all_horizontal
+    enough = pl.any_horizontal if keep_gaps else pl.all_horizontal
     complete = profiles.filter(enough(pl.col(values).is_not_null())) if values else profiles.clear()
     if complete.is_empty():
         raise InputError(
@@ -96,7 +98,7 @@ def profile_matrix(
         dropped_roles=_dropped(profiles, complete),
         indicators=() if design is None else tuple(design.columns),
         groups=None if design is None else _numbers(complete["role"]),
-        observed=_observed(scores, 0 if design is None else design.width) if pairwise else None,
+        observed=_observed(scores, 0 if design is None else design.width) if keep_gaps else None,
         conditions=() if design is None else tuple(complete["condition"].cast(pl.String)),
     )
 

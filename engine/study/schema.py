@@ -189,13 +189,17 @@ class AlgorithmSpec(Spec):
 
 Algorithm = Literal["pc", "pc_causal_learn", "fci", "ges", "exact", "pc_kci", "pc_chisq"]
 
+WHOLE_ROWS = ("pc_kci", "pc_chisq")
+"""Algorithms whose tests look at rows: no correlations can stand in for missing scores."""
+
 
 class DiscoverySpec(Spec):
     """`algorithm`: the compiled PC, or one of causal-learn's, and its `settings`. `rows`: the training
     roles' baseline profiles, or those of all conditions with steering and hints as nodes that nothing causes;
-    tests count roles either way. `missing`: a role without a score on some value is left out (listwise), or
-    counts where it has scores (pairwise). `correction`: of the correlations for measurement error, by
-    reliabilities from the items or from the repeats."""
+    tests count roles either way. `missing`: a role without a score on some value is left out (listwise),
+    counts where it has scores (pairwise), or counts by what they say of the ones it lacks (em); where nothing
+    is said, em, or listwise where `correction` or the algorithm needs whole rows. `correction`: of the
+    correlations for measurement error, by reliabilities from the items or from the repeats."""
 
     alpha: Annotated[float, Field(gt=0, lt=1)] = 0.05
     algorithm: Algorithm = "pc"
@@ -205,13 +209,21 @@ class DiscoverySpec(Spec):
     seed: int = Field(default=0, ge=0)
     threshold: Annotated[float, Field(gt=0, le=1)] = 0.5
     rows: Literal["baseline", "pooled"] = "baseline"
-    missing: Literal["listwise", "pairwise"] = "listwise"
+    missing: Literal["listwise", "pairwise", "em"] = "em"
     correction: Literal["none", "items", "repeats"] = "none"
     knowledge: KnowledgeSpec = KnowledgeSpec()
 
+    @model_validator(mode="before")
+    @classmethod
+    def _whole_rows(cls, given: Any) -> Any:
+        if not isinstance(given, dict) or "missing" in given:
+            return given
+        needed = given.get("correction", "none") != "none" or given.get("algorithm") in WHOLE_ROWS
+        return given | {"missing": "listwise"} if needed else given
+
     @model_validator(mode="after")
     def _coherent(self) -> DiscoverySpec:
-        if self.correction != "none" and self.missing == "pairwise":
+        if self.correction != "none" and self.missing != "listwise":
             raise ValueError("'missing: listwise' beside 'correction': reliabilities are those of whole rows")
         return self
 

@@ -52,14 +52,15 @@ def test_summary_says_what_was_left_out():
         e=pl.when(pl.col("role") == "r7").then(0.5),
         b=pl.when(pl.col("role") != "r9").then("b"),
     )
-    found = discover(table, DiscoverySpec(replicates=10, alpha=0.01), null_replicates=0)
+    spec = DiscoverySpec(replicates=10, alpha=0.01, missing="listwise")
+    found = discover(table, spec, null_replicates=0)
     text = discovery_text(found)
     assert "79 roles, 3 values, alpha 0.01: 2 edges; 10 of 10 replicates used" in text
     assert "a · c" in text
     assert "→" in text
     assert "values left out (1), null for more than 20 % of roles: e" in text
     assert "values left out (1), the same for every role: d" in text
-    assert "roles left out for missing scores: r9" in text
+    assert "roles left out for missing scores (1): r9" in text
 
 
 def test_saved_files_read_back(tmp_path):
@@ -240,25 +241,75 @@ def test_values_without_reliability_are_named():
     assert found.correction.reliability["c"] is None
 
 
-def test_pairwise_uses_what_listwise_throws_away():
-    rng = np.random.default_rng(5)
-    data = collider(200)[:, :3]
-    gaps = rng.random(data.shape) < 0.1
+def with_gaps(data, share):
+    """Profiles of a, b, c without some of their scores, and where these are."""
+    gaps = np.random.default_rng(5).random(data.shape) < share
     table = profiles(data, "abc")
-    table = table.with_columns(
+    return table.with_columns(
         pl.when(pl.Series(~gaps[:, k])).then(pl.col(name)).alias(name) for k, name in enumerate("abc")
-    )
-    listwise, pairwise = (
+    ), gaps
+
+
+def test_pairwise_and_em_use_what_listwise_throws_away():
+    table, gaps = with_gaps(collider(200)[:, :3], 0.1)
+    listwise, pairwise, em = (
         discover(table, DiscoverySpec(replicates=20, alpha=0.01, missing=missing), null_replicates=2)
-        for missing in ("listwise", "pairwise")
+        for missing in ("listwise", "pairwise", "em")
     )
     assert listwise.profiles.n_roles == (~gaps.any(axis=1)).sum()
-    assert pairwise.profiles.n_roles == (~gaps.all(axis=1)).sum()
-    assert pairwise.correction.tested_roles > listwise.profiles.n_roles
-    assert pairwise.graph == CausalGraph.from_edges("abc", [("a", "c"), ("b", "c")])
+    truth = CausalGraph.from_edges("abc", [("a", "c"), ("b", "c")])
+    for found in (pairwise, em):
+        assert found.profiles.n_roles == (~gaps.all(axis=1)).sum()
+        assert found.correction.tested_roles > listwise.profiles.n_roles
+        assert found.graph == truth
+        assert found.bootstrap.replicates.used == 20
+    assert em.correction.tested_roles >= pairwise.correction.tested_roles
+    assert not em.correction.projected
     assert "correlations over the roles that have both scores" in discovery_text(pairwise)
-    with pytest.raises(ValidationError, match="listwise' beside 'correction'"):
-        DiscoverySpec(missing="pairwise", correction="items")
+    assert "missing scores: correlations by EM" in discovery_text(em)
+    for missing in ("pairwise", "em"):
+        with pytest.raises(ValidationError, match="listwise' beside 'correction'"):
+            DiscoverySpec(missing=missing, correction="items")
+
+
+def test_em_is_what_happens_to_missing_scores_where_it_can():
+    assert DiscoverySpec().missing == "em"
+    assert DiscoverySpec(correction="items").missing == "listwise"
+    assert DiscoverySpec(algorithm="pc_kci").missing == "listwise"
+    assert DiscoverySpec(missing="pairwise").missing == "pairwise"
+    data = collider()[:, :3]
+    same = [
+        discover(profiles(data, "abc"), DiscoverySpec(replicates=5, missing=missing), null_replicates=1)
+        for missing in ("em", "listwise")
+    ]
+    assert same[0].graph == same[1].graph
+    assert same[0].correction is None
+
+
+def test_listwise_warns_where_it_costs_much():
+    much, gaps = with_gaps(collider(200)[:, :3], 0.1)
+    few, _ = with_gaps(collider(200)[:, :3], 0.01)
+    texts = [
+        discovery_text(discover(one, DiscoverySpec(replicates=5, missing="listwise"), null_replicates=0))
+        for one in (much, few)
+    ]
+    count = int(gaps.any(axis=1).sum())
+    assert f"roles left out for missing scores ({count}): " in texts[0]
+    assert f" and {count - 5} more" in texts[0]
+    assert f"costs {count} of 200 roles" in texts[0] and "`missing: em`" in texts[0]
+    assert "Warning" not in texts[1]
+
+
+def test_values_that_differ_by_rounding_are_constant_or_the_same():
+    rng = np.random.default_rng(1)
+    data = collider(60)[:, :3]
+    noise = 1e-9 * rng.normal(size=(60, 2))
+    data[:, 2] = 0.177 + noise[:, 0]
+    found = discover(profiles(data, "abc"), DiscoverySpec(replicates=5), null_replicates=0)
+    assert found.profiles.excluded == {"c": "the same for every role"}
+    data[:, 2] = data[:, 0] + noise[:, 1]
+    with pytest.raises(RunError, match="collinear columns: a, c"):
+        discover(profiles(data, "abc"), DiscoverySpec(replicates=5), null_replicates=0)
 
 
 def test_knowledge_of_an_excluded_value_is_no_error():

@@ -12,6 +12,7 @@ from axiograph.discovery.graph.causal_graph import CausalGraph
 from axiograph.discovery.graph.export import with_kinds
 from axiograph.discovery.graph.figure import draw_graph
 from axiograph.discovery.graph.marks import EdgeKind
+from axiograph.discovery.matrix.profiles import MUCH_DROPPED
 from axiograph.discovery.stored import GraphChoice, StoredDiscovery
 from axiograph.report.artefacts import Artefacts
 from axiograph.report.blocks.graph_view import Ancestry, GraphView, Pairs, discovery_pairs, view_of
@@ -234,6 +235,10 @@ def _warnings(stored: StoredDiscovery, graph: CausalGraph) -> list[Note | Listin
     if about.get("dropped_roles"):
         lines = [name or "(no role)" for name in about["dropped_roles"]]
         notes.append(Listing(f"{len(lines)} roles left out for missing scores", lines))
+        everyone = about["n_roles"] + len(lines)
+        if about.get("missing_scores") == "listwise" and len(lines) > MUCH_DROPPED * everyone:
+            costs = f"Listwise deletion costs {len(lines)} of {everyone} roles; `missing: em` keeps them."
+            notes.append(Note(costs, "warning"))
     constant = {
         k: v for k, v in about.get("constant_in_replicates", {}).items() if k not in about["excluded_values"]
     }

@@ -98,16 +98,16 @@ def test_pooled_rows_that_cannot_be_used(rows, design, says):
 
 def test_pairwise_keeps_rows_with_gaps_and_marks_them():
     matrix = profile_matrix(
-        table(a=[None, *[float(k) for k in range(9)]], b=[1.0] * 8 + [None, 2.0]), pairwise=True
+        table(a=[None, *[float(k) for k in range(9)]], b=[1.0] * 8 + [None, 2.0]), keep_gaps=True
     )
     assert matrix.dropped_roles == ()
     assert matrix.data.shape == (10, 2)
     assert matrix.observed.sum() == 18
     assert not matrix.observed[0, 0]
     assert matrix.data[0, 0] == 4.0  # the column's mean: finite, and marked as unknown
-    assert profile_matrix(table(a=[1.0, 2.0]), pairwise=True).observed is None
+    assert profile_matrix(table(a=[1.0, 2.0]), keep_gaps=True).observed is None
 
 
 def test_pairwise_drops_rows_without_any_score():
     columns = {name: [None, *[1.0, 2.0] * 5] for name in "ab"}
-    assert profile_matrix(table(**columns), pairwise=True).dropped_roles == ("r0",)
+    assert profile_matrix(table(**columns), keep_gaps=True).dropped_roles == ("r0",)
