@@ -1,6 +1,6 @@
 """The algorithms that discovery can use, by name; each is a `SearchFunction` of discovery.pc.search.
 
-`pc` is the compiled kernel; all others are causal-learn's and take far longer: `estimated_seconds`.
+`pc` and `boss` are compiled kernels; all others are causal-learn's and take far longer: `estimated_seconds`.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from axiograph.discovery.algorithms.nonparametric import (
 )
 from axiograph.discovery.graph.marks import GraphKind
 from axiograph.discovery.numerics.arrays import FloatArray
+from axiograph.discovery.orders.search import PENALTY, STARTS, BestOrder
 from axiograph.discovery.pc.inputs import constant_columns
 from axiograph.discovery.pc.search import SearchFunction, pc, pc_causal_learn
 from axiograph.engine.errors import InputError
@@ -65,8 +66,13 @@ class Algorithm:
         if self.uses_alpha:
             return f"alpha {alpha:g}"
         if "penalty" in self.settings:
-            return f"penalty {settings.penalty:g} (alpha is not used)"
+            return f"{penalty_of(settings):g} × BIC (alpha is not used)"
         return "BIC (alpha is not used)"
+
+
+def penalty_of(settings: AlgorithmSpec) -> float:
+    """What a parameter costs, as a multiple of BIC's penalty."""
+    return PENALTY if settings.penalty is None else settings.penalty
 
 
 def algorithm(name: str) -> Algorithm:
@@ -120,10 +126,23 @@ def _kernel_seconds(n_values: int, n_rows: int) -> float:
     return 5e-4 + 0.05 * (n_values / 200) ** 2.85
 
 
+def _order_seconds(n_values: int, n_rows: int) -> float:
+    return 5e-4 + 0.05 * (n_values / 224) ** 2.5  # MEASURE
+
+
 ALGORITHMS = {
     chosen.name: chosen
     for chosen in (
         Algorithm("pc", "PC, Fisher-z tests", GraphKind.CPDAG, lambda _: pc, _kernel_seconds),
+        Algorithm(
+            "boss",
+            "best-order search, Gaussian BIC",
+            GraphKind.CPDAG,
+            lambda chosen: BestOrder(penalty_of(chosen), STARTS if chosen.starts is None else chosen.starts),
+            _order_seconds,
+            uses_alpha=False,
+            settings=("penalty", "starts"),
+        ),
         Algorithm(
             "pc_causal_learn",
             "PC, Fisher-z tests, by causal-learn (the reference)",
@@ -146,7 +165,7 @@ ALGORITHMS = {
             "ges",
             "GES, Gaussian BIC",
             GraphKind.CPDAG,
-            lambda chosen: GES(chosen.penalty),
+            lambda chosen: GES(penalty_of(chosen)),
             lambda n_values, n_rows: 0.01 + 0.3 * (n_values / 17) ** 4,
             uses_alpha=False,
             takes_knowledge=False,

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from axiograph.discovery.numerics.arrays import BoolArray, ByteArray
+from axiograph.discovery.numerics.arrays import BoolArray, ByteArray, FloatArray
 from axiograph.engine.errors import InputError
 
 
@@ -65,8 +65,17 @@ class Knowledge:
         apart, banned = forbidden & forbidden.T, forbidden | required.T
         return apart.astype(np.uint8), banned.astype(np.uint8), drawn.astype(np.uint8)
 
+    def edges(self, names: Sequence[str]) -> tuple[BoolArray, BoolArray, BoolArray]:
+        """(forbidden, required, earlier), each [n, n], for those of its values that are in `names`: entry
+        [i, j] of i → j, the tiers counted among what forbids; earlier: i is of a lower tier than j."""
+        tiers = self._tiers(names)
+        return self._forbidden(names), _pairs(self.required, names), tiers[:, None] < tiers[None, :]
+
+    def _tiers(self, names: Sequence[str]) -> FloatArray:
+        return np.array([self.tiers.get(name, np.nan) for name in names], dtype=np.float64)
+
     def _forbidden(self, names: Sequence[str]) -> BoolArray:
-        tiers = np.array([self.tiers.get(name, np.nan) for name in names], dtype=np.float64)
+        tiers = self._tiers(names)
         return _pairs(self.forbidden, names) | (tiers[:, None] > tiers[None, :])
 
 

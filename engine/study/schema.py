@@ -177,29 +177,34 @@ class KnowledgeSpec(Spec):
 
 class AlgorithmSpec(Spec):
     """What can be set of the algorithm beside its name; each uses some of these
-    (discovery.algorithms.registry, which refuses those that it does not use)."""
+    (discovery.algorithms.registry, which refuses those that it does not use).
+
+    `penalty`: of a parameter, as a multiple of BIC's; None: the algorithm's own."""
 
     max_conditioning: int | None = Field(default=None, ge=0)
-    penalty: Annotated[float, Field(gt=0), AfterValidator(finite)] = 0.5
+    penalty: Annotated[float, Field(gt=0), AfterValidator(finite)] | None = None
+    starts: int | None = Field(default=None, ge=1)
     max_parents: int | None = Field(default=None, ge=1)
     search: Literal["astar", "dp"] = "astar"
     bins: Literal["quantile", "width", "as_answered"] = "quantile"
     levels: int = Field(default=3, ge=2)
 
 
-Algorithm = Literal["pc", "pc_causal_learn", "fci", "ges", "exact", "pc_kci", "pc_chisq"]
+_STORED_SETTINGS = {"max_conditioning", "penalty", "max_parents", "search", "bins", "levels"}
+Algorithm = Literal["pc", "boss", "pc_causal_learn", "fci", "ges", "exact", "pc_kci", "pc_chisq"]
 
 WHOLE_ROWS = ("pc_kci", "pc_chisq")
 """Algorithms whose tests look at rows: no correlations can stand in for missing scores."""
 
 
 class DiscoverySpec(Spec):
-    """`algorithm`: the compiled PC, or one of causal-learn's, and its `settings`. `rows`: the training
-    roles' baseline profiles, or those of all conditions with steering and hints as nodes that nothing causes;
-    tests count roles either way. `missing`: a role without a score on some value is left out (listwise),
-    counts where it has scores (pairwise), or counts by what they say of the ones it lacks (em); where nothing
-    is said, em, or listwise where `correction` or the algorithm needs whole rows. `correction`: of the
-    correlations for measurement error, by reliabilities from the items or from the repeats."""
+    """`algorithm`: the compiled PC or best-order search, or one of causal-learn's, and its `settings`.
+    `rows`: the training roles' baseline profiles, or those of all conditions with steering and hints as nodes
+    that nothing causes; tests count roles either way. `missing`: a role without a score on some value is left
+    out (listwise), counts where it has scores (pairwise), or counts by what they say of the ones it lacks
+    (em); where nothing is said, em, or listwise where `correction` or the algorithm needs whole rows.
+    `correction`: of the correlations for measurement error, by reliabilities from the items or from the
+    repeats."""
 
     alpha: Annotated[float, Field(gt=0, lt=1)] = 0.05
     algorithm: Algorithm = "pc"
@@ -220,6 +225,16 @@ class DiscoverySpec(Spec):
             return given
         needed = given.get("correction", "none") != "none" or given.get("algorithm") in WHOLE_ROWS
         return given | {"missing": "listwise"} if needed else given
+
+    @model_validator(mode="before")
+    @classmethod
+    def _of_an_earlier_run(cls, data: Any) -> Any:
+        """As a run of version 0.1 stored it: all settings, among them λ as `penalty`, where 0.5 was BIC."""
+        settings = data.get("settings") if isinstance(data, dict) else None
+        if not isinstance(settings, dict) or set(settings) != _STORED_SETTINGS:
+            return data
+        penalty = 2 * settings["penalty"] if data.get("algorithm") == "ges" else None
+        return data | {"settings": settings | {"penalty": penalty}}
 
     @model_validator(mode="after")
     def _coherent(self) -> DiscoverySpec:

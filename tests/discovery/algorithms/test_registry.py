@@ -19,7 +19,7 @@ from axiograph.discovery.graph.marks import GraphKind
 from axiograph.discovery.pc.search import pc, pc_causal_learn
 from axiograph.discovery.resampling.rows import Resample, draw_many
 from axiograph.engine.errors import InputError, RunError
-from axiograph.engine.study.schema import AlgorithmSpec
+from axiograph.engine.study.schema import AlgorithmSpec, DiscoverySpec
 from tests.discovery.bootstrapped import bootstrapped
 from tests.discovery.sem import exact_data, weights_of
 
@@ -33,7 +33,7 @@ def test_the_names_and_what_they_are():
     assert search_function("pc") is pc
     assert search_function("pc_causal_learn") is pc_causal_learn
     assert [name for name, one in ALGORITHMS.items() if one.kind is GraphKind.PAG] == ["fci"]
-    with pytest.raises(InputError, match=r"one of pc, pc_causal_learn, fci.*'lingam'"):
+    with pytest.raises(InputError, match=r"one of pc, boss, pc_causal_learn, fci.*'lingam'"):
         search_function("lingam")
 
 
@@ -91,7 +91,7 @@ def test_knowledge_is_taken_or_refused_with_the_reason(name):
 
 @every
 def test_settings_reach_the_algorithm_and_others_are_refused(name):
-    changed = {"max_conditioning": 0, "penalty": 40.0, "max_parents": 1, "search": "dp"}
+    changed = {"max_conditioning": 0, "penalty": 40.0, "starts": 9, "max_parents": 1, "search": "dp"}
     changed |= {"bins": "as_answered", "levels": 7}
     for setting, value in changed.items():
         settings = AlgorithmSpec(**{setting: value})
@@ -108,6 +108,7 @@ def test_settings_reach_the_algorithm_and_others_are_refused(name):
         {"max_conditioning": -1},
         {"penalty": 0.0},
         {"penalty": float("nan")},
+        {"starts": 0},
         {"max_parents": 0},
         {"search": "greedy"},
         {"bins": "equal"},
@@ -130,7 +131,8 @@ def test_settings_are_read_from_a_study():
 def test_what_decides_is_said():
     settings = AlgorithmSpec()
     assert algorithm("fci").level(0.05, settings) == "alpha 0.05"
-    assert algorithm("ges").level(0.05, settings) == "penalty 0.5 (alpha is not used)"
+    assert algorithm("ges").level(0.05, settings) == "2 × BIC (alpha is not used)"
+    assert algorithm("boss").level(0.05, AlgorithmSpec(penalty=1.5)) == "1.5 × BIC (alpha is not used)"
     assert algorithm("exact").level(0.05, settings) == "BIC (alpha is not used)"
 
 
@@ -189,3 +191,14 @@ def test_importing_them_does_not_import_causal_learn():
     )
     out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert out.stdout.strip() == "[]"
+
+
+def test_a_stored_penalty_of_an_earlier_run_is_read_as_what_it_was():
+    stored = {"max_conditioning": None, "penalty": 0.5, "max_parents": None}
+    stored |= {"search": "astar", "bins": "quantile", "levels": 3}
+    then = DiscoverySpec.model_validate({"algorithm": "ges", "settings": stored | {"penalty": 0.7}})
+    assert then.settings.penalty == 1.4
+    assert DiscoverySpec.model_validate({"algorithm": "pc", "settings": stored}).settings == AlgorithmSpec()
+    now = DiscoverySpec.model_validate({"algorithm": "ges", "settings": {"penalty": 0.7}})
+    assert now.settings.penalty == 0.7
+    assert DiscoverySpec.model_validate(now.model_dump()) == now

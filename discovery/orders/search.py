@@ -1,0 +1,101 @@
+"""Best-order search as a `SearchFunction`: the class of a DAG with a high Gaussian BIC."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from axiograph.discovery.graph.causal_graph import CausalGraph
+from axiograph.discovery.graph.knowledge import Knowledge
+from axiograph.discovery.numerics.arrays import ByteArray, FloatArray
+from axiograph.discovery.orders.constraints import Constraints, constraints
+from axiograph.discovery.pc.inputs import SearchInput
+from axiograph.discovery.pc.search import LearnedGraph, on_varying_columns
+from axiograph.engine.errors import InputError
+
+PENALTY = 2.0
+STARTS = 3
+_ROWS_PER_PARENT = 4
+
+
+@dataclass(frozen=True)
+class BestOrder:
+    """Best-order search (BOSS; Andrews et al. 2023, NeurIPS) with the Gaussian BIC.
+
+    It maximises Σ_y −n log var(y | parents) − `penalty` · log n · parents over orders of the values; 1 is
+    BIC, 2 asks for twice the evidence. `starts`: how many orders it climbs from. alpha is not used."""
+
+    penalty: float = PENALTY
+    starts: int = STARTS
+
+    def __call__(
+        self,
+        data: FloatArray,
+        names: Sequence[str],
+        alpha: float = 0.05,
+        knowledge: Knowledge | None = None,
+        *,
+        n: int | None = None,
+        correlation: FloatArray | None = None,
+    ) -> LearnedGraph:
+        """Arguments and errors as `discovery.pc.search.pc`; also InputError for knowledge that no graph
+        agrees with, or that requires more parents than rows can tell.
+
+        Forbidden edges are in no graph, required ones in every one."""
+        return on_varying_columns(self._find, data, names, alpha, knowledge, n, correlation)
+
+    def _find(self, inputs: SearchInput) -> tuple[CausalGraph, int]:
+        told = constraints(inputs.knowledge, inputs.names)
+        found = best_dag(inputs.correlation, inputs.n, self, told)
+        from axiograph.discovery.orders.equivalence import fill_class
+
+        marks = np.empty(found.dag.shape, np.uint8)
+        fill_class(found.dag, told.known, marks)
+        return CausalGraph(inputs.names, marks), 0
+
+    def cost(self, n: int) -> float:
+        """What a parent costs among n rows."""
+        return self.penalty * math.log(n)
+
+
+@dataclass(frozen=True, eq=False)
+class BestDag:
+    """`dag` [p, p]: entry [i, j] 1 for i → j; its `score`, up to what is the same for every DAG."""
+
+    dag: ByteArray
+    score: float
+
+
+def best_dag(corr: FloatArray, n: int, search: BestOrder, told: Constraints) -> BestDag:
+    """The DAG that `search` finds in correlations corr [p, p] of n rows. InputError as `parents_bound`."""
+    from axiograph.discovery.orders.climb import make_walk
+    from axiograph.discovery.orders.kernel import best_order
+    from axiograph.discovery.orders.trees import make_room, make_trees
+
+    p = len(corr)
+    bound = parents_bound(n, p, told)
+    dag = np.empty((p, p), np.uint8)
+    score, _ = best_order(
+        np.ascontiguousarray(corr), told.allowed, told.required, told.before, bound, float(n),
+        search.cost(n), search.starts, make_trees(p, 32 * p, 256 * p), make_room(p, bound), make_walk(p), dag,
+    )  # fmt: skip
+    return BestDag(dag, score)
+
+
+def parents_bound(n: int, p: int, told: Constraints) -> int:
+    """The most parents of a value among n rows: a quarter of n − 1, at least 1, and as many as are required.
+
+    A regression on n − 1 values leaves nothing unexplained, whatever they are, and the likelihood has no
+    bound there; on the way to it each further parent seems to explain more. With a quarter, four rows stand
+    behind each coefficient. InputError where more are required than regressions can have."""
+    if told.most_required > n - 3:
+        raise InputError(
+            "knowledge",
+            f"at most {n - 3} required causes of a value with {n} roles",
+            f"{told.most_required}",
+            "Ask more roles, or require fewer edges.",
+        )
+    return min(p - 1, max(1, (n - 1) // _ROWS_PER_PARENT, told.most_required))
