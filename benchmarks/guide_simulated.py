@@ -60,11 +60,11 @@ def world_outcomes(seed: int, halves: bool, alone: bool) -> list[Outcome]:
     values = world.roles(CHOOSING, rng)
     if halves:
         table, means = with_items(world, values, world.levers(STRENGTHS), rng, (asked, 1.0))
-        measured = Measured.of(table, seed=seed, items=means)
+        measured = Measured.of(table, items=means)
     else:
         swept = world.profiles(values, sweep(world.levers(STRENGTHS)), rng)
         everyone = pl.concat([swept.filter(condition="baseline"), training]).select(world.names).to_numpy()
-        measured = Measured.of(swept, seed=seed, everyone=None if alone else everyone)
+        measured = Measured.of(swept, everyone=None if alone else everyone)
     weights = Weights.of(graph.graph, graph.bootstrap.graphs)
     before = training.select(world.names).to_numpy()
     judges = (world.roles(JUDGES, rng), world.roles(MANY, rng))

@@ -40,7 +40,12 @@ def study(assets: Path, **changes: Any) -> dict[str, Any]:
         "roles": {"generate": [{"fields": str(assets / "fields.yaml"), "n": 24}]},
         "hints": [{"value": "asked", "inclination": "inclined"}],
         "steering": [
-            {"operations": [{"sae": {"path": str(assets / "sae")}, "features": [3, 5], "strengths": [0, 40]}]}
+            {
+                "operations": [
+                    {"sae": {"path": str(assets / "sae")}, "features": [3, 5], "strengths": [0, 40]}
+                ],
+                "negative_control": True,
+            }
         ],
         "steer_roles": "test",
         "sampling": {"max_tokens": 6, "batch_size": 16},

@@ -106,7 +106,7 @@ def effects_text(demo: Demo) -> str:
         table(["steered", *planted.names], rows),
         "",
         *_agreement(demo),
-        *(["Fewer than 6 roles: the test of changes is not to be trusted."] if few else []),
+        *(["Fewer than 6 roles: changes are not tested."] if few else []),
     ]
     return "\n".join(lines)
 

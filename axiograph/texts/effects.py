@@ -8,6 +8,7 @@ from typing import Any
 
 import polars as pl
 
+from axiograph.discovery.effects.changes import negative_control_note, notes_on_test
 from axiograph.discovery.effects.doses import DoseTables
 from axiograph.discovery.effects.testing import Effects
 from axiograph.engine.study.roles import shown
@@ -18,13 +19,13 @@ def effects_text(effects: Effects) -> str:
     """Changed values per condition, and what the graph says of the values that changed with them."""
     changed = effects.changes.filter(pl.col("changed"))
     tested = effects.changes.filter(pl.col("p").is_not_null()).height
+    test = "resampled roles" if effects.prior is None else "moderated t over all contrasts"
     lines = [
         f"{changed.height} of {tested} condition × value contrasts changed (paired over "
-        f"{effects.spec.roles} roles, "
-        f"false discovery rate {effects.spec.level:g}, {effects.test_draws:,} resamples)."
+        f"{effects.spec.roles} roles, false discovery rate {effects.spec.level:g}, {test})."
     ]
-    if effects.changes["few_pairs"].any():
-        lines.append("Some contrasts have fewer than 6 roles: their intervals are not to be trusted.")
+    lines += notes_on_test(effects.changes, earlier=effects.prior is None)
+    lines += negative_control_note(effects.changes, effects.negative_controls)
     if not changed.is_empty():
         lines += ["", _changes(changed), "", _responses(effects), "", _contrasts(effects)]
     if effects.cycles:
@@ -179,7 +180,7 @@ def _trends(doses: DoseTables) -> str:
     shown = tested.filter(pl.col("trend") != "none").sort(pl.col("tau").abs(), descending=True)
     head = (
         f"{shown.height} of {tested.height} sweep × value curves rise or fall with the strength "
-        "(Kendall's tau within roles, signs of roles flipped; false discovery rate as above)."
+        "(Kendall's tau within roles, moderated t over roles; false discovery rate as above)."
     )
     if shown.is_empty():
         return head

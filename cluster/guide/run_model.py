@@ -39,9 +39,7 @@ def run_model(run: RunDir, evidence: Evidence, judges: Judges, seed: int) -> Eff
         measured = Measured(tuple(names), _scores(profiles, names), {}, {}, everyone=everyone)
         return effects_model(measured, (), None, level=level, seed=seed)
     items = _item_means(run, evidence, judges, names) if judges.new_items else None
-    measured = Measured.of(
-        profiles, baseline=BASELINE, level=level, seed=seed, items=items, everyone=everyone
-    )
+    measured = Measured.of(profiles, baseline=BASELINE, level=level, items=items, everyone=everyone)
     levers = [lever for lever in evidence.levers.levers if lever.usable]
     plain = effects_model(measured, levers, None, draws=2, level=level, seed=seed)
     paths = _paths(run, evidence, plain.link.width, names, seed)

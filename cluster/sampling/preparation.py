@@ -22,6 +22,7 @@ from axiograph.engine.plan.inputs import Inputs, load_inputs
 from axiograph.engine.plan.rows import Plan, PlanIdentity
 from axiograph.engine.prompting.prompts import Prompt, PromptBuilder, PromptFields
 from axiograph.engine.runs.run_dir import RunDir
+from axiograph.engine.study.conditions import keep_negative_controls
 from axiograph.engine.study.schema import Study
 from axiograph.engine.study.split import TRAIN
 from axiograph.engine.study.steering import HookPointSpec
@@ -220,8 +221,10 @@ def _enough_rows(train: int, study: Study) -> bool:
 
 def prepare_unsteered(study: Study, run: RunDir, near: Near = in_process) -> Prepared:
     """As `prepare`, without resolving the steering: its plan holds the baseline only."""
-    previous = run.inputs().generations if run.inputs_file.is_file() else None
-    inputs = load_inputs(study, previous)
+    previous = run.inputs() if run.inputs_file.is_file() else None
+    if previous is not None:
+        study = keep_negative_controls(study, previous.conditions)
+    inputs = load_inputs(study, None if previous is None else previous.generations)
     _check_items(inputs)
     source = resolve_model(study.model)
     builder = PromptBuilder(inputs.template, load_tokenizer(source))

@@ -28,18 +28,24 @@ def dose_table(conditions: Sequence[Condition]) -> pl.DataFrame:
 
     A sweep is one operation with a strength (feature, unit, span, hook point), while the other operations
     and the hint of the condition stay as they are. The baseline is the strength 0 of a sweep that only adds,
-    unless the study asks for strength 0 itself; nothing clamped is the baseline."""
+    also where strength 0 was asked as a negative control; nothing clamped is the baseline."""
     sweeps: dict[_Key, list[tuple[OperationPoint, str]]] = {}
+    alone: set[_Key] = set()  # sweeps in which nothing else is done
     for condition in conditions:
+        if condition.is_negative_control:
+            continue
         for key, point in _swept(condition):
             sweeps.setdefault(key, []).append((point, condition.name))
+            others = [other for other in condition.operations if other is not point]
+            if condition.hint is None and all(other.does_nothing for other in others):
+                alone.add(key)
     names = _names({key: _name(key, points[0][0]) for key, points in sweeps.items()})
     rows = []
     for key, points in sweeps.items():
         first = points[0][0]
         strengths = {point.strength: name for point, name in points}
-        if not key[2] and first.kind == "add":
-            strengths.setdefault(0.0, BASELINE)
+        if key in alone and first.kind == "add":
+            strengths[0.0] = BASELINE
         fixed = {
             "sweep": names[key],
             "sae": None if first.sae is None else source_name(first.sae),

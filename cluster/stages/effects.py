@@ -3,6 +3,7 @@ and the graph to test against: whether it still belongs to the run, and its repl
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import polars as pl
@@ -115,7 +116,10 @@ def find_effects(run: RunDir, spec: EffectsSpec, graph: CausalGraph, path: Path)
     """What every condition changed against `graph`, which came from `path`; saved in the run, with what
     sweeps of strengths did."""
     profiles = read_scores(run, "profiles")
-    tested = effects(profiles, read_scores(run, "provenance"), graph, spec, replicates=replicates_of(path))
+    tested = replace(
+        effects(profiles, read_scores(run, "provenance"), graph, spec, replicates=replicates_of(path)),
+        negative_controls=negative_controls(run),
+    )
     for name in ("changes", "relations", "responses", "pooled", "contrasts"):
         write_atomic(run.effects / f"{name}.parquet", getattr(tested, name).write_parquet)
     write_json(
@@ -125,19 +129,25 @@ def find_effects(run: RunDir, spec: EffectsSpec, graph: CausalGraph, path: Path)
             "baseline": BASELINE,
             "roles": spec.roles,
             "level": spec.level,
-            "resamples": tested.test_draws,
+            "test": "moderated t",
+            "prior": None if tested.prior is None else tested.prior.document(),
             "interval_resamples": spec.resamples,
             "graph_replicates": tested.graph_replicates,
             "control": spec.control,
             "control_graphs": spec.control_graphs,
             "seed": spec.seed,
-            "smallest_p": tested.smallest_p,
+            "negative_controls": list(tested.negative_controls),
             "not_in_graph": list(tested.not_in_graph),
             "cycles": [list(cycle) for cycle in tested.cycles],
         },
     )
     write_doses(run, spec, profiles, tested.changes, scored_items(run))
     return tested
+
+
+def negative_controls(run: RunDir) -> tuple[str, ...]:
+    """The conditions of the run that are the baseline, asked once more through the steering."""
+    return tuple(condition.name for condition in run.inputs().conditions if condition.is_negative_control)
 
 
 def has_contrasts(run: RunDir, study: Study) -> bool:

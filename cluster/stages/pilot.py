@@ -100,8 +100,7 @@ def rank_features(pilot: RunDir, study: Study, active: Active) -> tuple[pl.DataF
     names = value_columns(profiles)
     selected = select_roles(profiles, TRAIN, BASELINE)
     check_provenance(selected, read_scores(pilot, "provenance"), BASELINE)
-    level, seed = study.effects.level, study.effects.seed
-    changes = find_changes(Pairing(selected, BASELINE, names), level, None, seed).table()
+    changes = find_changes(Pairing(selected, BASELINE, names), study.effects.level).table()
     tables = write_doses(pilot, study.effects, profiles, changes, scored_items(pilot))
     responses = tables.dose_response.filter(pl.col("condition") != BASELINE)
     broken = tables.unreadable.filter(pl.col("state") == "breaks")["condition"].implode()

@@ -8,6 +8,7 @@ from typing import Any
 
 import polars as pl
 
+from axiograph.discovery.effects.moderation import Prior
 from axiograph.discovery.effects.testing import Effects
 from axiograph.engine.errors import InputError, RunError
 from axiograph.engine.runs.run_dir import RunDir
@@ -35,13 +36,19 @@ def read_effects(run: RunDir) -> Effects | None:
             pooled=tables["pooled"],
             contrasts=tables["contrasts"],
             spec=_spec(run, document),
-            test_draws=document["resamples"],
+            prior=_prior(document),
             graph_replicates=document["graph_replicates"],
             not_in_graph=tuple(document["not_in_graph"]),
             cycles=[tuple(cycle) for cycle in document["cycles"]],
+            negative_controls=tuple(document.get("negative_controls", ())),
         )
     except (OSError, ValueError, KeyError, TypeError, pl.exceptions.PolarsError) as error:
         raise _damaged(run, about, error) from error
+
+
+def _prior(document: dict[str, Any]) -> Prior | None:
+    """What the tests knew of variances; None for tables of an earlier version, which has none."""
+    return Prior.read(document["prior"]) if document.get("prior") is not None else None
 
 
 def _spec(run: RunDir, document: dict[str, Any]) -> EffectsSpec:

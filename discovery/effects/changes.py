@@ -9,14 +9,18 @@ from dataclasses import dataclass
 import numpy as np
 import polars as pl
 
+from axiograph.discovery.effects.moderation import MeanTests, Prior, moments
 from axiograph.discovery.graph.causal_graph import CausalGraph
 from axiograph.discovery.numerics.arrays import BoolArray, CountArray, FloatArray
-from axiograph.discovery.numerics.intervals import ROUNDING, Draws, RoleDraws
+from axiograph.discovery.numerics.intervals import ROUNDING
 from axiograph.engine.errors import InputError
 
 BASELINE = "baseline"
-MIN_PAIRS = 6  # with fewer, not even the exact sign test can reach 0.05
-_MAX_RESAMPLES = 20_000
+MIN_PAIRS = 6  # with fewer, not even the exact sign test can reach 0.05: nothing is tested
+_EARLIER = (
+    "The test is that of an earlier version, which finds false changes with few roles (4 in 128 contrasts "
+    "of 8 roles): run `axiograph effects` again."
+)
 
 
 class Pairing:
@@ -97,43 +101,43 @@ def check_graph(graph: CausalGraph, names: Sequence[str]) -> None:
 @dataclass(frozen=True, eq=False)
 class Movement:
     """What one condition did to n values: `differences` [n_roles, n], NaN without a pair; `tested` and
-    `changed` [n]; `needed_up` and `needed_down` [n], how far above or below 0 a mean difference must lie to
-    count as changed, NaN for untested values."""
+    `changed` [n]; `needed` [n], how far from 0 a mean difference must lie to count as changed, NaN for
+    untested values."""
 
     condition: str
     differences: FloatArray
     tested: BoolArray
     changed: BoolArray
-    needed_up: FloatArray
-    needed_down: FloatArray
+    needed: FloatArray
 
 
 @dataclass(frozen=True, eq=False)
 class Changes:
     """Arrays [n_conditions, n_values] of the tests; `table` has them as rows, see discovery.effects.testing.
 
-    `p` is NaN where there are fewer than two pairs; `changed` is false there. `cut_low`, `cut_high`: the
-    interval at the level at which Benjamini–Hochberg rejects, for conditions in which anything changed."""
+    `tests.p` is NaN where there are fewer than MIN_PAIRS pairs; `changed` is false there, and elsewhere where
+    p ≤ `cut`. `prior`: what the tests know of variances from all contrasts."""
 
     pairing: Pairing
-    draws: RoleDraws
+    level: float
     pairs: CountArray
-    mean: FloatArray
-    low: FloatArray
-    high: FloatArray
-    p: FloatArray
+    tests: MeanTests
+    prior: Prior
     p_adjusted: FloatArray
     changed: BoolArray
-    cut_low: FloatArray
-    cut_high: FloatArray
+    cut: float
+
+    @property
+    def p(self) -> FloatArray:
+        return self.tests.p
 
     def movements(self, columns: list[int]) -> Iterator[tuple[str, Movement | None]]:
         """Every condition and what it did to the values in `columns`, None where none of these changed."""
+        reach = self.tests.reach(self.cut)
         for c, condition in enumerate(self.pairing.conditions):
             if not self.changed[c, columns].any():
                 yield condition, None
                 continue
-            mean = self.mean[c, columns]
             yield (
                 condition,
                 Movement(
@@ -141,8 +145,7 @@ class Changes:
                     differences=self.pairing.differences(condition)[:, columns],
                     tested=np.isfinite(self.p[c, columns]),
                     changed=self.changed[c, columns],
-                    needed_up=mean - self.cut_low[c, columns],
-                    needed_down=self.cut_high[c, columns] - mean,
+                    needed=reach[c, columns],
                 ),
             )
 
@@ -156,44 +159,69 @@ class Changes:
             "value": pl.Series(names, dtype=pl.String).gather(k),
             "pairs": pl.Series(self.pairs.ravel()),
         }
-        ends = {"adjusted_low": self.cut_low, "adjusted_high": self.cut_high}
-        numbers = {"mean_difference": self.mean, "low": self.low, "high": self.high, "p": self.p}
+        low, high = self._ends(self.level)
+        numbers = {"mean_difference": self.tests.mean, "low": low, "high": high, "p": self.p}
         for name, array in numbers.items():
             columns[name] = pl.Series(array.ravel(), nan_to_null=True)
         columns["few_pairs"] = pl.Series(self.pairs.ravel() < MIN_PAIRS)
         columns["p_adjusted"] = pl.Series(self.p_adjusted.ravel(), nan_to_null=True)
         columns["changed"] = pl.Series(changed).set(pl.Series(~tested), None)
-        for name, array in ends.items():
+        for name, array in zip(("adjusted_low", "adjusted_high"), self._ends(self.cut), strict=True):
             columns[name] = pl.Series(np.where(changed, array.ravel(), np.nan), nan_to_null=True)
         direction = pl.when(pl.col("changed")).then(
             pl.when(pl.col("mean_difference") > 0).then(pl.lit("up")).otherwise(pl.lit("down"))
         )
         return pl.DataFrame(columns).with_columns(direction=direction)
 
+    def _ends(self, level: float) -> tuple[FloatArray, FloatArray]:
+        """Of the intervals at 1 − level; NaN where none is known."""
+        reach = self.tests.reach(level)
+        reach = np.where(np.isfinite(reach), reach, np.nan)
+        return self.tests.mean - reach, self.tests.mean + reach
 
-def find_changes(pairing: Pairing, level: float, resamples: int | None, seed: int) -> Changes:
-    """Test every condition and value; `resamples` None takes as many as the tests need."""
+
+def find_changes(pairing: Pairing, level: float) -> Changes:
+    """Test every condition and value."""
     shape = (len(pairing.conditions), len(pairing.names))
-    draws = RoleDraws.of(pairing.roles, draw_count(resamples, shape[0] * shape[1], level), seed)
     pairs = np.zeros(shape, np.int64)
-    mean, low, high, p, cut_low, cut_high = np.full((6, *shape), np.nan)
+    mean, variance = np.full((2, *shape), np.nan)
     for c, condition in enumerate(pairing.conditions):
-        differences = pairing.differences(condition)
-        pairs[c] = (~np.isnan(differences)).sum(axis=0)
-        any_pair, enough = pairs[c] > 0, pairs[c] >= 2
-        mean[c, any_pair] = np.nanmean(differences[:, any_pair], axis=0)
-        drawn = Draws.of(draws.means(differences), level)
-        low[c], high[c] = (np.where(enough, end, np.nan) for end in drawn.interval(level))
-        p[c] = np.where(enough, drawn.p(), np.nan)
-    p_adjusted, changed = benjamini_hochberg(p, level)
-    cut = level * float(changed.sum()) / max(1, int(np.isfinite(p).sum()))
-    # A second look at the draws of these conditions only: to keep the draws of all would fill the memory.
-    for c, condition in enumerate(pairing.conditions):
-        if not changed[c].any():
-            continue
-        drawn = Draws.of(draws.means(pairing.differences(condition)), level)
-        cut_low[c], cut_high[c] = (np.where(np.isfinite(p[c]), end, np.nan) for end in drawn.interval(cut))
-    return Changes(pairing, draws, pairs, mean, low, high, p, p_adjusted, changed, cut_low, cut_high)
+        pairs[c], mean[c], variance[c] = moments(pairing.differences(condition))
+    tests, prior = MeanTests.of(mean, variance, pairs, MIN_PAIRS)
+    return Changes(pairing, level, pairs, tests, prior, *two_stages(tests.p, level))
+
+
+def notes_on_test(changes: pl.DataFrame, *, earlier: bool) -> list[str]:
+    """What is to be said of the test behind a table of `changes`. `earlier`: one of the version whose test
+    was a percentile bootstrap."""
+    if earlier:
+        return [_EARLIER]
+    few = int(changes["few_pairs"].sum())
+    return [f"{few} contrasts have fewer than {MIN_PAIRS} roles with both scores: not tested."] if few else []
+
+
+def negative_control_note(changes: pl.DataFrame, controls: Sequence[str]) -> list[str]:
+    """How the conditions `controls`, in which nothing is steered, came out in a table of `changes`."""
+    own = changes.filter(pl.col("condition").is_in(list(controls)) & pl.col("p").is_not_null())
+    if own.is_empty():
+        return []
+    changed = own.filter(pl.col("changed")).height
+    return [f"Negative control (strength 0, asked like any other): {changed} of {own.height} changed."]
+
+
+def two_stages(p: FloatArray, level: float) -> tuple[FloatArray, BoolArray, float]:
+    """Adjusted p, which are rejected (those p ≤ cut), and the cut; a NaN is no test: NaN and false.
+
+    Benjamini, Krieger & Yekutieli 2006, Biometrika 93, 491, definition 6: Benjamini–Hochberg at q′ =
+    level / (1 + level) over all m tests; where it rejects r₁, again at q′ m / (m − r₁), since so many are no
+    longer taken for nulls. With R rejected the cut is q′ R / (m − r₁)."""
+    tests, first = int(np.isfinite(p).sum()), level / (1 + level)
+    plain, at_first = benjamini_hochberg(p, first)
+    nulls = max(1, tests - int(at_first.sum()))
+    with np.errstate(invalid="ignore"):
+        adjusted = np.minimum(1.0, plain * (1 + level) * nulls / max(1, tests))
+        rejected = adjusted <= level
+    return adjusted, rejected, first * float(rejected.sum()) / nulls
 
 
 def benjamini_hochberg(p: FloatArray, level: float) -> tuple[FloatArray, BoolArray]:
@@ -207,12 +235,3 @@ def benjamini_hochberg(p: FloatArray, level: float) -> tuple[FloatArray, BoolArr
     if tested.any():
         rejected[tested], adjusted[tested], *_ = multipletests(p[tested], alpha=level, method="fdr_bh")
     return adjusted, rejected
-
-
-def draw_count(resamples: int | None, tests: int, level: float) -> int:
-    """Enough draws that the smallest p can pass Benjamini–Hochberg alone, within reason."""
-    if resamples is None:
-        return int(np.clip(np.ceil(4 * tests / level), 2000, _MAX_RESAMPLES))
-    if resamples < 1:
-        raise InputError("resamples", "at least 1", f"{resamples}", "1000 or more are usual.")
-    return resamples

@@ -7,17 +7,18 @@ them.
 
 Trends. Within every role: Kendall's tau-a between strength and score (Mann 1945: pairs of strengths at which
 the score rises, less those at which it falls, over all pairs; ties count 0, a missing score shortens the
-row). Then over roles: the mean tau, tested by flipping the signs of the roles' taus (Fisher's randomisation
-test). Page's L and Jonckheere's test were not taken: they shuffle the strengths within a role, as if the
-answers at neighbouring strengths were unrelated. Steered answers are not: a role that drifts, drifts through
-all strengths. Then these tests find trends in noise (tests/discovery/effects/test_trends.py has the rates),
-while signs of roles only need that a role would as soon fall as rise. They also need complete rows without
-ties.
+row). Then over roles: whether the mean tau is 0, by the moderated t over all sweeps and values, as for
+changes (discovery.effects.moderation). Page's L and Jonckheere's test were not taken: they shuffle the
+strengths within a role, as if the answers at neighbouring strengths were unrelated. Steered answers are not:
+a role that drifts, drifts through all strengths. Then these tests find trends in noise
+(tests/discovery/effects/test_trends.py has the rates), while a mean over roles only needs that a role would
+as soon fall as rise. They also need complete rows without ties.
 
 Breaking. For every role, the share of its answers that are refused or unparsed, less the same share under the
-baseline; then the mean over roles, with its interval. A condition breaks the model where the whole interval
+baseline; then the mean over roles, with its t interval. A condition breaks the model where the whole interval
 lies above a margin, it holds where the whole interval lies below, and is unsettled between (and with fewer
-than MIN_PAIRS roles). Roles count, not answers: answers of one role are alike."""
+than MIN_PAIRS roles). Each condition by its own variance: that of a share depends on the share. Roles count,
+not answers: answers of one role are alike."""
 
 from __future__ import annotations
 
@@ -30,21 +31,18 @@ import polars as pl
 from axiograph.discovery.effects.changes import (
     BASELINE,
     MIN_PAIRS,
-    benjamini_hochberg,
-    draw_count,
     select_roles,
+    two_stages,
 )
 from axiograph.discovery.effects.contrast import sign_similarity, sign_table
+from axiograph.discovery.effects.moderation import MeanTests, moments
 from axiograph.discovery.matrix.profiles import value_columns
-from axiograph.discovery.numerics.arrays import FloatArray, IndexArray
-from axiograph.discovery.numerics.intervals import ROUNDING, RoleDraws, percentile_range
+from axiograph.discovery.numerics.arrays import FloatArray
+from axiograph.discovery.numerics.intervals import ROUNDING, t_interval
 from axiograph.engine.study.schema import EffectsSpec
 
 MIN_STRENGTHS = 3
 HOLDS, BREAKS, UNSETTLED = "holds", "breaks", "unsettled"
-_CHUNK_CELLS = 4_000_000
-_EXACT_ROLES = 14  # 2¹⁴ sign patterns are all tried
-_STREAM = (3, 0)  # child seed of the sign flips
 DOSE_SCHEMA: dict[str, type[pl.DataType]] = {
     "sweep": pl.String,
     "sae": pl.String,
@@ -84,8 +82,8 @@ def dose_tables(
 
     `profiles` and `spec` as in discovery.effects.testing, whose table `changes` comes from the same roles;
     `doses` (DOSE_SCHEMA): the points of every sweep; `answers`: role, condition and counts of answers,
-    refused, unparsed. Intervals are percentile intervals at 1 − level over `resamples` draws of the roles,
-    pointwise.
+    refused, unparsed. Intervals are t intervals over roles at 1 − level, pointwise, null with fewer than
+    MIN_PAIRS roles.
 
     `dose_response`, on the roles that `spec.roles` names: sweep, feature, unit, strength, condition, value,
     pairs (roles scored under it and under the baseline), mean (score of the roles scored under it) with
@@ -147,16 +145,13 @@ def _responses(sweeps: list[Sweep], changes: pl.DataFrame, spec: EffectsSpec) ->
 
 def _means(sweep: Sweep, names: pl.Series, spec: EffectsSpec) -> pl.DataFrame:
     """Mean scores with their intervals over roles, a row per strength and value."""
-    draws = RoleDraws.of(len(sweep.scores), spec.resamples, spec.seed)
     parts = []
     for number, point in enumerate(sweep.points.iter_rows(named=True)):
         scores = sweep.scores[:, number]
         roles = (~np.isnan(scores)).sum(axis=0)
-        low, high = percentile_range(draws.means(scores).T, spec.level)
+        low, high = t_interval(scores, spec.level, MIN_PAIRS)
         mean = np.where(roles > 0, np.nansum(scores, axis=0) / np.maximum(roles, 1), np.nan)
         columns = {"mean": mean, "mean_low": low, "mean_high": high}
-        for name, needed in (("mean", 1), ("mean_low", 2), ("mean_high", 2)):
-            columns[name] = np.where(roles >= needed, columns[name], np.nan)
         fixed = [
             pl.lit(point[name], dtype=DOSE_SCHEMA[name]).alias(name)
             for name in ("sweep", "feature", "unit", "strength", "condition")
@@ -180,23 +175,23 @@ class Sweep:
 
 def trend_table(sweeps: list[Sweep], names: list[str], spec: EffectsSpec) -> pl.DataFrame:
     """A row per sweep and value: sweep, feature, unit, value, strengths (how many), roles (with two scores or
-    more), tau (mean over them, in [−1, 1]), low and high (percentile interval at 1 − level over `resamples`
-    draws of the roles), p (two-sided), p_adjusted (Benjamini–Hochberg over all rows), trend: rising or
-    falling where p_adjusted ≤ level, else none (not shown), null where not tested, and reason says why."""
+    more), tau (mean over them, in [−1, 1]), low and high (at 1 − level), p (two-sided, moderated t),
+    p_adjusted (over all rows, as for changes), trend: rising or falling where p_adjusted ≤ level, else none
+    (not shown), null where not tested, and reason says why."""
     taus = [kendall(sweep.scores) for sweep in sweeps]
     flat = np.concatenate(taus, axis=1) if taus else np.zeros((0, 0))
-    roles = (~np.isnan(flat)).sum(axis=0)
+    roles, tau, variance = moments(flat)
     strengths = np.repeat([len(sweep.points) for sweep in sweeps], len(names)).astype(np.int64)
-    tested = (strengths >= MIN_STRENGTHS) & (roles >= 2)
-    tau = np.where(roles > 0, np.nansum(flat, axis=0) / np.maximum(roles, 1), np.nan)
-    draws = RoleDraws.of(len(flat), spec.resamples, spec.seed)
-    low, high = percentile_range(draws.means(flat).T, spec.level) if flat.size else (tau, tau)
-    count = draw_count(None, int(tested.sum()), spec.level)
-    p = np.where(tested, sign_flip_p(flat, count, spec.seed), np.nan)
-    p_adjusted, shown = benjamini_hochberg(p, spec.level)
+    enough = np.where(strengths >= MIN_STRENGTHS, roles, 0)
+    tests, _ = MeanTests.of(tau, variance, enough, MIN_PAIRS)
+    p, tested = tests.p, np.isfinite(tests.p)
+    reach = tests.reach(spec.level)
+    reach = np.where(np.isfinite(reach), reach, np.nan)
+    low, high = np.maximum(tau - reach, -1.0), np.minimum(tau + reach, 1.0)
+    p_adjusted, shown, _ = two_stages(p, spec.level)
     label = np.where(shown, np.where(tau > 0, "rising", "falling"), "none")
     reason = np.where(
-        strengths < MIN_STRENGTHS, f"fewer than {MIN_STRENGTHS} strengths", "fewer than 2 roles"
+        strengths < MIN_STRENGTHS, f"fewer than {MIN_STRENGTHS} strengths", f"fewer than {MIN_PAIRS} roles"
     )
     keys = [(s.name, s.points["feature"][0], s.points["unit"][0], name) for s in sweeps for name in names]
     head = {"sweep": pl.String, "feature": pl.Int64, "unit": pl.String, "value": pl.String}
@@ -231,51 +226,26 @@ def kendall(scores: FloatArray) -> FloatArray:
     return np.where(pairs > 0, total / np.maximum(pairs, 1), np.nan)
 
 
-def sign_flip_p(taus: FloatArray, draws: int, seed: int) -> FloatArray:
-    """[m]: two-sided p of the sums of the columns of [n_roles, m] under random signs of the rows, NaN left
-    out. Over all patterns of signs where there are few, else (1 + as extreme) / (1 + draws)."""
-    values = np.nan_to_num(taus, nan=0.0)
-    observed = np.abs(values.sum(axis=0)) - 1e-9  # sums of the same numbers in another order are equal
-    exact = len(values) <= _EXACT_ROLES
-    total = 2 ** len(values) if exact else draws
-    rng = np.random.default_rng(np.random.SeedSequence(seed, spawn_key=_STREAM))
-    extreme = np.zeros(values.shape[1], np.int64)
-    step = max(1, _CHUNK_CELLS // max(1, max(values.shape)))
-    for start in range(0, total, step):
-        count = min(step, total - start)
-        signs = _patterns(start, count, len(values)) if exact else rng.integers(0, 2, (count, len(values)))
-        extreme += (np.abs((2.0 * signs - 1.0) @ values) >= observed).sum(axis=0)
-    return extreme / total if exact else (1 + extreme) / (1 + total)
-
-
-def _patterns(start: int, count: int, roles: int) -> IndexArray:
-    """[count, roles]: the bits of the numbers from `start`."""
-    return (np.arange(start, start + count)[:, None] >> np.arange(roles)) & 1
-
-
 def unreadable(answers: pl.DataFrame, spec: EffectsSpec = EffectsSpec()) -> pl.DataFrame:
     """A row per condition besides the baseline: condition, roles (with answers under it and the baseline),
     answers, refused, unparsed (counts over these roles), share and baseline_share (of refused or unparsed,
-    mean over roles), rise (their difference), low and high (percentile interval of the rise at 1 − level over
-    `resamples` draws of the roles), state.
+    mean over roles), rise (their difference), low and high (its t interval at 1 − level, null with fewer than
+    MIN_PAIRS roles), state.
 
     `answers`: role, condition, answers, refused, unparsed, one row per role and condition."""
     counted = answers.filter(pl.col("answers") > 0).with_columns(
         share=(pl.col("refused") + pl.col("unparsed")) / pl.col("answers")
     )
     before = counted.filter(pl.col("condition") == BASELINE).select("role", before="share").sort("role")
-    numbered = before.with_row_index("number")
-    draws = RoleDraws.of(before.height, spec.resamples, spec.seed)
-    paired = counted.filter(pl.col("condition") != BASELINE).join(numbered, on="role").sort("number")
+    paired = counted.filter(pl.col("condition") != BASELINE).join(before, on="role").sort("role")
     rows = []
     for condition in answers.filter(pl.col("condition") != BASELINE)["condition"].unique(maintain_order=True):
         roles = paired.filter(pl.col("condition") == condition)
-        rise = np.full((before.height, 1), np.nan)
-        rise[roles["number"].to_numpy(), 0] = (roles["share"] - roles["before"]).to_numpy()
-        low, high = (float(end[0]) for end in percentile_range(draws.means(rise).T, spec.level))
+        rise = (roles["share"] - roles["before"]).to_numpy()[:, None]
+        low, high = (float(end[0]) for end in t_interval(rise, spec.level, MIN_PAIRS))
         counts = [int(roles[name].sum()) for name in ("answers", "refused", "unparsed")]
         means = [roles["share"].mean(), roles["before"].mean(), (roles["share"] - roles["before"]).mean()]
-        ends = (low, high) if roles.height >= 2 else (None, None)
+        ends = (low, high) if roles.height >= MIN_PAIRS else (None, None)
         state = _state(roles.height, low, high, spec.break_margin)
         rows.append((condition, roles.height, *counts, *means, *ends, state))
     schema: dict[str, type[pl.DataType]] = {"condition": pl.String}

@@ -171,9 +171,8 @@ class Outcomes:
     def of(cls, movement: Movement, draws: RoleDraws) -> Outcomes:
         tested, differences = movement.tested, movement.differences
         means, errors = draws.means_and_errors(differences)
-        up, down = (needed + ROUNDING for needed in (movement.needed_up, movement.needed_down))
         with np.errstate(invalid="ignore"):
-            again = (means > up) | (means < -down)
+            again = np.abs(means) > movement.needed + ROUNDING
         scored = ~np.isnan(differences)
         values, count = np.nan_to_num(differences), scored.sum(axis=0)
         total = values.sum(axis=0)

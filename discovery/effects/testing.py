@@ -20,6 +20,7 @@ from axiograph.discovery.effects.changes import (
     select_roles,
 )
 from axiograph.discovery.effects.control import ControlInput, control
+from axiograph.discovery.effects.moderation import Prior
 from axiograph.discovery.effects.relations import DrawnGraphs, Weights
 from axiograph.discovery.effects.responses import Measure, Outcomes, Ratio, Response, respond
 from axiograph.discovery.effects.tables import (
@@ -43,9 +44,10 @@ _STREAM = (1, 0)  # child seed of the replicates' graphs; the control has (2, g)
 
 @dataclass(frozen=True)
 class Effects:
-    """The tables of `effects`, which explains their columns, and what they rest on: `spec`; `test_draws` of
-    the roles behind the tests; how many graphs of resamples there were (`graph_replicates`); the values that
-    are `not_in_graph`; its directed `cycles`."""
+    """The tables of `effects`, which explains their columns, and what they rest on: `spec`; the `prior` of
+    the moderated t (None: tables of an earlier version, whose test was a bootstrap); how many graphs of
+    resamples there were (`graph_replicates`); the values that are `not_in_graph`; its directed `cycles`; the
+    conditions that are `negative_controls`."""
 
     changes: pl.DataFrame
     relations: pl.DataFrame
@@ -53,15 +55,11 @@ class Effects:
     pooled: pl.DataFrame
     contrasts: pl.DataFrame
     spec: EffectsSpec
-    test_draws: int
+    prior: Prior | None
     graph_replicates: int
     not_in_graph: tuple[str, ...]
     cycles: list[tuple[str, ...]]
-
-    @property
-    def smallest_p(self) -> float:
-        """The smallest that so many draws can give."""
-        return 2 / (self.test_draws + 1)
+    negative_controls: tuple[str, ...] = ()
 
 
 def effects(
@@ -71,7 +69,6 @@ def effects(
     spec: EffectsSpec = EffectsSpec(),
     *,
     replicates: PackedGraphs | None = None,
-    test_draws: int | None = None,
 ) -> Effects:
     """Which values every condition changed, and which of those changes the graph expects.
 
@@ -79,19 +76,16 @@ def effects(
     condition, backend, dtype, device, one row or more per profile. `graph`: over some or all of the value
     columns; changes of the others are tested too, but have no relation (`not_in_graph`). `spec`: how, as in
     a study; on which part of the roles, among others. `replicates`: the graphs of resamples of the roles
-    that `graph` came from, over the same values. `test_draws`: of the roles, behind the tests; None takes as
-    many as they need.
+    that `graph` came from, over the same values.
 
     `changes`: condition, value, pairs (roles with both scores), mean_difference (condition − baseline),
-    low and high (percentile bootstrap over roles at 1 − `spec.level`, pointwise), p, p_adjusted (Benjamini &
-    Hochberg 1995 over all conditions × values), changed, adjusted_low and adjusted_high (for the changed
-    ones, the FCR-adjusted interval of Benjamini & Yekutieli 2005, JASA 100: level × R / m, with R changed
-    of m tests), direction (up, down; null if not changed), few_pairs (fewer than 6: the interval is not
-    to be trusted). With fewer than two pairs p and changed are null.
-
-    p inverts the percentile interval: 2 (1 + min(k₋, k₊)) / (B + 1), where k₋ of the B resampled means are
-    ≤ 0 and k₊ ≥ 0. The interval at 1 − a has as its ends the order statistics floor(a (B + 1) / 2) from
-    below and above, so it excludes 0 exactly where p ≤ a: changed ⇔ the adjusted interval excludes 0.
+    low and high (at 1 − `spec.level`, pointwise) and p by the moderated t over all contrasts
+    (discovery.effects.moderation), p_adjusted (two-stage Benjamini–Hochberg over all conditions ×
+    values: discovery.effects.changes.two_stages), changed, adjusted_low and adjusted_high (for the changed
+    ones, adjusted for the choice as Benjamini & Yekutieli 2005, JASA 100, do: at the level of the cut below
+    which p is rejected), direction (up, down; null if not
+    changed), few_pairs (fewer than 6: nothing is tested; p, interval and changed are null). The interval at
+    1 − a excludes 0 exactly where p ≤ a: changed ⇔ the adjusted interval excludes 0.
 
     `relations`: every ordered pair of values of the graph, see Weights.frame.
 
@@ -118,7 +112,7 @@ def effects(
     check_graph(graph, names)
     selected = select_roles(profiles, None if spec.roles == "all" else spec.roles, BASELINE)
     check_provenance(selected, provenance, BASELINE)
-    changes = find_changes(Pairing(selected, BASELINE, names), spec.level, test_draws, spec.seed)
+    changes = find_changes(Pairing(selected, BASELINE, names), spec.level)
     weights = Weights.of(graph, replicates)
     work = _Work(changes, graph, weights, spec)
     pooled = work.respond(replicates)
@@ -129,7 +123,7 @@ def effects(
         pooled=pooled,
         contrasts=work.contrasts_frame(),
         spec=spec,
-        test_draws=len(changes.draws),
+        prior=changes.prior,
         graph_replicates=0 if replicates is None else int(replicates.used.sum()),
         not_in_graph=tuple(name for name in names if name not in graph.names),
         cycles=graph.cycles(),

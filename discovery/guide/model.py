@@ -71,7 +71,6 @@ class Measured:
         *,
         baseline: str = BASELINE,
         level: float = 0.05,
-        seed: int = 0,
         items: ItemMeans | None = None,
         everyone: FloatArray | None = None,
     ) -> Measured:
@@ -79,7 +78,7 @@ class Measured:
         as discovery.effects.testing does."""
         selected = select_roles(profiles, None, baseline)
         pairing = Pairing(selected, baseline, value_columns(profiles))
-        changes = find_changes(pairing, level, None, seed)
+        changes = find_changes(pairing, level)
         before = selected.filter(pl.col("condition") == baseline).sort("role")
         scores = before.select(pl.col(pairing.names).cast(pl.Float64).fill_null(np.nan)).to_numpy()
         differences = {condition: pairing.differences(condition) for condition in pairing.conditions}

@@ -1,5 +1,5 @@
-"""Uncertainty: roles drawn with replacement, p-values and intervals of resampled means, and the interval of a
-frequency over replicates."""
+"""Uncertainty: roles drawn with replacement, intervals of means and of what was resampled, and the interval
+of a frequency over replicates."""
 
 from __future__ import annotations
 
@@ -97,44 +97,6 @@ def standard_errors(total: FloatArray, squares: FloatArray, count: FloatArray) -
     return np.sqrt(np.maximum(inside, 0) / np.maximum(count - 1, 1) / np.maximum(count, 1))
 
 
-@dataclass(frozen=True, eq=False)
-class Draws:
-    """Of B resampled means per value: the counts at or beyond 0 and the sorted tails, outermost first,
-    as deep as an interval at `level` needs. The rest is not kept: it would fill the memory."""
-
-    draws: int
-    not_above: CountArray  # [n_values]
-    not_below: CountArray
-    lowest: FloatArray  # [depth, n_values], ascending
-    highest: FloatArray  # [depth, n_values], descending
-
-    @classmethod
-    def of(cls, means: FloatArray, level: float) -> Draws:
-        """From [B, n_values] means in any order."""
-        means = np.sort(np.where(np.abs(means) <= ROUNDING, 0.0, means).T, axis=1).T
-        depth = int(tail(level, len(means)))
-        return cls(
-            draws=len(means),
-            not_above=(means <= 0).sum(axis=0),
-            not_below=(means >= 0).sum(axis=0),
-            lowest=means[:depth].copy(),
-            highest=means[::-1][:depth].copy(),
-        )
-
-    def p(self) -> FloatArray:
-        """[n_values]: 2 (1 + min(k₋, k₊)) / (B + 1), at most 1."""
-        return np.minimum(1.0, 2 * (1 + np.minimum(self.not_above, self.not_below)) / (self.draws + 1))
-
-    def interval(self, level: float) -> tuple[FloatArray, FloatArray]:
-        """Low and high [n_values] at 1 − level, which is no wider a tail than that of `of`; NaN where B is
-        too small for it."""
-        depth = int(tail(level, self.draws))
-        if depth == 0:
-            missing = np.full(self.lowest.shape[1], np.nan)
-            return missing, missing
-        return self.lowest[depth - 1], self.highest[depth - 1]
-
-
 def tail(level: float, draws: int | CountArray) -> CountArray:
     """How many of the outermost draws on one side an interval at 1 − level ends with."""
     return np.floor(level * (np.asarray(draws) + 1) / 2 + 1e-9).astype(np.int64)  # undoes rounding of level
@@ -151,6 +113,21 @@ def percentile_range(draws: FloatArray, level: float) -> tuple[FloatArray, Float
     first, last = np.where(usable, depth - 1, 0), np.where(usable, observed - depth, 0)
     low, high = (np.take_along_axis(ordered, i[..., None], axis=-1)[..., 0] for i in (first, last))
     return np.where(usable, low, np.nan), np.where(usable, high, np.nan)
+
+
+def t_interval(table: FloatArray, level: float, least: int = 2) -> tuple[FloatArray, FloatArray]:
+    """Low and high [m] of the means of the columns of [n_roles, m] at 1 − level by Student's t, NaN left out;
+    NaN where fewer than `least` numbers are known."""
+    from scipy.stats import t
+
+    observed = ~np.isnan(table)
+    count = observed.sum(axis=0)
+    mean = np.where(observed, table, 0.0).sum(axis=0) / np.maximum(count, 1)
+    squares = (np.where(observed, table - mean, 0.0) ** 2).sum(axis=0)
+    known = count >= max(2, least)
+    error = np.sqrt(squares / np.maximum(count - 1, 1) / np.maximum(count, 1))
+    reach = np.where(known, t.isf(level / 2, np.maximum(count - 1, 1)) * error, np.nan)
+    return mean - reach, mean + reach
 
 
 def mean_of_known(draws: FloatArray) -> FloatArray:

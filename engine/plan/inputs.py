@@ -21,6 +21,7 @@ from axiograph.engine.storage.files import write_json
 from axiograph.engine.study.conditions import (
     Condition,
     check_hints,
+    check_steered,
     expand_conditions,
     hint_text,
     hinted_value,
@@ -151,6 +152,7 @@ def load_inputs(study: Study, previous: Generations | None = None) -> Inputs:
     loaded = load_questionnaires(study.questionnaires)
     definitions = loaded.definitions | _definitions(study.definitions, loaded)
     questionnaire = replace(loaded, definitions=definitions).select(study.values, study.group_by)
+    check_steered(study)
     conditions = expand_conditions(study)
     values = list(dict.fromkeys(item.value for item in questionnaire.items))
     check_hints([c.hint for c in conditions if c.hint is not None], values)
@@ -283,12 +285,19 @@ def save_inputs(inputs: Inputs, path: Path) -> None:
     )
 
 
+def _as_asked(study: dict[str, Any]) -> dict[str, Any]:
+    """A stored study as the version that stored it meant it: before `negative_control`, strength 0 was a
+    condition like any other."""
+    steering = [{"negative_control": True} | dict(spec) for spec in study.get("steering", [])]
+    return study | {"steering": steering}
+
+
 def load_inputs_snapshot(path: Path) -> Inputs:
     """The inputs as they were when the run was last started; RunError when the file is damaged."""
     try:
         data = json.loads(path.read_text(encoding="utf-8"))
         # Its paths are absolute already, and a "$" in one is no variable any more.
-        study = Study.model_validate(data["study"])
+        study = Study.model_validate(_as_asked(data["study"]))
         template = data["template"]
         return Inputs(
             study=study,

@@ -73,6 +73,11 @@ class OperationPoint:
         return self.spec.hook_point
 
     @property
+    def does_nothing(self) -> bool:
+        """An addition of strength 0; a clamp to 0 does something."""
+        return self.kind == "add" and self.strength == 0
+
+    @property
     def label(self) -> str:
         """Short and unique within its specification, e.g. `f14351:+100`, `joy:=2`, `f7:out`, `f7:a=3` (an
         activation), `f7~direction1:+100` (a control)."""
@@ -105,13 +110,20 @@ class Condition:
         """Whether anything is done to the stream; a hint alone does nothing to it."""
         return bool(self.operations)
 
+    @property
+    def is_negative_control(self) -> bool:
+        """Whether it is steered by nothing but additions of strength 0: the baseline, asked once more."""
+        return self.is_steered and all(point.does_nothing for point in self.operations)
+
 
 def expand_conditions(study: Study) -> tuple[Condition, ...]:
-    """Baseline, then every hint, then every point of every steering grid, in the order of the study."""
+    """Baseline, then every hint, then every point of every steering grid, in the order of the study. Points
+    at which nothing is steered are the baseline, and no condition but where they are asked for."""
     hints = [Hint(hint.label, hint.inclination, hint.value) for hint in study.hints]
     conditions = [Condition(BASELINE), *(Condition(f"hint {hint.name}", hint=hint) for hint in hints)]
     for spec in study.steering:
-        conditions.extend(Condition(name, points) for name, points in _steering_points(spec))
+        steered = (Condition(name, points) for name, points in _steering_points(spec))
+        conditions.extend(c for c in steered if spec.negative_control or not c.is_negative_control)
     _refuse_equal_names(conditions)
     return tuple(conditions)
 
@@ -121,6 +133,33 @@ def _steering_points(spec: SteeringSpec) -> Iterator[tuple[str, tuple[OperationP
     for points in itertools.product(*axes):
         label = " & ".join(point.label for point in points)
         yield (f"{spec.name} {label}" if spec.name else label), points
+
+
+def check_steered(study: Study) -> None:
+    """InputError where an entry of `steering` steers nothing."""
+    for number, spec in enumerate(study.steering):
+        points = (Condition(name, points) for name, points in _steering_points(spec))
+        if not spec.negative_control and all(condition.is_negative_control for condition in points):
+            raise InputError(
+                f"study, field steering.{number}",
+                "a strength other than 0, or 'negative_control: true'",
+                "strength 0 only, which is the baseline",
+                "Add a strength, or ask for the negative control.",
+            )
+
+
+def keep_negative_controls(study: Study, asked: Sequence[Condition]) -> Study:
+    """`study` with the negative controls among `asked`, the conditions of an earlier start of its run: their
+    answers are stored. Entries that say themselves whether they want one stay as they are."""
+    names = {condition.name for condition in asked if condition.is_negative_control}
+
+    def kept(spec: SteeringSpec) -> SteeringSpec:
+        if spec.negative_control is not None or not any(name in names for name, _ in _steering_points(spec)):
+            return spec
+        return spec.model_copy(update={"negative_control": True})
+
+    steering = tuple(kept(spec) for spec in study.steering)
+    return study if steering == study.steering else study.model_copy(update={"steering": steering})
 
 
 def _operation_points(spec: OperationSpec) -> Iterator[OperationPoint]:

@@ -124,7 +124,11 @@ class OperationSpec(Spec):
 
 
 class SteeringSpec(Spec):
-    """A list of operations applied together; grids inside them multiply into conditions."""
+    """A list of operations applied together; grids inside them multiply into conditions. What adds 0 times a
+    direction is the baseline and not asked again (DESIGN 18), unless it is wanted as a `negative_control`: a
+    condition that goes through all of the steering and changes nothing. None: not wanted, but kept where the
+    run has asked it already."""
 
     operations: tuple[OperationSpec, ...] = Field(min_length=1)
     name: str | None = None
+    negative_control: bool | None = None

@@ -50,6 +50,28 @@ def assert_same_tables(folder: Path, stored: Path) -> None:
             assert_frame_equal(now, then, rel_tol=1e-9, abs_tol=1e-12)
 
 
+# Of the tables that rest on a test, what does not: the earlier version's was a bootstrap, which finds false
+# changes with few roles, and its intervals were the bootstrap's.
+UNTESTED = {
+    "changes": ("condition", "value", "pairs", "mean_difference"),
+    "dose_response": ("sweep", "strength", "condition", "value", "pairs", "mean", "difference"),
+    "trends": ("sweep", "feature", "unit", "value", "strengths", "roles", "tau"),
+    "unreadable": ("condition", "roles", "answers", "refused", "unparsed", "share", "rise", "state"),
+    "responses": (),
+    "pooled": (),
+    "contrasts": (),
+}
+
+
+def assert_same_effects(folder: Path, stored: Path) -> None:
+    """Every table of effects, without what the test of changes decides."""
+    for path in [*stored.glob("*.parquet"), *stored.glob("*.csv")]:
+        read = pl.read_parquet if path.suffix == ".parquet" else pl.read_csv
+        now, then = (anywhere(read(table)) for table in (folder / path.name, path))
+        columns = UNTESTED.get(path.stem, then.columns)
+        assert_frame_equal(now.select(columns), then.select(columns), rel_tol=1e-9, abs_tol=1e-12)
+
+
 def anywhere(table: pl.DataFrame) -> pl.DataFrame:
     """Without the folder in which the respondent was then, or is now."""
     texts = pl.col(pl.String)
@@ -86,7 +108,7 @@ def test_every_answer_is_known_and_every_stage_gives_the_same(study, stored, axi
     assert_frame_equal(pl.read_parquet(run / "plan.parquet"), pl.read_parquet(stored / "plan.parquet"))
     assert_same_tables(run / "scores", stored / "scores")
     assert_same_graph(run / "graph", stored / "graph")
-    assert_same_tables(run / "effects", stored / "effects")
+    assert_same_effects(run / "effects", stored / "effects")
     assert (run / "report" / "report.html").stat().st_size > 100_000
     assert "report.html" in out
 
@@ -102,7 +124,7 @@ def test_stages_run_again_alone(study, stored, axiograph):
         assert names >= earlier
     assert_same_tables(run / "scores", stored / "scores")
     assert_same_graph(run / "graph", stored / "graph")
-    assert_same_tables(run / "effects", stored / "effects")
+    assert_same_effects(run / "effects", stored / "effects")
     assert axiograph("report", run)[0] == 0
 
 

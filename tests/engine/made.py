@@ -50,7 +50,8 @@ def operation(**changes: Any) -> dict[str, Any]:
 
 
 def steering(*operations: dict[str, Any], name: str | None = None) -> dict[str, Any]:
-    return {"operations": list(operations)} | ({"name": name} if name else {})
+    """Strength 0 is a condition here: there is nothing that these tests would not ask of it, too."""
+    return {"operations": list(operations), "negative_control": True} | ({"name": name} if name else {})
 
 
 def study(folder: Path, **changes: Any) -> Study:

@@ -6,6 +6,7 @@ from typing import Any
 
 import polars as pl
 
+from axiograph.discovery.effects.changes import negative_control_note, notes_on_test
 from axiograph.report.artefacts import Artefacts
 from axiograph.report.blocks.chart import BLUE, ORANGE, Chart
 from axiograph.report.blocks.numbers import number
@@ -60,12 +61,9 @@ def _difference_blocks(artefacts: Artefacts, changes: pl.DataFrame) -> list[Bloc
         "conditions and values)."
     )
     blocks: list[Block] = [Text(note), _heat_map(changes, order), _change_table(changes, order)]
-    if changes["few_pairs"].any():
-        blocks.insert(
-            1,
-            Note("Some contrasts have fewer than 6 roles: their intervals are not to be trusted.", "warning"),
-        )
-    return blocks
+    notes = [Note(line, "warning") for line in notes_on_test(changes, earlier="test" not in about)]
+    notes += [Note(line) for line in negative_control_note(changes, about.get("negative_controls", ()))]
+    return [*blocks[:1], *notes, *blocks[1:]]
 
 
 def _heat_map(changes: pl.DataFrame, order: list[str]) -> Chart:
@@ -136,7 +134,7 @@ def _change_table(changes: pl.DataFrame, order: list[str]) -> Table:
     columns = (
         Column("condition"),
         Column("value"),
-        Column("difference", "estimate", 3, signed=True, note="percentile interval over roles, pointwise"),
+        Column("difference", "estimate", 3, signed=True, note="interval over roles, pointwise"),
         Column(
             "adjusted interval",
             note="of those that changed: at the level at which the test still rejects (Benjamini & "

@@ -14,7 +14,7 @@ from tests.discovery.made_profiles import ABCD, hand_worked, packed, profiles, p
 def test_counts_shares_and_control_are_printed():
     table = hand_worked()
     made = packed("abcd", [([("a", "b")], []), ([("a", "b"), ("b", "c")], [])])
-    text = effects_text(effects(table, provenance(table), ABCD, replicates=made, test_draws=999))
+    text = effects_text(effects(table, provenance(table), ABCD, replicates=made))
     lines = {line.split("  ")[0]: line for line in text.splitlines()}
     assert "2 of 4 condition × value contrasts changed" in text
     # When a changed b is expected and did; c is possible from both; d and (from b) a are unexpected.
@@ -31,15 +31,13 @@ def test_counts_shares_and_control_are_printed():
 
 def test_without_replicates_nothing_is_said_of_them():
     table = hand_worked()
-    text = effects_text(
-        effects(table, provenance(table), ABCD, EffectsSpec(control_graphs=10), test_draws=999)
-    )
+    text = effects_text(effects(table, provenance(table), ABCD, EffectsSpec(control_graphs=10)))
     assert "by frequency" not in text and "replicates" not in text and "over roles" in text
 
 
 def test_a_graph_without_descendants_says_so():
     table = hand_worked()
-    text = effects_text(effects(table, provenance(table), CausalGraph.empty("abcd"), test_draws=999))
+    text = effects_text(effects(table, provenance(table), CausalGraph.empty("abcd")))
     assert "No comparison over all conditions: no descendants." in text
     assert "no such value" in text and "nan" not in text.lower()
 
@@ -48,7 +46,7 @@ def test_conditions_without_a_change_are_not_listed():
     table = hand_worked()
     still = table.filter(pl.col("condition") == "baseline").with_columns(condition=pl.lit("still"))
     both = pl.concat([table, still])
-    text = effects_text(effects(both, provenance(both), ABCD, EffectsSpec(control_graphs=10), test_draws=999))
+    text = effects_text(effects(both, provenance(both), ABCD, EffectsSpec(control_graphs=10)))
     assert "still" not in text
     zero = profiles({"baseline": {"a": [0.0] * 8, "b": [0.0] * 8}, "x": {"a": [0.0] * 8, "b": [0.0] * 8}})
     text = effects_text(
@@ -56,5 +54,5 @@ def test_conditions_without_a_change_are_not_listed():
     )
     assert text == (
         "0 of 2 condition × value contrasts changed (paired over test roles, false discovery rate 0.05, "
-        "2,000 resamples)."
+        "moderated t over all contrasts)."
     )

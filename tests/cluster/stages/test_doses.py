@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import polars as pl
+import pytest
 
 from axiograph.cluster.stages.doses import dose_table
 from axiograph.engine.study.conditions import BASELINE, expand_conditions
@@ -32,9 +33,17 @@ def test_the_baseline_is_strength_0_of_what_is_added(tmp_path):
     assert (row["feature"], row["kind"], row["unit"], row["span"]) == (3, "add", "raw", "prompt_span")
 
 
-def test_an_own_strength_0_stands_for_itself(tmp_path):
-    found = table(tmp_path, [{"operations": [operation(strengths=[0, 2])]}])
-    assert points(found, "f3") == [(0, "f3:+0"), (2, "f3:+2")]
+@pytest.mark.parametrize("asked", [False, True])
+def test_strength_0_is_the_baseline_also_beside_a_negative_control(tmp_path, asked):
+    found = table(tmp_path, [{"operations": [operation(strengths=[0, 2])], "negative_control": asked}])
+    assert points(found, "f3") == [(0, "baseline"), (2, "f3:+2")]
+
+
+def test_beside_another_addition_of_0_the_baseline_is_strength_0(tmp_path):
+    both = [operation(features=[3], strengths=[0, 2]), operation(features=[5], strengths=[0, 4])]
+    found = table(tmp_path, [{"operations": both}])
+    assert points(found, "f3 with f5:+0") == [(0, "baseline"), (2, "f3:+2 & f5:+0")]
+    assert points(found, "f3 with f5:+4") == [(0, "f3:+0 & f5:+4"), (2, "f3:+2 & f5:+4")]
 
 
 def test_a_clamp_has_no_baseline(tmp_path):

@@ -142,7 +142,6 @@ def test_uniform_graphs_have_no_frequencies():
         ABCD,
         EffectsSpec(control="uniform", control_graphs=50),
         replicates=made,
-        test_draws=999,
     )
     by = {kind: part for (kind,), part in found.contrasts.group_by("weights")}
     assert by["graph"]["p"].null_count() == 0
@@ -157,9 +156,7 @@ def test_p_is_adjusted_over_the_conditions():
     moved = {f"c{c}": {v: [float(rng.random() < 0.5)] * 8 for v in names} for c in range(5)}
     table = profiles({"baseline": zero} | moved)
     graph = CausalGraph.from_edges(names, [("v0", "v1"), ("v1", "v2"), ("v3", "v4")])
-    found = effects(
-        table, provenance(table), graph, EffectsSpec(control_graphs=200), test_draws=999
-    ).contrasts
+    found = effects(table, provenance(table), graph, EffectsSpec(control_graphs=200)).contrasts
     part = found.filter((pl.col("measure") == "share") & (pl.col("scope") == "condition")).drop_nulls("p")
     p = np.sort(part["p"].to_numpy())
     by_hand = np.minimum.accumulate((p * len(p) / np.arange(1, len(p) + 1))[::-1])[::-1]
@@ -197,7 +194,6 @@ def pooled(seed: int, related: bool) -> dict[str, dict]:
         provenance(table),
         graph,
         EffectsSpec(resamples=1, control_graphs=199, seed=seed),
-        test_draws=999,
     ).contrasts
     return {
         row["measure"]: row for row in found.filter(pl.col("scope") == "all conditions").iter_rows(named=True)

@@ -42,7 +42,7 @@ def tables(profiles, **settings):
         orient="row",
     )
     test = profiles.filter(pl.col("split") == "test")
-    changes = find_changes(Pairing(test, BASE, ["Joy", "Order"]), 0.05, None, 0).table()
+    changes = find_changes(Pairing(test, BASE, ["Joy", "Order"]), 0.05).table()
     return dose_tables(profiles, changes, answers, doses, EffectsSpec(**settings)), changes
 
 

@@ -5,9 +5,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
+from axiograph.discovery.effects.changes import Pairing, find_changes
 from axiograph.discovery.effects.testing import effects
 from axiograph.discovery.graph.causal_graph import CausalGraph
-from axiograph.discovery.numerics.intervals import Draws, RoleDraws
 from axiograph.engine.errors import InputError, RunError
 from axiograph.engine.study.schema import EffectsSpec
 from tests.discovery.made_profiles import ABCD, hand_worked, profiles, provenance
@@ -15,16 +15,18 @@ from tests.discovery.made_profiles import ABCD, hand_worked, profiles, provenanc
 
 def test_changes_hand_worked():
     table = hand_worked()
-    found = effects(table, provenance(table), ABCD, test_draws=999)
+    found = effects(table, provenance(table), ABCD)
     rows = {row["value"]: row for row in found.changes.iter_rows(named=True)}
     assert [rows[v]["mean_difference"] for v in "abcd"] == [0.5, -0.25, 0.0, 0.0]
     assert [rows[v]["changed"] for v in "abcd"] == [True, True, False, False]
     assert [rows[v]["direction"] for v in "abcd"] == ["up", "down", None, None]
     assert [rows[v]["pairs"] for v in "abcd"] == [8] * 4
-    # All 999 resampled means lie beyond 0: p = 2 / 1000, times 4 tests / rank 2.
-    assert rows["a"]["p"] == pytest.approx(0.002)
-    assert rows["a"]["p_adjusted"] == pytest.approx(0.004)
+    # Only c varies, too little to say how variances are: eight equal differences have the exact p of their
+    # signs, 2 / 2⁸, times 4 tests / rank 2; two of four are no longer taken for nulls: times 1.05 · 2 / 4.
+    assert rows["a"]["p"] == 2 / 256
+    assert rows["a"]["p_adjusted"] == pytest.approx(4 / 256 * 1.05 / 2)
     assert rows["d"]["p"] == 1.0
+    assert (rows["d"]["low"], rows["d"]["high"]) == (None, None)
     assert (rows["a"]["low"], rows["a"]["high"]) == (0.5, 0.5)
     assert (rows["b"]["adjusted_low"], rows["b"]["adjusted_high"]) == (-0.25, -0.25)
     assert rows["c"]["low"] < 0 < rows["c"]["high"]
@@ -35,7 +37,7 @@ def test_changes_hand_worked():
 def test_responses_hand_worked():
     # a → b — c, d apart: when a changed, b is expected (and changed), c possible, d unexpected.
     table = hand_worked()
-    responses = effects(table, provenance(table), ABCD, test_draws=999).responses
+    responses = effects(table, provenance(table), ABCD).responses
     rows = {(r["value"], r["relation"]): r for r in responses.iter_rows(named=True)}
     assert {value for value, _ in rows} == {"a", "b"}
     got = {key: (r["n"], r["changed"], r["share"], r["reason"]) for key, r in rows.items()}
@@ -45,13 +47,6 @@ def test_responses_hand_worked():
     assert got["b", "expected"] == (0, 0, None, "no descendants")
     assert got["b", "possible"] == (1, 0, 0.0, None)
     assert got["b", "unexpected"] == (2, 1, 0.5, None)
-
-
-def test_default_draws_let_the_smallest_p_pass():
-    table = hand_worked()
-    found = effects(table, provenance(table), ABCD)
-    assert found.smallest_p < 0.05 / found.changes.height
-    assert found.test_draws == 2000
 
 
 def test_nulls_take_a_pair_out_and_few_pairs_are_flagged():
@@ -67,8 +62,12 @@ def test_nulls_take_a_pair_out_and_few_pairs_are_flagged():
     }
     assert [rows[v]["pairs"] for v in "abc"] == [5, 1, 6]
     assert [rows[v]["few_pairs"] for v in "abc"] == [True, True, False]
-    assert (rows["b"]["p"], rows["b"]["changed"], rows["b"]["low"]) == (None, None, None)
-    assert rows["b"]["mean_difference"] == 1.0
+    for value in "ab":
+        names = ("p", "p_adjusted", "changed", "low", "high", "adjusted_low", "direction")
+        assert [rows[value][name] for name in names] == [None] * 7
+        assert rows[value]["mean_difference"] == 1.0
+    assert rows["c"]["p"] == 2 / 64
+    assert rows["c"]["p_adjusted"] == pytest.approx(2 / 64 * 1.05)  # the others are no tests
 
 
 def test_untested_others_are_not_counted():
@@ -105,38 +104,54 @@ def test_values_outside_the_graph_are_tested_but_have_no_relation():
 
 
 @settings(max_examples=30, deadline=None)
-@given(st.integers(0, 10_000), st.integers(6, 15))
-def test_changed_exactly_where_the_adjusted_interval_excludes_zero(seed, roles):
+@given(st.integers(0, 10_000), st.integers(6, 15), st.booleans())
+def test_changed_exactly_where_the_adjusted_interval_excludes_zero(seed, roles, whole):
     rng = np.random.default_rng(seed)
     shift = rng.normal(size=5)
-    base = {v: rng.normal(size=roles).tolist() for v in "abcde"}
-    other = {
-        v: (np.array(base[v]) + shift[k] + rng.normal(size=roles)).tolist() for k, v in enumerate("abcde")
-    }
+    base = {v: rng.normal(size=roles).round(0 if whole else 9).tolist() for v in "abcde"}
+    moved = rng.normal(size=(5, roles)).round(0 if whole else 9) + shift[:, None].round(0 if whole else 9)
+    other = {v: (np.array(base[v]) + moved[k]).tolist() for k, v in enumerate("abcde")}
     table = profiles({"baseline": base, "x": other})
-    found = effects(
-        table, provenance(table), CausalGraph.empty("abcde"), EffectsSpec(seed=seed), test_draws=800
+    found = effects(table, provenance(table), CausalGraph.empty("abcde"), EffectsSpec(seed=seed)).changes
+    changed = found["changed"].to_numpy()
+    # Two stages of Benjamini–Hochberg by their definition.
+    p = np.sort(found["p"].to_numpy())
+    first = max((k for k in range(1, 6) if p[k - 1] <= 0.05 / 1.05 * k / 5 + 1e-12), default=0)
+    second = 0.05 / 1.05 / max(1, 5 - first)
+    assert changed.sum() == max((k for k in range(1, 6) if p[k - 1] <= second * k + 1e-12), default=0)
+    # The interval of every value at the level that is left: only those of changed values exclude 0.
+    tests = find_changes(Pairing(table, "baseline", tuple("abcde")), 0.05)
+    assert tests.cut == pytest.approx(second * changed.sum())
+    outside = np.abs(tests.tests.mean[0]) > tests.tests.reach(tests.cut)[0]
+    assert outside.tolist() == changed.tolist()
+    rows = found.filter(pl.col("changed"))
+    assert ((rows["adjusted_low"] > 0) | (rows["adjusted_high"] < 0)).all()
+    # Pointwise alike.
+    known = found.drop_nulls("low")
+    assert ((known["low"] > 0) | (known["high"] < 0)).to_list() == (known["p"] <= 0.05).to_list()
+
+
+def test_differences_do_not_depend_on_the_other_conditions_and_what_stands_still_changes_no_test():
+    """Variances are learned from all conditions, but a condition that does nothing has none to teach."""
+    rng = np.random.default_rng(4)
+    base = {v: rng.normal(size=9).tolist() for v in "abcd"}
+    moved = {v: (np.array(base[v]) + rng.normal(0.5, 1, 9)).tolist() for v in "abcd"}
+    table = profiles({"baseline": base, "x": moved})
+    more = profiles(
+        {"still": base, "y": {v: (np.array(base[v]) + rng.normal(size=9)).tolist() for v in "abcd"}}
     )
-    changed = found.changes["changed"].to_numpy()
-    # Benjamini–Hochberg by its definition.
-    p = np.sort(found.changes["p"].to_numpy())
-    passing = [k for k in range(1, 6) if p[k - 1] <= 0.05 * k / 5 + 1e-12]
-    count = max(passing, default=0)
-    assert changed.sum() == count
-    level = 0.05 * count / 5
-    differences = np.column_stack([np.array(other[v]) - np.array(base[v]) for v in "abcde"])
-    low, high = Draws.of(RoleDraws.of(roles, 800, seed).means(differences), 0.05).interval(level)
-    assert changed.tolist() == [bool(count > 0 and (low[k] > 0 or high[k] < 0)) for k in range(5)]
-
-
-def test_a_condition_does_not_depend_on_the_others_tested():
-    table = hand_worked()
-    extra = table.filter(pl.col("condition") == "steered").with_columns(condition=pl.lit("more"))
-    both = pl.concat([table, extra])
-    one = effects(table, provenance(table), ABCD, test_draws=500).changes
-    two = effects(both, provenance(both), ABCD, test_draws=500).changes
-    columns = ("value", "mean_difference", "low", "high", "p")
-    assert one.select(columns).equals(two.filter(pl.col("condition") == "steered").select(columns))
+    alone, still, both = (
+        effects(each, provenance(each), ABCD).changes.filter(pl.col("condition") == "x")
+        for each in (
+            table,
+            pl.concat([table, more.filter(pl.col("condition") == "still")]),
+            pl.concat([table, more]),
+        )
+    )
+    same = ("value", "pairs", "mean_difference", "low", "high", "p")
+    assert alone.select(same).equals(still.select(same))
+    assert alone.select(same[:3]).equals(both.select(same[:3]))
+    assert not alone["p"].equals(both["p"])
 
 
 def test_split_chooses_the_roles():
@@ -172,7 +187,6 @@ def test_errors_are_named():
         (lambda: effects(table.filter(pl.col("condition") != "baseline"), where, ABCD), "'baseline'"),
         (lambda: effects(table.head(8), where, ABCD), "besides 'baseline'"),
         (lambda: effects(pl.concat([table, table.head(1)]), where, ABCD), "several of 'r0'"),
-        (lambda: effects(table, where, ABCD, test_draws=0), "resamples"),
         (lambda: effects(table.drop("condition"), where, ABCD), "column 'condition'"),
     ]
     for call, says in cases:

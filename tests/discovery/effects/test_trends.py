@@ -9,8 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
-from axiograph.discovery.effects import doses as trends
-from axiograph.discovery.effects.doses import Sweep, kendall, sign_flip_p, trend_table
+from axiograph.discovery.effects.doses import Sweep, kendall, trend_table
+from axiograph.discovery.effects.moderation import MeanTests
 from axiograph.engine.study.schema import EffectsSpec
 
 
@@ -35,24 +35,6 @@ def test_tau_without_ties_is_scipys(scores):
     assert kendall(np.array(scores, float)[None, :, None])[0, 0] == pytest.approx(wanted)
 
 
-def test_p_over_all_patterns_of_signs():
-    # 3, 2, 1 of 8 patterns ±3 ±2 ±1: a sum of 6 in size comes twice; 3, 2, −1 sums to 4: four are as large.
-    taus = np.array([[3.0, 3.0, 0.0], [2.0, 2.0, 0.0], [1.0, -1.0, np.nan]])
-    assert sign_flip_p(taus, 1000, 0) == pytest.approx([2 / 8, 4 / 8, 1.0])
-
-
-def test_p_is_scipys_and_draws_come_near_it(monkeypatch):
-    taus = np.random.default_rng(3).normal(0.3, 1, (11, 4))
-    found = sign_flip_p(taus, 20_000, 0)
-    for k in range(4):
-        wanted = stats.permutation_test(
-            (taus[:, k],), np.mean, permutation_type="samples", n_resamples=np.inf, vectorized=True
-        )
-        assert found[k] == pytest.approx(wanted.pvalue)
-    monkeypatch.setattr(trends, "_EXACT_ROLES", 0)
-    assert sign_flip_p(taus, 20_000, 0) == pytest.approx(found, abs=4 * 0.5 / 20_000**0.5)
-
-
 def test_table():
     rising = np.tile([0.0, 1.0, 2.0], (12, 1))
     flat = np.zeros((12, 3))
@@ -61,20 +43,33 @@ def test_table():
     )
     assert found["trend"].to_list() == ["rising", "falling", "none"]
     assert found["tau"].to_list() == [1.0, -1.0, 0.0]
+    # No tau varies: the exact p of twelve equal signs.
     assert found["p"].to_list() == [2 / 4096, 2 / 4096, 1.0]
     assert found["roles"].to_list() == [12, 12, 12]
-    assert found["low"].to_list() == [1.0, -1.0, 0.0]
+    assert found["low"].to_list() == [1.0, -1.0, None]
 
 
-def test_two_strengths_and_one_role_are_not_tested():
+def test_p_and_interval_are_those_of_the_moderated_t():
+    rng = np.random.default_rng(2)
+    scores = rng.normal(size=(10, 5, 6)).cumsum(axis=1) + 0.3 * np.arange(5)[:, None]
+    found = trend_table([sweep(scores)], list("ABCDEF"), EffectsSpec())
+    taus = kendall(scores)
+    tests, _ = MeanTests.of(taus.mean(axis=0), taus.var(axis=0, ddof=1), np.full(6, 10), 6)
+    assert found["p"].to_list() == pytest.approx(tests.p)
+    reach = tests.reach(0.05)
+    assert found["low"].to_list() == pytest.approx(np.maximum(taus.mean(axis=0) - reach, -1))
+    assert found["high"].to_list() == pytest.approx(np.minimum(taus.mean(axis=0) + reach, 1))
+
+
+def test_two_strengths_and_few_roles_are_not_tested():
     short = sweep(np.zeros((9, 2, 1)))
-    lonely = sweep(np.zeros((1, 3, 1)), "f2")
+    few = sweep(np.zeros((5, 3, 1)), "f2")
     # As a run has it: the same roles in every sweep.
-    lonely = Sweep("f2", lonely.points, np.concatenate([lonely.scores, np.full((8, 3, 1), np.nan)]))
-    found = trend_table([short, lonely], ["A"], EffectsSpec(resamples=100))
+    few = Sweep("f2", few.points, np.concatenate([few.scores, np.full((4, 3, 1), np.nan)]))
+    found = trend_table([short, few], ["A"], EffectsSpec())
     assert found["trend"].to_list() == [None, None]
-    assert found["reason"].to_list() == ["fewer than 3 strengths", "fewer than 2 roles"]
-    assert found["p"].null_count() == found["tau"].null_count() == 2
+    assert found["reason"].to_list() == ["fewer than 3 strengths", "fewer than 6 roles"]
+    assert found["p"].null_count() == found["low"].null_count() == 2
 
 
 def test_no_sweep_is_an_empty_table():
@@ -89,7 +84,8 @@ def test_roles_that_drift_are_no_trend_here_but_are_one_for_pages_test():
     trials = 2000
     walks = rng.normal(size=(trials, 20, 7)).cumsum(axis=2)
     taus = kendall(walks.reshape(-1, 7)[:, :, None]).reshape(trials, 20).T
-    own = (sign_flip_p(taus, 5000, 0) <= 0.05).mean()
+    tests, _ = MeanTests.of(taus.mean(axis=0), taus.var(axis=0, ddof=1), np.full(trials, 20), 6)
+    own = (tests.p <= 0.05).mean()
     ranks = np.arange(1, 8)
     page = []
     for walk in walks[:400]:

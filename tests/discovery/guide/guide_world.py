@@ -126,7 +126,7 @@ def fitted(
         table = world.profiles(values, sweep(levers), rng, thresholds)
     else:
         table, means = with_items(world, values, levers, rng, items)
-    measured = Measured.of(table, seed=seed, items=means)
+    measured = Measured.of(table, items=means)
     before = world.answers(world.roles(training, rng), {}, rng, thresholds).mean(axis=2)
     known = world.graph if graph is None else graph
     plain = effects_model(measured, levers, None, draws=2)

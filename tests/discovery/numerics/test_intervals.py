@@ -2,8 +2,9 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from scipy import stats
 
-from axiograph.discovery.numerics.intervals import Draws, RoleDraws, mean_of_known, percentile_range
+from axiograph.discovery.numerics.intervals import RoleDraws, mean_of_known, percentile_range, t_interval
 
 
 def test_every_draw_has_as_many_roles_and_more_draws_begin_with_the_same():
@@ -44,19 +45,20 @@ def test_range_of_the_known_draws():
     assert mean_of_known(np.array([[1.0, np.nan, 3.0], [np.nan] * 3]))[0] == 2.0
 
 
-def test_interval_is_that_of_all_sorted_means():
-    means = np.random.default_rng(0).permutation(np.arange(1.0, 1000.0))[:, None]  # 1 … 999
-    draws = Draws.of(means, 0.05)
-    # floor(0.05 · 1000 / 2) = 25: the 25th from either end.
-    assert draws.interval(0.05) == (25.0, 975.0)
-    assert draws.interval(0.002) == (1.0, 999.0)
-    assert np.isnan(draws.interval(0.0001)).all()
-    assert draws.p() == 2 / 1000
+def test_t_interval_is_scipys_and_knows_nothing_of_few():
+    rng = np.random.default_rng(0)
+    table = rng.normal(size=(9, 4))
+    table[:4, 1], table[1:, 2], table[:, 3] = np.nan, np.nan, 0.25
+    low, high = t_interval(table, 0.1)
+    for k in (0, 1):
+        column = table[~np.isnan(table[:, k]), k]
+        wanted = stats.t.interval(0.9, len(column) - 1, column.mean(), stats.sem(column))
+        assert (low[k], high[k]) == pytest.approx(wanted)
+    assert np.isnan([low[2], high[2]]).all() and (low[3], high[3]) == (0.25, 0.25)
+    assert np.isnan(t_interval(table, 0.1, 6)[0]).tolist() == [False, True, True, False]
 
 
 def test_interval_covers_the_mean_about_as_often_as_it_says():
     rng = np.random.default_rng(0)
-    differences = rng.normal(loc=0.3, size=(40, 400))  # 400 studies of 40 roles
-    low, high = Draws.of(RoleDraws.of(40, 1000, 1).means(differences), 0.05).interval(0.05)
-    covered = np.mean((low <= 0.3) & (high >= 0.3))
-    assert 0.90 <= covered <= 0.98
+    low, high = t_interval(rng.normal(loc=0.3, size=(6, 4000)), 0.05)  # 4,000 studies of 6 roles
+    assert np.mean((low <= 0.3) & (high >= 0.3)) == pytest.approx(0.95, abs=0.01)

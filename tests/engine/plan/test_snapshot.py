@@ -134,3 +134,17 @@ def test_an_absent_or_unreadable_snapshot(tmp_path):
     (tmp_path / "inputs.json").write_bytes(b"\xff\xfe\x00")
     with pytest.raises(RunError, match="utf-8"):
         load_inputs_snapshot(tmp_path / "inputs.json")
+
+
+def test_strength_0_of_an_earlier_version_is_a_negative_control(inputs, tmp_path):
+    """Before the field it was a condition like any other, and its answers may be stored."""
+    save_inputs(inputs, tmp_path / "inputs.json")
+    data = json.loads((tmp_path / "inputs.json").read_text())
+    for negative_control, names in ((None, True), (True, True), (False, False)):
+        (spec,) = data["study"]["steering"]
+        spec.pop("negative_control", None)
+        if negative_control is not None:
+            spec["negative_control"] = negative_control
+        (tmp_path / "inputs.json").write_text(json.dumps(data))
+        found = load_inputs_snapshot(tmp_path / "inputs.json").conditions
+        assert any(condition.is_negative_control for condition in found) == names

@@ -7,7 +7,7 @@ import math
 import pytest
 
 from axiograph.engine.errors import InputError
-from axiograph.engine.study.conditions import expand_conditions
+from axiograph.engine.study.conditions import expand_conditions, keep_negative_controls
 from tests.engine import made
 
 DIRECTION = {"direction": {"path": "joy.safetensors"}, "hook_point": {"layer": 1}}
@@ -68,3 +68,41 @@ def test_equal_names_are_refused_and_a_name_helps(tmp_path):
 def test_strengths_too_close_for_their_label_are_refused(tmp_path):
     with pytest.raises(InputError, match="twice"):
         names(tmp_path, steering=[made.steering(made.operation(strengths=[1.0, 1.0 + 1e-15]))])
+
+
+def test_strength_0_is_the_baseline_unless_it_is_a_negative_control(tmp_path):
+    spec = {"operations": [made.operation(features=[7], strengths=[-4, 0])]}
+    assert names(tmp_path, steering=[spec]) == ["baseline", "f7:-4"]
+    study = made.study(tmp_path, steering=[spec | {"negative_control": True}])
+    found = {condition.name: condition.is_negative_control for condition in expand_conditions(study)}
+    assert found == {"baseline": False, "f7:-4": False, "f7:+0": True}
+    # A clamp to 0 does something, and so does an addition of 0 beside another.
+    clamp = {"operations": [made.operation(features=[7], strengths=[0], kind="clamp")]}
+    assert names(tmp_path, steering=[clamp]) == ["baseline", "f7:=0"]
+    both = [made.operation(features=[7], strengths=[0, 1]), made.operation(features=[2], strengths=[0, 1])]
+    assert names(tmp_path, steering=[{"operations": both}]) == [
+        "baseline",
+        "f7:+0 & f2:+1",
+        "f7:+1 & f2:+0",
+        "f7:+1 & f2:+1",
+    ]
+
+
+def test_an_entry_that_steers_nothing_is_refused(tmp_path):
+    nothing = {"operations": [made.operation(features=[7], strengths=[0])]}
+    with pytest.raises(InputError, match=r"steering\.0.*a strength other than 0"):
+        made.inputs(tmp_path, steering=[nothing])
+    assert len(made.inputs(tmp_path, steering=[nothing | {"negative_control": True}]).conditions) == 2
+
+
+def test_negative_controls_that_were_asked_are_kept_unless_the_study_says_no(tmp_path):
+    def conditions(strengths, **more):
+        spec = {"operations": [made.operation(features=[7], strengths=strengths)], **more}
+        return made.study(tmp_path, steering=[spec])
+
+    asked = expand_conditions(conditions([0, 1], negative_control=True))
+    grown = keep_negative_controls(conditions([0, 1, 2]), asked)
+    assert [c.name for c in expand_conditions(grown)] == ["baseline", "f7:+0", "f7:+1", "f7:+2"]
+    for study in (conditions([1, 2]), conditions([0, 1], negative_control=False)):
+        assert keep_negative_controls(study, asked) is study
+    assert keep_negative_controls(conditions([0, 1]), asked[:1]).steering[0].negative_control is None
