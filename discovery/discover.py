@@ -18,6 +18,7 @@ from axiograph.discovery.graph.causal_graph import CausalGraph
 from axiograph.discovery.graph.export import load_graph, write_graph
 from axiograph.discovery.graph.figure import draw_graph
 from axiograph.discovery.graph.knowledge import Knowledge, with_design
+from axiograph.discovery.graph.strengths import edge_strengths
 from axiograph.discovery.matrix.corrections import MIN_RELIABILITY, Disattenuation, Part, disattenuation
 from axiograph.discovery.matrix.em import EmCorrelations
 from axiograph.discovery.matrix.pairwise import Pairwise, check_twins
@@ -26,8 +27,11 @@ from axiograph.discovery.pc.inputs import constant_columns
 from axiograph.discovery.pc.search import LearnedGraph
 from axiograph.discovery.resampling.bootstrap import BootstrapResult, bootstrap
 from axiograph.discovery.resampling.replicates import Jobs, Progress
-from axiograph.discovery.resampling.rows import NULL_REPLICATES, Resample, Resampling
+from axiograph.discovery.resampling.rows import Resample, Resampling
 from axiograph.discovery.resampling.score_table import ScoreTable, Search
+from axiograph.discovery.stored import SCHEMA, GraphChoice
+from axiograph.discovery.verdict.evidence import GraphEvidence, graph_evidence
+from axiograph.discovery.verdict.moments import Moments, moments
 from axiograph.engine.errors import InputError
 from axiograph.engine.storage.files import write_atomic, write_text
 from axiograph.engine.study.schema import DiscoverySpec
@@ -37,6 +41,7 @@ Notify = Callable[[str], None]
 PARTS: dict[str, Part] = {"items": "item", "repeats": "repeat"}
 """The setting `correction` → the parts of a score that it needs."""
 _SLOW_SECONDS = 600
+_QUICK_SECONDS = 0.02  # of one search: a null of 199 tables then takes seconds
 
 
 @dataclass(frozen=True)
@@ -67,18 +72,20 @@ class UsedProfiles:
 
 @dataclass(frozen=True)
 class Discovery:
-    """`graph`: the search on all roles. `consensus`: the pairs adjacent in at least `spec.threshold` of the
-    replicates; `averaged`: those above a threshold that the frequencies give
-    (discovery.resampling.frequencies). `bootstrap`: how often each edge is in the replicates. `profiles`:
+    """`graph`: the consensus, the pairs adjacent in at least `spec.threshold` of the replicates, pointing as
+    most of these do (DESIGN 19). Beside it `all_roles`: the search on all roles, once; `averaged`: the pairs
+    above a threshold that the frequencies give (discovery.resampling.frequencies). `bootstrap`: how often
+    each edge is in the replicates. `moments`: of the scores, for strengths. `profiles`:
     what it rests on; a value that varies between roles but not within a replicate is not excluded there but
     in `bootstrap.replicates.constant`. `correction`: None where plain correlations were used. `borderline`:
     tests on all roles in which rounding decides (DESIGN 10). `remarks`: what to know of such graphs."""
 
     spec: DiscoverySpec
     graph: CausalGraph
-    consensus: CausalGraph
+    all_roles: CausalGraph
     averaged: CausalGraph
     bootstrap: BootstrapResult
+    moments: Moments
     profiles: UsedProfiles
     correction: CorrectionUse | None
     borderline: int
@@ -90,34 +97,47 @@ class Discovery:
         algorithm = find_algorithm(self.spec.algorithm)
         return f"{algorithm.title}, {algorithm.level(self.spec.alpha, self.spec.settings)}"
 
+    def title(self, choice: GraphChoice) -> str:
+        """What the graph is, for a figure."""
+        roles = f"{self.profiles.n_roles} roles"
+        return {
+            GraphChoice.GRAPH: f"{self.method}: pairs in {self.spec.threshold:.0%} of replicates, {roles}",
+            GraphChoice.ALL_ROLES: f"{self.method}: one search on all {roles}",
+            GraphChoice.AVERAGED: f"{self.method}: pairs above the data-driven threshold, {roles}",
+        }[choice]
+
+    def strengths(self, graph: CausalGraph) -> pl.DataFrame:
+        """Sign and strength of every edge of a graph over the same values
+        (discovery.graph.strengths.edge_strengths)."""
+        return edge_strengths(graph, self.moments.correlation, self.moments.n)
+
     def save(self, directory: Path) -> list[Path]:
-        """Write the graphs (graph.*, consensus.*, averaged.*), edges.parquet, ancestors.parquet, figures,
+        """Write the graphs (graph.*, all_roles.*, averaged.*), edges.parquet, ancestors.parquet, figures,
         replicates.npz and discovery.json.
 
         The edge table is over all pairs, the ancestor table over all ordered pairs; replicates.npz holds
         every replicate's graph (discovery.graph.packed); discovery.json holds settings, exclusions and
         counts. Returns the paths. Raises RunError where the disk is full."""
         table = self.bootstrap.edges.table()
-        paths = write_graph(self.graph, directory, "graph", table)
-        paths += write_graph(self.consensus, directory, "consensus", table)
-        paths += write_graph(self.averaged, directory, "averaged", table)
+        paths: list[Path] = []
+        for choice in GraphChoice:
+            graph: CausalGraph = getattr(self, choice)
+            strengths = self.strengths(graph)
+            paths += write_graph(graph, directory, choice, table, strengths)
+            if choice is GraphChoice.AVERAGED:
+                continue
+            for suffix in ("png", "svg"):
+                paths.append(directory / f"{choice}.{suffix}")
+                draw_graph(graph, paths[-1], table, self.title(choice), strengths)
         paths += [directory / f"{stem}.parquet" for stem in ("edges", "ancestors")]
         write_atomic(paths[-2], table.write_parquet)
         write_atomic(paths[-1], ancestor_table(self.bootstrap.graphs).write_parquet)
         paths.append(directory / "replicates.npz")
         self.bootstrap.graphs.save(paths[-1])
-        for stem, graph, title in (
-            ("graph", self.graph, f"{self.method}, {self.profiles.n_roles} roles"),
-            (
-                "consensus",
-                self.consensus,
-                f"Pairs adjacent in {self.spec.threshold:.0%} of replicates or more",
-            ),
-        ):
-            for suffix in ("png", "svg"):
-                paths.append(directory / f"{stem}.{suffix}")
-                draw_graph(graph, paths[-1], table, title)
         paths.append(directory / "discovery.json")
+        # Until version 0.1 the consensus had files of its own, which would now be another graph's.
+        for stale in directory.glob("consensus.*"):
+            stale.unlink()
         write_text(paths[-1], json.dumps(self.document(), indent=1, ensure_ascii=False) + "\n")
         return paths
 
@@ -125,7 +145,7 @@ class Discovery:
         """Settings, counts and exclusions, as JSON types."""
         spec, profiles, replicates = self.spec, self.profiles, self.bootstrap.replicates
         return {
-            "schema": "axiograph-discovery/1",
+            "schema": SCHEMA,
             "profiles": profiles.digest,
             "algorithm": spec.algorithm,
             "settings": spec.settings.model_dump(),
@@ -149,12 +169,20 @@ class Discovery:
                 "failed": replicates.failed,
             },
             "inflation": asdict(self.bootstrap.inflation),
+            "evidence": asdict(self.evidence),
             "excluded_values": profiles.excluded,
             "dropped_roles": list(profiles.dropped_roles),
             "constant_in_replicates": replicates.constant,
             "borderline_tests": {"graph": self.borderline, "replicates": replicates.borderline},
             "cycles": [list(cycle) for cycle in self.graph.cycles()],
         }
+
+    @property
+    def evidence(self) -> GraphEvidence:
+        """What a verdict on the graph rests on."""
+        return graph_evidence(
+            self.bootstrap, self.graph, self.all_roles, self.profiles.n_roles, self.moments.co_kurtosis
+        )
 
 
 def discover(
@@ -164,7 +192,7 @@ def discover(
     indicators: pl.DataFrame | None = None,
     parts: pl.DataFrame | None = None,
     jobs: Jobs = 1,
-    null_replicates: int = NULL_REPLICATES,
+    null_replicates: int | None = None,
     progress: Progress | None = None,
     notify: Notify | None = None,
 ) -> Discovery:
@@ -180,8 +208,8 @@ def discover(
     roles, not the rows. `parts`, for a `correction`: the items or repeats whose mean a score is, of
     engine.scoring.scores.part_scores: correlations are corrected for measurement error
     (discovery.matrix.corrections), in a replicate by its own reliability. `null_replicates`: tables with
-    permuted columns. `progress` is called with (done, total) replicates; `notify` with a sentence where the
-    work may take longer than ten minutes.
+    permuted columns; None for as many as a p-value wants, fewer where a search is slow. `progress` is called
+    with (done, total) replicates; `notify` with a sentence where the work may take longer than ten minutes.
 
     Raises InputError for profiles or settings that cannot be used, RunError
     where PC fails on all roles (collinear values are named)."""
@@ -189,6 +217,8 @@ def discover(
     matrix = profile_matrix(profiles, keep_gaps=spec.missing != "listwise", indicators=indicators)
     algorithm = find_algorithm(spec.algorithm)
     function = algorithm.function(spec.settings)
+    if null_replicates is None:
+        null_replicates = _null_runs(matrix, algorithm)
     if notify is not None:
         _warn(matrix, spec.replicates + 2 * null_replicates, jobs, algorithm, notify)
     if progress is not None:
@@ -217,10 +247,11 @@ def discover(
     )
     return Discovery(
         spec=spec,
-        graph=whole.graph,
-        consensus=result.edges.consensus(spec.threshold),
+        graph=result.edges.consensus(spec.threshold),
+        all_roles=whole.graph,
         averaged=result.edges.averaged_network(),
         bootstrap=result,
+        moments=moments(table.within(names), matrix.n_roles),
         profiles=UsedProfiles(
             n_roles=matrix.n_roles,
             n_rows=len(matrix.data),
@@ -312,6 +343,12 @@ def _excluded(matrix: ProfileMatrix, whole: LearnedGraph, correction: Correction
         for name in whole.constant
     }
     return dict.fromkeys(matrix.null_values, "null for more than 20 % of roles") | reasons
+
+
+def _null_runs(matrix: ProfileMatrix, algorithm: Algorithm) -> int:
+    """A smallest p of 0.005, or of 0.05 where a search takes long."""
+    varying = int((~constant_columns(matrix.data)).sum())
+    return 199 if algorithm.seconds(varying, len(matrix.data)) < _QUICK_SECONDS else 19
 
 
 def _warn(matrix: ProfileMatrix, runs: int, jobs: Jobs, algorithm: Algorithm, notify: Notify) -> None:

@@ -9,18 +9,24 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+import polars as pl
+
 from axiograph.discovery.graph.causal_graph import CausalGraph
-from axiograph.discovery.graph.export import load_graph
+from axiograph.discovery.graph.export import load_graph, load_strengths
 from axiograph.discovery.graph.packed import PackedGraphs
 from axiograph.discovery.resampling.frequencies import EdgeCounts
 from axiograph.engine.errors import InputError
 
+SCHEMA = "axiograph-discovery/2"
+_EARLIER = "axiograph-discovery/1"  # graph.json was the search on all roles, consensus.json the consensus
+
 
 class GraphChoice(StrEnum):
-    """Which graph of a discovery: of all roles, or one made of the replicates."""
+    """Which graph of a discovery: the consensus of the replicates at the study's threshold, which is the
+    graph; the search on all roles; the replicates at a data-driven threshold."""
 
     GRAPH = "graph"
-    CONSENSUS = "consensus"
+    ALL_ROLES = "all_roles"
     AVERAGED = "averaged"
 
 
@@ -41,7 +47,28 @@ class StoredDiscovery:
 
     def graph(self, choice: GraphChoice = GraphChoice.GRAPH) -> CausalGraph:
         """The graph as it was saved. InputError where it is missing or no graph."""
-        return load_graph(self.directory / f"{choice}.json")
+        return load_graph(self.file(choice))
+
+    def file(self, choice: GraphChoice = GraphChoice.GRAPH) -> Path:
+        """Where the graph is, or would be: in a discovery of an earlier version under another name."""
+        if self.is_earlier:
+            stem = {GraphChoice.GRAPH: "consensus", GraphChoice.ALL_ROLES: "graph"}.get(choice, choice)
+            return self.directory / f"{stem}.json"
+        return self.directory / f"{choice}.json"
+
+    def strengths(self, choice: GraphChoice = GraphChoice.GRAPH) -> pl.DataFrame | None:
+        """Sign and strength of its edges (discovery.graph.strengths); None where they were not stored, as by
+        earlier versions. InputError as of `graph`."""
+        return load_strengths(self.file(choice))
+
+    def has(self, choice: GraphChoice) -> bool:
+        """Whether there is such a graph."""
+        return self.file(choice).is_file()
+
+    @property
+    def is_earlier(self) -> bool:
+        """Whether a version up to 0.1 wrote it, in which the graph of all roles came first."""
+        return self.settings.get("schema") == _EARLIER and (self.directory / "consensus.json").is_file()
 
     def consensus(self, threshold: float) -> CausalGraph:
         """The consensus at another threshold than the saved one's. InputError without replicates and for a

@@ -66,7 +66,7 @@ def compare(
     """Compare two graphs over the values that they share; `b` is the reference.
 
     Each is a run, a folder with graph.json, or a file of a graph. `graph`: which graph of a run (graph,
-    consensus, averaged); `threshold`: instead, the pairs in this share of its replicates or more.
+    all_roles, averaged); `threshold`: instead, the pairs in this share of its replicates or more.
     `complete`: values that a list of edges does not name have no edge in it. Raises InputError for what
     cannot be read or compared."""
     choice = None if graph is None else GraphChoice(graph)

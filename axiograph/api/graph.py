@@ -26,11 +26,13 @@ class ValueGraph:
     """A causal graph between values, with the frequencies of its edges over replicates where there are any.
 
     `causal_graph`: the marks as arrays, for computing. `frequencies`: one row per pair (columns of
-    edges.parquet in the data dictionary); None where the graph has no replicates."""
+    edges.parquet in the data dictionary); None where the graph has no replicates. `strengths`: of the edges,
+    see `edges`; None where they are not known."""
 
     causal_graph: CausalGraph
     frequencies: pl.DataFrame | None = field(default=None, repr=False)
     title: str = ""
+    strengths: pl.DataFrame | None = field(default=None, repr=False)
 
     @property
     def values(self) -> tuple[str, ...]:
@@ -39,10 +41,11 @@ class ValueGraph:
 
     @property
     def edges(self) -> pl.DataFrame:
-        """One row per edge: source, kind (→ as `-->`, — as `---`, … of EdgeKind), target, and the
-        frequencies of its pair, read from source to target."""
+        """One row per edge: source, kind (→ as `-->`, — as `---`, … of EdgeKind), target, the frequencies of
+        its pair, read from source to target, and its strength: `coefficient` (standardised, given the other
+        causes; null without a direction) and `partial` correlation, with their 95 % intervals."""
         schema: dict[str, Any] = {"source": pl.String, "kind": pl.String, "target": pl.String}
-        rows = edge_rows(self.causal_graph, self.frequencies)
+        rows = edge_rows(self.causal_graph, self.frequencies, self.strengths)
         frame = pl.DataFrame(rows) if rows else pl.DataFrame(schema=schema)
         return frame.select(*schema, pl.exclude(list(schema)))
 
@@ -59,7 +62,7 @@ class ValueGraph:
         return tuple(name for name, reached in zip(self.values, row, strict=True) if reached)
 
     def to_networkx(self) -> nx.Graph | nx.DiGraph:
-        """The graph for networkx, with `kind` and the frequencies on every edge.
+        """The graph for networkx, with `kind`, frequencies and strengths on every edge.
 
         networkx has no graphs of both sorts. A graph without any directed edge is an `nx.Graph`. Any other
         is an `nx.DiGraph` in which a directed edge is one arc, and an edge without a settled direction
@@ -67,7 +70,7 @@ class ValueGraph:
         taken for it, and `[e for e in g.edges(data=True) if e[2]["directed"]]` are the arrows alone."""
         import networkx as nx
 
-        rows = edge_rows(self.causal_graph, self.frequencies)
+        rows = edge_rows(self.causal_graph, self.frequencies, self.strengths)
         arrows = any(row["kind"] == EdgeKind.FORWARD for row in rows)
         graph: Any = nx.DiGraph(kind=str(self.causal_graph.kind)) if arrows else nx.Graph()
         graph.add_nodes_from(self.values)
@@ -81,8 +84,10 @@ class ValueGraph:
         return graph
 
     def figure(self, title: str | None = None) -> Figure:
-        """A matplotlib figure: values on a circle, edges with their frequencies."""
-        return graph_figure(self.causal_graph, self.frequencies, self.title if title is None else title)
+        """A matplotlib figure: values on a circle, edges as wide as they are frequent, and their
+        strengths."""
+        shown = self.title if title is None else title
+        return graph_figure(self.causal_graph, self.frequencies, shown, self.strengths)
 
     def __repr__(self) -> str:
         directed = int(self.causal_graph.directed_mask().sum())

@@ -17,6 +17,8 @@ from axiograph.cluster.stages.score import Scored
 from axiograph.discovery.discover import Discovery
 from axiograph.discovery.effects.doses import DoseTables
 from axiograph.discovery.effects.testing import Effects
+from axiograph.discovery.stored import GraphChoice
+from axiograph.discovery.verdict.judgement import Answering, Verdict, judge
 from axiograph.texts.discovery import discovery_text
 from axiograph.texts.effects import doses_text, effects_text, roles_text
 from axiograph.texts.run import coverage_text, estimate_text, sampled_text, scored_text, status_text
@@ -142,27 +144,37 @@ class ScoreTables(Shown):
 @dataclass(frozen=True, repr=False)
 class DiscoveryResult(Shown):
     """A discovery: `discovery` holds everything; `folder` is where its files are, None where none were
-    written."""
+    written; `answering`: what a run knows of the answers behind the scores."""
 
     discovery: Discovery
     folder: Path | None = None
+    answering: Answering | None = None
 
     @property
     def graph(self) -> ValueGraph:
-        """The graph of all roles."""
-        title = f"{self.discovery.method}, {self.discovery.profiles.n_roles} roles"
-        return ValueGraph(self.discovery.graph, self.pairs, title)
+        """The consensus: the pairs adjacent in at least `threshold` of the replicates, with a sign and a
+        strength on every edge."""
+        return self._graph(GraphChoice.GRAPH)
 
     @property
-    def consensus(self) -> ValueGraph:
-        """The pairs that are adjacent in at least `threshold` of the replicates."""
-        title = f"Pairs adjacent in {self.discovery.spec.threshold:.0%} of replicates or more"
-        return ValueGraph(self.discovery.consensus, self.pairs, title)
+    def all_roles(self) -> ValueGraph:
+        """What one search on all roles gives."""
+        return self._graph(GraphChoice.ALL_ROLES)
 
     @property
     def averaged(self) -> ValueGraph:
         """The pairs above the threshold that the frequencies themselves give."""
-        return ValueGraph(self.discovery.averaged, self.pairs, "Pairs above the data-driven threshold")
+        return self._graph(GraphChoice.AVERAGED)
+
+    def _graph(self, choice: GraphChoice) -> ValueGraph:
+        graph = getattr(self.discovery, choice)
+        strengths = self.discovery.strengths(graph)
+        return ValueGraph(graph, self.pairs, self.discovery.title(choice), strengths)
+
+    @property
+    def verdict(self) -> Verdict:
+        """What the answers can and cannot carry."""
+        return judge(self.discovery.evidence, self.discovery.spec.algorithm, self.answering)
 
     @property
     def pairs(self) -> pl.DataFrame:
@@ -170,12 +182,12 @@ class DiscoveryResult(Shown):
         return self.discovery.bootstrap.edges.table()
 
     def figure(self) -> Figure:
-        """The graph of all roles."""
+        """The graph."""
         return self.graph.figure()
 
     @property
     def text(self) -> str:
-        return discovery_text(self.discovery)
+        return discovery_text(self.discovery, self.answering)
 
     def _repr_html_(self) -> str:
         return f"{self.graph._repr_html_()}{text_html(self.text)}"

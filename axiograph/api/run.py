@@ -35,6 +35,7 @@ from axiograph.cluster.stages.effects import (
 )
 from axiograph.cluster.stages.score import check_scored, is_partial, read_scores, score
 from axiograph.cluster.stages.stored_effects import read_between_roles, read_effects
+from axiograph.cluster.stages.verdict import answering_of
 from axiograph.discovery.resampling.replicates import Jobs
 from axiograph.discovery.stored import GraphChoice, StoredDiscovery
 from axiograph.engine.errors import AxiographError
@@ -115,13 +116,13 @@ class Run(Shown):
 
     @property
     def graph(self) -> ValueGraph:
-        """The graph of all training roles."""
+        """The consensus: the pairs that enough replicates join, with a sign and a strength on every edge."""
         return self._graph(GraphChoice.GRAPH)
 
     @property
-    def consensus(self) -> ValueGraph:
-        """The pairs that enough replicates join."""
-        return self._graph(GraphChoice.CONSENSUS)
+    def all_roles(self) -> ValueGraph:
+        """What one search on all training roles gives."""
+        return self._graph(GraphChoice.ALL_ROLES)
 
     @property
     def averaged(self) -> ValueGraph:
@@ -132,7 +133,8 @@ class Run(Shown):
         stored = StoredDiscovery.find(self.directory.path)
         table = stored.directory / "edges.parquet"
         frequencies = pl.read_parquet(table) if table.is_file() else None
-        return ValueGraph(stored.graph(choice), frequencies, f"{Path(self.where).name}: {choice}")
+        title = f"{Path(self.where).name}: {choice.replace('_', ' ')}"
+        return ValueGraph(stored.graph(choice), frequencies, title, stored.strengths(choice))
 
     @property
     def effects(self) -> EffectTables:
@@ -192,7 +194,7 @@ class Run(Shown):
         """The graph from the scores as they are, by `spec`; `jobs` as a site gives them."""
         discovery = discover_graph(self.directory, spec, jobs=jobs, notify=notify)
         self.directory.publish()
-        return DiscoveryResult(discovery, self.directory.graph)
+        return DiscoveryResult(discovery, self.directory.graph, answering_of(self.directory))
 
     def test_effects(self, graph: Path | str | None = None) -> EffectTables:
         """What steering changed, tested anew against the run's graph, or that of a file, and stored."""

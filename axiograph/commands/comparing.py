@@ -17,7 +17,7 @@ def compare(
     b: Annotated[str, typer.Argument(metavar="B", help="The reference, of the same kinds.")],
     out: Annotated[Path | None, typer.Option("--out", help="Where tables and figures go.")] = None,
     graph: Annotated[
-        Literal["graph", "consensus", "averaged"] | None, typer.Option(help="Which graph of a run.")
+        Literal["graph", "all_roles", "averaged"] | None, typer.Option(help="Which graph of a run.")
     ] = None,
     threshold: Annotated[
         float | None, typer.Option(help="Of a run, the pairs in this share of its replicates or more.")

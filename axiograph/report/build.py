@@ -28,6 +28,7 @@ from axiograph.report.sections.provenance import provenance_section
 from axiograph.report.sections.questionnaire import questionnaire_section
 from axiograph.report.sections.replication import replication_section
 from axiograph.report.sections.steering import steering_section
+from axiograph.report.sections.verdict import verdict_section
 
 FORMATS = ("svg", "png", "pdf")
 
@@ -106,7 +107,14 @@ def _sections(artefacts: Artefacts) -> list[Section]:
         return [section for section in sections if section is not None]
     if artefacts.run is None and artefacts.discovery is None:
         return [overview_section(artefacts), comparison_section(artefacts)]
-    makers = (overview_section, graph_section, edge_section, steering_section, effects_section)
+    makers = (
+        verdict_section,
+        overview_section,
+        graph_section,
+        edge_section,
+        steering_section,
+        effects_section,
+    )
     more = (comparison_section, questionnaire_section, provenance_section)
     return [make(artefacts) for make in (*makers, *more)]
 

@@ -2,35 +2,30 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import polars as pl
 
 from axiograph.discovery.discover import Discovery
-from axiograph.discovery.graph.causal_graph import CausalGraph
-from axiograph.discovery.graph.export import edge_rows
-from axiograph.discovery.graph.marks import Endpoint, GraphKind
+from axiograph.discovery.graph.export import MASS, edge_rows
+from axiograph.discovery.graph.marks import EdgeKind
 from axiograph.discovery.matrix.profiles import MUCH_DROPPED
 from axiograph.discovery.resampling.bootstrap import Inflation
+from axiograph.discovery.verdict.judgement import Answering, judge
+from axiograph.texts.verdict import verdict_text
 
-_MASSES = {
-    "forward": "a→b",
-    "backward": "a←b",
-    "undirected": "a—b",
-    "bidirected": "a↔b",
-    "circle_forward": "ao→b",
-    "circle_backward": "a←ob",
-    "circle_circle": "ao–ob",
-    "circle_tail": "ao–b",
-    "tail_circle": "a–ob",
-}
+_WIDTH = 78
+_SHOWN = 12  # differences named
 
 SHOWN_NAMES = 5
 
 
-def discovery_text(discovery: Discovery) -> str:
-    """A text table of the edges of either graph, and what was left out."""
+def discovery_text(discovery: Discovery, answering: Answering | None = None) -> str:
+    """The edges of the graph, what was left out, and the verdict; `answering`: what a run knows of the
+    answers behind the scores."""
     lines = [
         _counts_line(discovery),
         *_inflation_lines(discovery.bootstrap.inflation),
@@ -48,7 +43,8 @@ def discovery_text(discovery: Discovery) -> str:
     some = {name: k for name, k in replicates.constant.items() if name not in profiles.excluded}
     why = "constant" if discovery.correction is None else "constant or without reliability"
     lines += [f"{why} in {count} replicates: {name}" for name, count in some.items()]
-    return "\n".join(lines) + "\n"
+    verdict = judge(discovery.evidence, discovery.spec.algorithm, answering)
+    return "\n".join([*lines, "", verdict_text(verdict)]) + "\n"
 
 
 def _dropped_lines(discovery: Discovery) -> list[str]:
@@ -79,12 +75,13 @@ def _counts_line(discovery: Discovery) -> str:
     spec, used, replicates = discovery.spec, discovery.profiles, discovery.bootstrap.replicates
     rows = "" if used.n_rows == used.n_roles else f" ({used.n_rows} rows, counted as {used.n_roles})"
     marks = f" and {len(used.indicators)} indicators" if used.indicators else ""
-    return (
-        f"{used.n_roles} roles{rows}, {_values(discovery)} values{marks}, {_level(discovery)}: "
-        f"{discovery.graph.n_edges} edges; {replicates.used} of {replicates.asked} replicates used "
-        f"({spec.resample.replace('_', ' ')}, {replicates.rows} rows), consensus at {spec.threshold:g}: "
-        f"{discovery.consensus.n_edges} edges"
+    head = f"{used.n_roles} roles{rows}, {_values(discovery)} values{marks}, {_level(discovery)}: "
+    tail = (
+        f"{discovery.graph.n_edges} edges in {spec.threshold:.0%} of the replicates or more "
+        f"({replicates.used} of {replicates.asked} used; {spec.resample.replace('_', ' ')}, "
+        f"{replicates.rows} rows)"
     )
+    return textwrap.fill(head + tail, _WIDTH)
 
 
 def _borderline_lines(discovery: Discovery) -> list[str]:
@@ -138,37 +135,59 @@ def _inflation_lines(inflation: Inflation) -> list[str]:
 
 
 def _edge_lines(discovery: Discovery) -> list[str]:
-    """The pairs joined in either graph, the most frequent first, with the edge of each graph."""
-    table = discovery.bootstrap.edges.table()
-    joined = discovery.graph.adjacency() | discovery.consensus.adjacency()
-    either = CausalGraph(discovery.graph.names, np.where(joined, Endpoint.TAIL, Endpoint.NONE))
-    rows = sorted(edge_rows(either, table), key=lambda row: -(row["adjacent"] or 0))
+    """The edges of the graph, the most frequent first, and how the search on all roles differs."""
+    table, strengths = discovery.bootstrap.edges.table(), discovery.strengths(discovery.graph)
+    rows = edge_rows(discovery.graph, table, strengths)
+    rows.sort(key=lambda row: -(row["adjacent"] or 0))
     if not rows:
-        return ["no edge in either graph"]
-    width = max(len(f"{row['source']} · {row['target']}") for row in rows)
-    bounds = {(a, b): f"{_mean(low)}–{_mean(high)}" for a, b, low, high in _bounds(table)}
-    masses = {name: head for name, head in _MASSES.items() if name in table.columns}
-    if discovery.bootstrap.kind is GraphKind.CPDAG:
-        del masses["bidirected"]  # rare there: in edges.parquet
-    heads = "".join(f"{head:>6}" for head in masses.values())
-    lines = [f"{'pair a · b':<{width}}  graph  agreed  adjacent{heads}  95 % Monte-Carlo"]
-    for row in rows:
-        a, b = row["source"], row["target"]
-        shares = "".join(f"{_mean(row[name]):>6}" for name in masses)
-        edge, agreed = (_mark(graph, a, b) for graph in (discovery.graph, discovery.consensus))
+        return ["no edge in the graph", *_differences(discovery, table)]
+    names = [f"{row['source']} {EdgeKind(row['kind']).symbol} {row['target']}" for row in rows]
+    width = max(len(name) for name in names)
+    lines = [f"{'edge':<{width}}  joined  so marked  strength [95 %]"]
+    for name, row in zip(names, rows, strict=True):
         lines.append(
-            f"{f'{a} · {b}':<{width}}  {edge:^5}  {agreed:^6}"
-            f"  {_mean(row['adjacent']):>8}{shares}  {bounds[a, b]}"
+            f"{name:<{width}}  {_mean(row['adjacent']):>6}  {_mean(_marked(row)):>9}  {_strength(row)}"
         )
-    return lines
+    return [*lines, *_KEY, *_differences(discovery, table)]
 
 
-def _bounds(table: pl.DataFrame) -> list[tuple[str, str, float | None, float | None]]:
-    return list(table.select("a", "b", "adjacent_mc_low", "adjacent_mc_high").iter_rows())
+_KEY = (
+    "(joined: share of the replicates in which an edge joins the two; so marked: of",
+    "these, the share with the edge as shown; strength: standardised coefficient",
+    "given the other causes; in brackets, where the direction is open, the partial",
+    "correlation. Intervals are pointwise and take the graph as known.)",
+)
 
 
-def _mark(graph: CausalGraph, a: str, b: str) -> str:
-    return graph.edge_kind(graph.names.index(a), graph.names.index(b)).symbol
+def _marked(row: dict[str, Any]) -> float | None:
+    """Of the replicates that join the pair, the share with this edge."""
+    return row[MASS[EdgeKind(row["kind"])]] / row["adjacent"] if row["adjacent"] else None
+
+
+def _strength(row: dict[str, Any]) -> str:
+    name = "partial" if row["coefficient"] is None else "coefficient"
+    if row[name] is None:
+        return "-"
+    text = f"{row[name]:+.2f} [{row[f'{name}_low']:+.2f}, {row[f'{name}_high']:+.2f}]"
+    return f"({text})" if name == "partial" else text
+
+
+def _differences(discovery: Discovery, table: pl.DataFrame) -> list[str]:
+    """The pairs that the search on all roles marks otherwise, with its edge and how often they are joined."""
+    graph, whole = discovery.graph, discovery.all_roles
+    frequency = {(a, b): share for a, b, share in table.select("a", "b", "adjacent").iter_rows()}
+    other = []
+    for i, j in zip(*np.triu_indices(len(graph.names), k=1), strict=True):
+        a, b = graph.names[i], graph.names[j]
+        if graph.edge_kind(i, j) is not whole.edge_kind(i, j):
+            edge = whole.edge_kind(i, j)
+            shown = f"{a} {edge.symbol} {b}" if edge is not EdgeKind.NONE else f"no {a} · {b}"
+            other.append(f"{shown} ({_mean(frequency[a, b])})")
+    if not other:
+        return ["One search on all roles gives the same graph."]
+    shown = other[:_SHOWN] + ([f"{len(other) - _SHOWN} more"] if len(other) > _SHOWN else [])
+    text = f"One search on all roles (all_roles.*) differs in {len(other)} pairs: {'; '.join(shown)}."
+    return textwrap.wrap(text, _WIDTH, subsequent_indent="  ")
 
 
 def _mean(value: float | None) -> str:

@@ -10,6 +10,7 @@ import polars as pl
 
 from axiograph.discovery.effects.changes import negative_control_note, notes_on_test
 from axiograph.discovery.effects.doses import DoseTables
+from axiograph.discovery.effects.relations import frequency_first
 from axiograph.discovery.effects.testing import Effects
 from axiograph.engine.study.roles import shown
 from axiograph.texts.plain import SHOWN_ROWS, more, number, percent, table
@@ -49,7 +50,8 @@ def _changes(changed: pl.DataFrame) -> str:
 
 
 def _responses(effects: Effects) -> str:
-    """Over all changed values of all conditions: what the others did, by the one graph and by frequency."""
+    """Over all changed values of all conditions: what the others did, by frequency and by the one graph."""
+    pooled = effects.pooled.filter(pl.col("scope") == "all conditions")
     rows = [
         [
             f"{row['relation']} {_BY[row['weights']]}",
@@ -60,7 +62,7 @@ def _responses(effects: Effects) -> str:
             number(row["size"], "+.3f"),
             _range(row, "size_graphs" if row["weights"] == "replicates" else "size", number_range),
         ]
-        for row in effects.pooled.filter(pl.col("scope") == "all conditions").iter_rows(named=True)
+        for row in frequency_first(pooled).iter_rows(named=True)
     ]
     header = ["when a value changed, others", "changed too", "share", "over roles", "and graphs"]
     return "\n".join([table([*header, "size", "interval"], rows), *_response_notes(effects)])

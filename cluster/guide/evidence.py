@@ -17,6 +17,7 @@ from axiograph.discovery.effects.relations import Weights
 from axiograph.discovery.graph.causal_graph import CausalGraph
 from axiograph.discovery.graph.packed import PackedGraphs
 from axiograph.discovery.matrix.profiles import PROVENANCE, check_provenance
+from axiograph.discovery.stored import GraphChoice, StoredDiscovery
 from axiograph.engine.errors import InputError
 from axiograph.engine.plan.inputs import Inputs
 from axiograph.engine.runs.run_dir import RunDir
@@ -95,7 +96,7 @@ def _check_levers(levers: RunLevers, limits: Limits) -> None:
 
 
 def _graph(run: RunDir, file: Path | None) -> tuple[CausalGraph | None, Weights | None, PackedGraphs | None]:
-    if file is None and not (run.graph / "graph.json").is_file():
+    if file is None and not StoredDiscovery(run.graph).has(GraphChoice.GRAPH):
         return None, None, None
     graph, path = run_graph(run, file)
     replicates = replicates_of(path)

@@ -148,8 +148,8 @@ def _side(argument: str, name: str, choice: GraphChoice | None, threshold: float
         return Side(name, what, stored.consensus(threshold), stored)
     chosen = choice or GraphChoice.GRAPH
     words = {
-        GraphChoice.GRAPH: "graph of all roles",
-        GraphChoice.CONSENSUS: "consensus of the replicates",
+        GraphChoice.GRAPH: "consensus of the replicates",
+        GraphChoice.ALL_ROLES: "one search on all roles",
         GraphChoice.AVERAGED: "replicates averaged by a data-driven threshold",
     }
     return Side(name, f"{words[chosen]}, {argument}", stored.graph(chosen), stored)

@@ -30,7 +30,7 @@ from axiograph.engine.study.schema import EffectsSpec, Study
 def stored_with(path: Path) -> StoredDiscovery | None:
     """The discovery that wrote the graph file `path`; None for a graph from elsewhere."""
     stored = StoredDiscovery(path.parent)
-    is_saved = path.name in {f"{choice}.json" for choice in GraphChoice}
+    is_saved = path in {stored.file(choice) for choice in GraphChoice}
     return stored if is_saved and stored.settings else None
 
 
@@ -72,7 +72,7 @@ def check_fresh(run: RunDir, path: Path, profiles: pl.DataFrame) -> None:
 def run_graph(run: RunDir, graph_file: Path | None) -> tuple[CausalGraph, Path]:
     """The graph of `graph_file` (graph.json), or the run's own, and where it is. InputError where the run's
     own was made from other profiles than it has now."""
-    path = graph_file or run.graph / "graph.json"
+    path = graph_file or StoredDiscovery(run.graph).file()
     if not path.is_file():
         remedy = f"Run `axiograph discover {run.where}` first, or give --graph."
         raise InputError(f"graph {run.shown(path)}", "a graph written by axiograph", "none", remedy)

@@ -1,7 +1,7 @@
 """Edges of a picture on matplotlib's axes: a curve inside a circle of values, with the mark of either end.
 
 `draw_edge` draws one of any style; `draw_edges` those of one graph, as wide and dark as they are frequent,
-with the frequencies on them. A length is in units of the axes, points [m, 2] are coordinates in them.
+with their numbers on them. A length is in units of the axes, points [m, 2] are coordinates in them.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from axiograph.discovery.graph.export import strength_of
 from axiograph.discovery.graph.marks import EdgeKind, Endpoint, GraphKind
 from axiograph.discovery.numerics.arrays import FloatArray
 
@@ -138,18 +139,30 @@ def _bezier(start: Point, control: Point, end: Point, shares: FloatArray) -> Flo
 
 
 @dataclass(frozen=True)
-class FrequentEdge:
-    """`frequency`: the share of replicates in which the pair is adjacent, None where it is not known."""
+class DrawnEdge:
+    """`frequency`: the share of replicates in which the pair is adjacent; `strength`: its coefficient or
+    partial correlation. Each is None where it is not known."""
 
     source: str
     target: str
     kind: EdgeKind
     frequency: float | None
+    strength: float | None = None
 
     @classmethod
-    def of(cls, row: dict[str, Any]) -> FrequentEdge:
+    def of(cls, row: dict[str, Any]) -> DrawnEdge:
         """From a row of discovery.graph.export.edge_rows."""
-        return cls(row["source"], row["target"], EdgeKind(row["kind"]), row.get("adjacent"))
+        kind, frequency = EdgeKind(row["kind"]), row.get("adjacent")
+        return cls(row["source"], row["target"], kind, frequency, strength_of(row))
+
+    @property
+    def label(self) -> str:
+        """The number on the edge: its strength, or else its frequency; empty where neither is known."""
+        if self.strength is not None:
+            return f"{self.strength:+.2f}".replace("0.", ".", 1).replace("-", "\N{MINUS SIGN}")
+        if self.frequency is None:
+            return ""
+        return f"{self.frequency:.2f}".lstrip("0") if self.frequency != 0 else "0"
 
     @property
     def weight(self) -> float:
@@ -157,7 +170,7 @@ class FrequentEdge:
         return 0.7 if self.frequency is None else self.frequency
 
 
-def draw_edges(axes: Any, edges: list[FrequentEdge], positions: dict[str, Point], radius: float) -> None:
+def draw_edges(axes: Any, edges: list[DrawnEdge], positions: dict[str, Point], radius: float) -> None:
     """Draw them between `positions` on the unit circle; `radius`: inches a unit of the axes."""
     labels: list[Point] = []
     for edge in sorted(edges, key=lambda e: e.weight):
@@ -165,13 +178,13 @@ def draw_edges(axes: Any, edges: list[FrequentEdge], positions: dict[str, Point]
         sizes = _sizes(edge.weight, radius)
         draw_edge(axes, curve(start, bent(start, end), end, sizes.gap), edge.kind, _style(edge), sizes)
     for edge in sorted(edges, key=lambda e: -e.weight):
-        if edge.frequency is not None:
+        if edge.label:
             position = _label_position(positions[edge.source], positions[edge.target], labels)
             labels.append(position)
-            _draw_frequency(axes, position, edge)
+            _draw_label(axes, position, edge)
 
 
-def _style(edge: FrequentEdge) -> LineStyle:
+def _style(edge: DrawnEdge) -> LineStyle:
     return LineStyle(_COLOUR[edge.kind], (), _width(edge.weight), 2, _opacity(edge.weight), _RIM)
 
 
@@ -199,10 +212,10 @@ def bent(start: Point, end: Point) -> Point:
     return np.asarray((start + end) / 2 + bend * np.array([delta[1], -delta[0]]))
 
 
-def _draw_frequency(axes: Any, position: Point, edge: FrequentEdge) -> None:
+def _draw_label(axes: Any, position: Point, edge: DrawnEdge) -> None:
     axes.text(
         *position,
-        f"{edge.frequency:.2f}".lstrip("0") if edge.frequency != 0 else "0",
+        edge.label,
         fontsize=8,
         ha="center",
         va="center",
@@ -222,7 +235,7 @@ def _label_position(start: Point, end: Point, labels: list[Point]) -> Point:
     return spots[int(np.argmax(gaps))]
 
 
-def legend(edges: list[FrequentEdge], kind: GraphKind, *, has_frequencies: bool) -> list[Any]:
+def legend(edges: list[DrawnEdge], kind: GraphKind, *, has_frequencies: bool) -> list[Any]:
     """Lines with labels: the kinds of edge that there are, with their meaning in this kind of graph, and the
     widths."""
     from matplotlib.lines import Line2D
@@ -241,6 +254,8 @@ def legend(edges: list[FrequentEdge], kind: GraphKind, *, has_frequencies: bool)
             line = Line2D([], [], color="#444444", lw=_width(share), alpha=_opacity(share))
             line.set_label(f"pair adjacent in {share:.0%} of replicates")
             handles.append(line)
-        number = "number on an edge: that share"
-        handles.append(Line2D([], [], color="none", label=number))
+    strong = any(edge.strength is not None for edge in edges)
+    if strong or has_frequencies:
+        number = "standardised coefficient (no arrow: partial r)" if strong else "that share"
+        handles.append(Line2D([], [], color="none", label=f"number on an edge: {number}"))
     return handles

@@ -12,7 +12,7 @@ import numpy as np
 import polars as pl
 
 from axiograph.discovery.graph.causal_graph import CausalGraph
-from axiograph.discovery.graph.drawing import FrequentEdge, Point, draw_edges, legend
+from axiograph.discovery.graph.drawing import DrawnEdge, Point, draw_edges, legend
 from axiograph.discovery.graph.export import edge_rows
 from axiograph.discovery.numerics.arrays import FloatArray, IndexArray
 from axiograph.engine.storage.figures import save_figure
@@ -24,22 +24,33 @@ _ROTATE_ABOVE = 32  # names; beyond this, horizontal names would touch
 
 
 def draw_graph(
-    graph: CausalGraph, path: Path, frequencies: pl.DataFrame | None = None, title: str = ""
+    graph: CausalGraph,
+    path: Path,
+    frequencies: pl.DataFrame | None = None,
+    title: str = "",
+    strengths: pl.DataFrame | None = None,
 ) -> None:
     """Write `graph_figure` to `path`; the suffix (.png, .svg, .pdf) is the format."""
-    save_figure(graph_figure(graph, frequencies, title), path)
+    save_figure(graph_figure(graph, frequencies, title, strengths), path)
 
 
-def graph_figure(graph: CausalGraph, frequencies: pl.DataFrame | None = None, title: str = "") -> Figure:
+def graph_figure(
+    graph: CausalGraph,
+    frequencies: pl.DataFrame | None = None,
+    title: str = "",
+    strengths: pl.DataFrame | None = None,
+) -> Figure:
     """The picture of `graph`.
 
-    `frequencies`: an edge table as `EdgeCounts.table` gives it. Width and opacity of an edge,
-    and the number on it, are the share of replicates in which its pair is adjacent. Values without an
-    edge are listed, not drawn on the circle, where more than a third of the values have none."""
+    `frequencies`: an edge table as `EdgeCounts.table` gives it. Width and opacity of an edge are the share of
+    replicates in which its pair is adjacent. `strengths`: of discovery.graph.strengths; the number on an edge
+    is its coefficient with its sign, without a direction its partial correlation; where there are no
+    strengths, the frequency. Values without an edge are listed, not drawn on the circle, where more than a
+    third of the values have none."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
-    edges = [FrequentEdge.of(row) for row in edge_rows(graph, frequencies)]
+    edges = [DrawnEdge.of(row) for row in edge_rows(graph, frequencies, strengths)]
     on_circle, apart = _split(graph, edges)
     frame = _Frame.around(on_circle, has_title=bool(title))
     figure = Figure(figsize=frame.size)
@@ -80,7 +91,7 @@ class _Frame:
         return cls((width, height), axes, width / 2 / radius, middle / 2 / radius, radius)
 
 
-def _split(graph: CausalGraph, edges: list[FrequentEdge]) -> tuple[list[str], list[str]]:
+def _split(graph: CausalGraph, edges: list[DrawnEdge]) -> tuple[list[str], list[str]]:
     """The names for the circle, and those without an edge where these are many."""
     joined = {name for edge in edges for name in (edge.source, edge.target)}
     alone = [name for name in graph.names if name not in joined]
@@ -89,7 +100,7 @@ def _split(graph: CausalGraph, edges: list[FrequentEdge]) -> tuple[list[str], li
     return [name for name in graph.names if name in joined], alone
 
 
-def _positions(names: list[str], edges: list[FrequentEdge]) -> dict[str, Point]:
+def _positions(names: list[str], edges: list[DrawnEdge]) -> dict[str, Point]:
     """Points on the unit circle, in `circle_order`."""
     order = circle_order(names, [(edge.source, edge.target) for edge in edges])
     return dict(zip(order, circle_points(len(order)), strict=True))

@@ -36,7 +36,11 @@ class Inflation:
 
     Where `replicates` lies far above `full`, or `null_replicates` above `null_full`, resampling itself
     makes edges. `runs` permuted tables give two graphs each; `failed` of those 2 × runs could not be
-    found and are in no mean, which is None where none is left."""
+    found and are in no mean, which is None where none is left.
+
+    `null_edges`: of each permuted table, all of its rows; `flipped_edges`: of each table in which the signs
+    of the roles' deviations were drawn by chance (discovery.resampling.rows), empty where scores are not all
+    that a search sees."""
 
     full: int
     replicates: float | None
@@ -44,6 +48,8 @@ class Inflation:
     null_replicates: float | None
     runs: int
     failed: int = 0
+    null_edges: tuple[int, ...] = ()
+    flipped_edges: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -125,6 +131,8 @@ def bootstrap(
             null_replicates=_mean(sum(null.replicates), len(null.replicates)),
             runs=runs,
             failed=null.failed,
+            null_edges=tuple(null.full),
+            flipped_edges=tuple(null.flipped),
         ),
     )
 

@@ -19,6 +19,7 @@ from axiograph.discovery.resampling.rows import (
     Units,
     child_rng,
     draw_many,
+    null_signs,
     null_sources,
     rows_in_replicate,
 )
@@ -88,16 +89,19 @@ class Replicates:
 
 @dataclass
 class NullEdges:
-    """Edges in permuted tables: of all rows, and of a replicate of each; `failed` of both."""
+    """Edges in permuted tables: of all rows, and of a replicate of each; in tables with flipped signs:
+    `flipped`, of all rows; `failed` of all of these."""
 
     full: list[int] = field(default_factory=list)
     replicates: list[int] = field(default_factory=list)
+    flipped: list[int] = field(default_factory=list)
     failed: int = 0
 
     def add(self, other: NullEdges) -> None:
         """Join the runs of `other`."""
         self.full += other.full
         self.replicates += other.replicates
+        self.flipped += other.flipped
         self.failed += other.failed
 
 
@@ -151,8 +155,8 @@ class ReplicateTask:
         return chunk
 
     def null_edges(self, numbers: range) -> NullEdges:
-        """Edges of permuted tables (discovery.resampling.rows), one a number, and of one replicate of
-        each."""
+        """Edges of permuted tables (discovery.resampling.rows), one a number, and of one replicate of each;
+        and of the table with flipped signs, where scores are all that the search sees."""
         edges = NullEdges()
         table, indicators = self.table, self.table.indicator_columns
         drawn = draw_many(len(self.units), self.resample, self.seed, numbers)
@@ -160,12 +164,19 @@ class ReplicateTask:
             permuted = table.permuted(
                 null_sources(table.data, table.groups, indicators, child_rng(self.seed, r))
             )
-            for counts, rows, n in (
-                (edges.full, np.arange(len(table.data)), self.units.n_roles),
-                (edges.replicates, self.units.rows_of(units), self.n),
-            ):
+            everyone = np.arange(len(table.data))
+            searches = [
+                (edges.full, permuted, everyone, self.units.n_roles),
+                (edges.replicates, permuted, self.units.rows_of(units), self.n),
+            ]
+            if table.correction is None:
+                signs = null_signs(
+                    self.units.n_roles, len(table.names), indicators, child_rng(self.seed, r, 1)
+                )
+                searches.append((edges.flipped, table.flipped(signs), everyone, self.units.n_roles))
+            for counts, null_table, rows, n in searches:
                 try:
-                    counts.append(self.search.run(permuted, rows, n).result.graph.n_edges)
+                    counts.append(self.search.run(null_table, rows, n).result.graph.n_edges)
                 except AxiographError:
                     edges.failed += 1
         return edges

@@ -7,7 +7,13 @@ role stay as alike as they were, and n = roles is as right (or wrong) for the nu
 the role's rows comes first is shuffled as well: in the same order, a condition that moves two values would
 keep them together. Indicator columns say under which condition a row was taken. They stay, and values move
 only between rows with the same indicators: what conditions do to each value remains, and the null says which
-edges are found beyond it."""
+edges are found beyond it.
+
+A second null keeps how extreme each role answers. Permuted columns do not: where some roles answer everything
+strongly and others hardly anything, independent values have correlations that scatter more than n roles
+allow, and a search finds edges that the first null does not know of. Here every deviation of a role from the
+mean of a value keeps its size and gets a sign by chance, for each role and value apart, so that nothing but
+the sizes is left in common."""
 
 from __future__ import annotations
 
@@ -192,6 +198,13 @@ def null_sources(
         for into, out_of in zip(fixed, shuffled, strict=True):
             sources[_filled(into), column] = out_of[_next_filled(order, into >= 0)]
     return sources
+
+
+def null_signs(n_roles: int, n_columns: int, indicators: IndexArray, rng: np.random.Generator) -> FloatArray:
+    """[n_roles, n_columns] of −1 and 1 by chance; 1 throughout in the columns `indicators`."""
+    signs = rng.integers(0, 2, (n_roles, n_columns)) * 2.0 - 1.0
+    signs[:, indicators] = 1.0
+    return signs
 
 
 def _strata(indicators: FloatArray) -> IndexArray:

@@ -60,6 +60,13 @@ class ScoreTable:
         correction = None if self.correction is None else self.correction.permuted(sources)
         return replace(self, data=data, correction=correction)
 
+    def flipped(self, signs: FloatArray) -> ScoreTable:
+        """The table in which column j of the rows of role g lies as far on the other side of its mean where
+        signs[g, j] is −1; for a table without a correction."""
+        centre = self.data.mean(axis=0)
+        by_row = signs if self.groups is None else signs[self.groups]
+        return replace(self, data=centre + by_row * (self.data - centre))
+
 
 class SearchResult(NamedTuple):
     """`tested`: how many rows the tests counted as independent; `projected`: the corrected correlations had

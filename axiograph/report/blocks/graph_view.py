@@ -90,12 +90,12 @@ def view_of(graph: CausalGraph, **more: Any) -> dict[str, Any]:
 def discovery_pairs(stored: StoredDiscovery, names: tuple[str, ...], table: pl.DataFrame) -> Pairs:
     """Pairs that any of the stored graphs joins, and those in LEAST of the replicates or more.
 
-    `frequency` holds the marks that most of a pair's replicates agree on, as in the consensus, which does not
-    depend on the threshold: so hiding rarer pairs gives the consensus at any threshold."""
+    `frequency` holds the marks that most of a pair's replicates agree on, as in the graph, which does not
+    depend on the threshold: so hiding rarer pairs gives the graph at any threshold."""
     index = {name: i for i, name in enumerate(names)}
     least, left_out = _least(table)
     kinds: dict[str, CausalGraph] = {
-        str(choice): stored.graph(choice) for choice in GraphChoice if _has(stored, choice)
+        str(choice): stored.graph(choice) for choice in GraphChoice if stored.has(choice)
     }
     if stored.counts is not None:
         kinds["frequency"] = stored.consensus(1e-9)
@@ -111,10 +111,6 @@ def discovery_pairs(stored: StoredDiscovery, names: tuple[str, ...], table: pl.D
                 {"a": index[a], "b": index[b]} | {k: v for k, v in marked.items() if v} | _frequencies(row)
             )
     return Pairs(rows, least, left_out)
-
-
-def _has(stored: StoredDiscovery, choice: GraphChoice) -> bool:
-    return (stored.directory / f"{choice}.json").is_file()
 
 
 def _marks_in(graph: CausalGraph, a: str, b: str) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import polars as pl
 
+from axiograph.discovery.effects.relations import frequency_first
 from axiograph.report.artefacts import Artefacts
 from axiograph.report.blocks.chart import RELATION_COLOURS, Chart
 from axiograph.report.blocks.numbers import count
@@ -54,7 +55,7 @@ def _contrast_chart(data: pl.DataFrame, order: list[str], kinds: dict[str, str])
 
     wide = pl.col("weights") == "replicates"
     rows = (
-        data.drop_nulls("difference")
+        frequency_first(data.drop_nulls("difference"))
         .with_columns(
             source=pl.col("graph")
             + pl.lit(", ")
@@ -139,7 +140,7 @@ def _contrast_table(
     rows = []
     for r in sorted(
         contrasts.iter_rows(named=True),
-        key=lambda r: (position.get(r["condition"], len(position)), r["graph"], r["weights"]),
+        key=lambda r: (position.get(r["condition"], len(position)), r["graph"], r["weights"] == "graph"),
     ):
         three = [shares.get((r["graph"], r["weights"], r["condition"], relation)) for relation in RELATIONS]
         low, high = ("graphs_low", "graphs_high") if r["weights"] == "replicates" else ("low", "high")

@@ -21,10 +21,15 @@ from axiograph.report.blocks.section import Facts, Listing, Note, Section, Text
 from axiograph.report.blocks.table import Column, Table
 
 TITLES = {
-    "frequency": "pairs by frequency",
-    "graph": "graph of all roles",
-    "consensus": "saved consensus",
-    "averaged": "data-driven consensus",
+    "frequency": "the graph, by frequency",
+    "graph": "the graph as saved",
+    "all_roles": "one search on all roles",
+    "averaged": "above the data-driven threshold",
+}
+_STRENGTHS = {
+    "coefficient": "of an arrow: standard deviations by which the effect rises with one of the cause, its "
+    "other causes held fixed",
+    "partial r": "correlation of the two given the other causes of the effect, without a direction of both",
 }
 
 
@@ -48,15 +53,17 @@ def edge_section(artefacts: Artefacts) -> Section:
     if artefacts.discovery is None or table is None:
         section.add(Note("No edge frequencies: they come with the replicates of `axiograph discover`."))
         return section
-    section.add(edge_table(artefacts.discovery.graph(), _consensus(artefacts.discovery), table))
+    section.add(edge_table(artefacts.discovery, table))
     return section
 
 
-def edge_table(graph: CausalGraph, consensus: CausalGraph | None, table: pl.DataFrame) -> Table:
-    """A row per pair, the most frequent first; every frequency with its Monte-Carlo interval."""
-    with_marks = with_kinds(table, graph)
-    agreed = with_marks["graph_edge"] if consensus is None else with_kinds(table, consensus)["graph_edge"]
-    ordered = with_marks.with_columns(agreed=agreed).sort(
+def edge_table(stored: StoredDiscovery, table: pl.DataFrame) -> Table:
+    """A row per pair, the most frequent first; strengths and frequencies with their intervals."""
+    whole = stored.graph(GraphChoice.ALL_ROLES) if stored.has(GraphChoice.ALL_ROLES) else None
+    strengths = stored.strengths()
+    with_marks = with_kinds(table, stored.graph(), strengths)
+    other = with_marks["graph_edge"] if whole is None else with_kinds(table, whole)["graph_edge"]
+    ordered = with_marks.with_columns(other=other).sort(
         "adjacent", descending=True, nulls_last=True, maintain_order=True
     )
     masses = {"adjacent": "adjacent", "forward": "a→b", "backward": "a←b", "undirected": "a—b"}
@@ -66,7 +73,8 @@ def edge_table(graph: CausalGraph, consensus: CausalGraph | None, table: pl.Data
             row["a"],
             row["b"],
             _symbol(row["graph_edge"]),
-            *([] if consensus is None else [_symbol(row["agreed"])]),
+            *([] if whole is None else [_symbol(row["other"])]),
+            *([] if strengths is None else [_strength(row, name) for name in _STRENGTHS]),
             *([row[name], row[f"{name}_mc_low"], row[f"{name}_mc_high"]] for name in shown),
             row["replicates"],
         ]
@@ -75,15 +83,18 @@ def edge_table(graph: CausalGraph, consensus: CausalGraph | None, table: pl.Data
     columns = [
         Column("value a"),
         Column("value b"),
-        Column("all roles", note="the edge in the graph of all roles"),
+        Column("graph", note="the edge in the graph: pairs in enough of the replicates"),
     ]
-    columns += [] if consensus is None else [Column("consensus", note="the edge in the saved consensus")]
+    if whole is not None:
+        columns.append(Column("all roles", note="the edge that one search on all roles gives"))
+    if strengths is not None:
+        columns += [Column(name, "estimate", 2, signed=True, note=note) for name, note in _STRENGTHS.items()]
     columns += [Column(masses[name], "estimate", 2) for name in shown]
     columns.append(Column("replicates", "count", note="in which both values varied and PC found a graph"))
     caption = (
         "All pairs of values. Frequencies over the replicates, with the 95 % interval of their "
-        "Monte-Carlo error: what "
-        "more replicates of the same roles would give, no statement about other roles."
+        "Monte-Carlo error: what more replicates of the same roles would give, no statement about other "
+        "roles. Strengths of the graph's edges with 95 % intervals over roles, the graph taken as known."
     )
     return Table("edges", caption, tuple(columns), rows, keys=2)
 
@@ -97,9 +108,9 @@ def _edge_table(stored: StoredDiscovery) -> pl.DataFrame | None:
     return pl.read_parquet(path) if path.is_file() else None
 
 
-def _consensus(stored: StoredDiscovery) -> CausalGraph | None:
-    has = (stored.directory / "consensus.json").is_file()
-    return stored.graph(GraphChoice.CONSENSUS) if has else None
+def _strength(row: dict[str, Any], name: str) -> list[float | None]:
+    key = name.removesuffix(" r")
+    return [row[key], row[f"{key}_low"], row[f"{key}_high"]]
 
 
 def _how_to_read(stored: StoredDiscovery) -> str:
@@ -121,7 +132,7 @@ def _how_to_read(stored: StoredDiscovery) -> str:
 
 
 def _view(stored: StoredDiscovery, graph: CausalGraph, table: pl.DataFrame | None) -> GraphView:
-    title = "The graph of all roles"
+    title = "Causal value graph"
     payload = view_of(graph)
     caption = f"{graph.n_edges} edges between {len(graph.names)} values."
     if table is not None:
@@ -135,12 +146,14 @@ def _view(stored: StoredDiscovery, graph: CausalGraph, table: pl.DataFrame | Non
         caption=caption,
         alt=f"Causal graph of {len(graph.names)} values; the edge table below holds the same in words.",
         payload=payload,
-        draw=partial(_draw, graph, table, title),
+        draw=partial(_draw, graph, table, title, stored.strengths()),
     )
 
 
-def _draw(graph: CausalGraph, table: pl.DataFrame | None, title: str, path: Path) -> None:
-    draw_graph(graph, path, table, title)
+def _draw(
+    graph: CausalGraph, table: pl.DataFrame | None, title: str, strengths: pl.DataFrame | None, path: Path
+) -> None:
+    draw_graph(graph, path, table, title, strengths)
 
 
 def _slider(stored: StoredDiscovery, pairs: Pairs) -> dict[str, Any]:
@@ -154,8 +167,7 @@ def _caption(stored: StoredDiscovery, graph: CausalGraph, pairs: Pairs) -> str:
     used = settings.get("replicates", {}).get("used")
     left = f" {count(pairs.left_out)} rarer pairs are in the edge table only." if pairs.left_out else ""
     return (
-        f"{graph.n_edges} edges between {len(graph.names)} values in the graph of all roles; "
-        "frequencies over "
+        f"{graph.n_edges} edges between {len(graph.names)} values; frequencies over "
         f"{count(used)} replicates.{left}"
     )
 
@@ -172,10 +184,10 @@ def _facts(stored: StoredDiscovery, graph: CausalGraph) -> list[tuple[str, str]]
         ),
         ("Roles", count(about["n_roles"]) + _rows(about)),
         ("Values in the graph", f"{len(graph.names)}"),
-        ("Edges in the graph of all roles", f"{graph.n_edges}"),
+        ("Edges", _edges(stored, graph)),
         ("Replicates", _replicates(about)),
         (
-            "Consensus",
+            "In the graph",
             f"pairs in {about['threshold'] * 100:.0f} % of the replicates or more; data-driven threshold "
             f"{number(about['data_driven_threshold'])}",
         ),
@@ -191,6 +203,13 @@ def _facts(stored: StoredDiscovery, graph: CausalGraph) -> list[tuple[str, str]]
         )
     )
     return rows
+
+
+def _edges(stored: StoredDiscovery, graph: CausalGraph) -> str:
+    text = f"{graph.n_edges}, {int(graph.directed_mask().sum())} with a direction"
+    if stored.has(GraphChoice.ALL_ROLES):
+        text += f"; one search on all roles: {stored.graph(GraphChoice.ALL_ROLES).n_edges}"
+    return text
 
 
 def _rows(about: dict[str, Any]) -> str:

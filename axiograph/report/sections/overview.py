@@ -6,6 +6,7 @@ import polars as pl
 
 from axiograph.cluster.stages.effects import check_fresh
 from axiograph.cluster.stages.reference import REFERENCE
+from axiograph.discovery.effects.relations import preferred
 from axiograph.engine.errors import AxiographError
 from axiograph.report.artefacts import Artefacts
 from axiograph.report.blocks.numbers import count, estimate
@@ -33,17 +34,21 @@ def stale(artefacts: Artefacts) -> list[str]:
     if artefacts.run is None or artefacts.discovery is None or profiles is None:
         return []
     notes = []
+    graph_file = artefacts.discovery.file()
     try:
-        check_fresh(artefacts.run, artefacts.discovery.directory / "graph.json", profiles)
+        check_fresh(artefacts.run, graph_file, profiles)
     except AxiographError as error:
         notes.append(f"The graph is out of date. {error}")
     changes = artefacts.run.effects / "changes.parquet"
     tested = artefacts.effects_settings().get("graph")
-    graph_file = artefacts.discovery.directory / "graph.json"
     if changes.is_file() and changes.stat().st_mtime < graph_file.stat().st_mtime:
         notes.append(f"The graph is newer than the effects: run `axiograph effects {artefacts.where}` again.")
-    elif tested is not None and changes.is_file() and not str(tested).endswith("graph/graph.json"):
-        notes.append(f"The effects were tested against {tested}, not against the run's own graph.")
+    elif tested is not None and changes.is_file() and not str(tested).endswith(f"graph/{graph_file.name}"):
+        what = "one search on all roles" if artefacts.discovery.is_earlier else f"{tested}"
+        notes.append(
+            f"The effects were tested against {what}, not against the run's graph: run `axiograph effects "
+            f"{artefacts.where}` again to test them against it."
+        )
     return notes
 
 
@@ -109,7 +114,9 @@ def _effects(artefacts: Artefacts) -> list[tuple[str, str]]:
         pooled = artefacts.effects("pooled", against)
         if pooled is None:
             continue
-        whole = pooled.filter((pl.col("scope") == "all conditions") & (pl.col("weights") == "graph"))
+        whole = pooled.filter(
+            (pl.col("scope") == "all conditions") & (pl.col("weights") == preferred(pooled))
+        )
         cells = [
             f"{r['relation']} {estimate((r['share'], r['share_low'], r['share_high']))}"
             for r in whole.iter_rows(named=True)

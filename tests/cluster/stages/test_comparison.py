@@ -20,7 +20,7 @@ BA = CausalGraph.from_edges("abcd", [("b", "a"), ("b", "c")], [("c", "d")])
 def stored(folder, graph, replicates, **settings):
     """What `discover` leaves, as far as it is read."""
     write_graph(graph, folder, "graph")
-    write_graph(CausalGraph.empty(graph.names), folder, "consensus")
+    write_graph(CausalGraph.empty(graph.names), folder, "all_roles")
     if replicates:
         pack(replicates).save(folder / "replicates.npz")
     about = {"alpha": 0.05, "n_roles": 20, "rows_per_replicate": 10, "resample": "half_of_roles"} | settings
@@ -37,7 +37,7 @@ def runs(tmp_path):
 def test_two_runs(axiograph, runs, tmp_path):
     code, out, err = axiograph("compare", *runs, "--out", tmp_path / "new")
     assert code == 0, err
-    assert "A  one (graph of all roles" in out and "4 replicates" in out
+    assert "A  one (consensus of the replicates" in out and "4 replicates" in out
     # Joined in both: ab (reversed), cd; only in B: bc.
     assert "SHD" in out and "3 of 6" in out
     words = " ".join(out.split())
@@ -84,11 +84,11 @@ def test_a_run_and_a_graph_that_somebody_wrote(axiograph, runs, tmp_path):
 
 def test_the_chosen_graph_is_the_one_compared(axiograph, runs, tmp_path):
     found = {}
-    for option in ((), ("--graph", "consensus"), ("--threshold", "0.9"), ("--threshold", "0.2")):
+    for option in ((), ("--graph", "all_roles"), ("--threshold", "0.9"), ("--threshold", "0.2")):
         code, out, err = axiograph("compare", *runs, *option)
         assert code == 0, err
         (found[option],) = (line.split()[1] for line in out.splitlines() if line.startswith("SHD"))
-    # consensus.json has no edges; at 0.9 the replicates of A join ab and cd, at 0.2 bc too.
+    # all_roles.json has no edges; at 0.9 the replicates of A join ab and cd, at 0.2 bc too.
     assert list(found.values()) == ["3", "0", "3", "2"]
 
 
@@ -134,7 +134,7 @@ MISTAKES = [
     (("{one}", "{two}", "--threshold", "0.5", "--graph", "graph"), "expected one of them"),
     (("{one}", "{two}", "--graph", "averaged"), "averaged.json"),
     (("{one}", "{two}", "--names", "Gemma"), "--names: expected two names"),
-    (("{list}", "{list}", "--graph", "consensus"), "two files of graphs"),
+    (("{list}", "{list}", "--graph", "all_roles"), "two files of graphs"),
     (("{one}", "{other}"), "Did you mean 'A a' by 'a a'?"),
     (("{old}", "{two}", "--threshold", "0.5"), "replicates.npz beside graph.json"),
     (("{broken}", "{two}"), "graphs of replicates (.npz)"),
@@ -166,7 +166,7 @@ def test_stored_discovery(tmp_path):
     folder = stored(tmp_path / "graph", AB, [AB, BA])
     found = StoredDiscovery.find(tmp_path)
     assert found.directory == folder
-    assert found.graph() == AB and found.graph(GraphChoice.CONSENSUS).n_edges == 0
+    assert found.graph() == AB and found.graph(GraphChoice.ALL_ROLES).n_edges == 0
     assert isinstance(found.replicates, PackedGraphs) and found.settings["n_roles"] == 20
     assert found.consensus(1).n_edges == 2
     (folder / "discovery.json").write_text("{")

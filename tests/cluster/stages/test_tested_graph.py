@@ -44,7 +44,7 @@ def test_a_graph_of_the_present_profiles_is_used_with_its_replicates(run):
     check_fresh(run, path, made_profiles().reverse())
     assert value_graph(path).names == ("A", "B")
     assert len(replicates_of(path)) == 5
-    assert len(replicates_of(run.graph / "consensus.json")) == 5
+    assert len(replicates_of(run.graph / "all_roles.json")) == 5
 
 
 def changed(what: str) -> pl.DataFrame:

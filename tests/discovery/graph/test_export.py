@@ -84,7 +84,7 @@ def test_frequencies_of_circles_turn_with_the_edge():
     assert (edge["source"], edge["forward"], edge["backward"]) == ("b", 0.2, 0.1)
     assert (edge["circle_forward"], edge["circle_backward"]) == (0.15, 0.3)
     assert (edge["circle_tail"], edge["tail_circle"], edge["circle_circle"]) == (0.06, 0.04, 0.05)
-    assert r" & 0.90 & 0.15 & 0.05 \\" in to_latex(graph, pl.DataFrame([row]))
+    assert r" & 0.90 & 0.15 & 0.05 \\" in to_latex(graph, edge_rows(graph, pl.DataFrame([row])))
 
 
 def test_graph_files_without_a_kind_are_cpdags(tmp_path):

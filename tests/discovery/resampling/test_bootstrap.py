@@ -166,7 +166,7 @@ def test_a_replicate_does_not_depend_on_how_many_there_are():
 
 def test_progress_ends_at_the_total():
     calls: list[tuple[int, int]] = []
-    answers = [graph()] * (20 + 2 * 3)
+    answers = [graph()] * (20 + 3 * 3)  # permuted, a replicate of it, flipped
     run(answers, replicates=20, null_replicates=3, progress=lambda done, total: calls.append((done, total)))
     assert calls[-1] == (23, 23)
     assert calls == sorted(calls)

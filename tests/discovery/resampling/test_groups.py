@@ -55,9 +55,9 @@ def test_tests_count_roles_never_rows(resample, n):
     data, groups = pooled(0, 12, 3, unequal=True)
     found, calls = asked(data, groups, resample=resample, null_replicates=2)
     assert found.replicates.rows == n
-    assert [chosen["n"] for _, chosen in calls] == [n] * 4 + [12, n] * 2
-    null = calls[4:]
-    assert all(len(sample) == len(data) for sample, _ in null[::2])
+    assert [chosen["n"] for _, chosen in calls] == [n] * 4 + [12, n, 12] * 2
+    null = calls[4:]  # of each null table all rows, a replicate, and all rows with flipped signs
+    assert all(len(sample) == len(data) for sample, _ in [*null[::3], *null[2::3]])
     if resample == "rows_with_replacement":
         assert all(len(sample) == len(data) for sample, _ in calls)
 

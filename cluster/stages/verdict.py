@@ -1,0 +1,34 @@
+"""What a run knows of the answers behind its graph, for the verdict."""
+
+from __future__ import annotations
+
+import polars as pl
+
+from axiograph.cluster.stages.score import read_scores
+from axiograph.discovery.verdict.judgement import WEAK_ALPHA, Answering
+from axiograph.engine.runs.run_dir import RunDir
+from axiograph.engine.study.conditions import BASELINE
+
+_SCORED = ("yes", "no", "unsure")
+
+
+def answering_of(run: RunDir) -> Answering:
+    """From the tables of the stage `score`. InputError where it has not run."""
+    reliability, rates = read_scores(run, "reliability"), read_scores(run, "rates")
+    alphas = dict(reliability.select("value", "alpha").iter_rows())
+    weak = {name: alpha for name, alpha in alphas.items() if alpha is None or alpha < WEAK_ALPHA}
+    word, word_share, unscored = "", None, None
+    baseline = rates.filter(pl.col("condition").cast(pl.String) == BASELINE)
+    if baseline.height and baseline["answered"][0]:
+        row = baseline.row(0, named=True)
+        word = max(_SCORED, key=lambda state: row[state])
+        word_share = row[word] / row["answered"]
+        unscored = 1 - sum(row[state] for state in _SCORED) / row["answered"]
+    return Answering(
+        style_share=None,
+        weak=dict(sorted(weak.items(), key=lambda item: (item[1] is not None, item[1] or 0.0))),
+        values=len(alphas),
+        word=word,
+        word_share=word_share,
+        unscored=unscored,
+    )

@@ -1,0 +1,1 @@
+"""What the data can and cannot carry: the evidence for a graph, and a verdict on it in words."""

@@ -1,0 +1,78 @@
+"""What a verdict on a graph rests on, in numbers."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from axiograph.discovery.graph.causal_graph import CausalGraph
+from axiograph.discovery.resampling.bootstrap import BootstrapResult
+
+FREQUENT = 0.7  # of the replicates: from here on an arrow counts as frequent
+
+
+@dataclass(frozen=True)
+class GraphEvidence:
+    """Of a graph over `values` values from `roles` roles: its `edges`, of which `arrows` have a direction;
+    `frequent_arrows`: ordered pairs a → b in FREQUENT of the replicates or more.
+
+    `edges_all_roles`: of the search on all roles, against `null_edges` on average (None where nothing was
+    permuted), with `p_permuted` = (1 + tables with as many edges or more) / (1 + tables), a test of
+    permutation (Phipson & Smyth 2010, SAGMB 9); `flipped_edges` and `p_flipped`: the same for flipped signs,
+    which keep how extreme each role answers (None where correlations were corrected). `co_kurtosis`:
+    discovery.verdict.moments."""
+
+    roles: int
+    values: int
+    edges: int
+    arrows: int
+    frequent_arrows: int
+    edges_all_roles: int
+    null_edges: float | None
+    p_permuted: float | None
+    flipped_edges: float | None
+    p_flipped: float | None
+    co_kurtosis: float | None
+
+    @property
+    def p(self) -> float | None:
+        """The larger of the two: what neither null explains; None where none was made."""
+        known = [p for p in (self.p_permuted, self.p_flipped) if p is not None]
+        return max(known) if known else None
+
+
+def graph_evidence(
+    result: BootstrapResult,
+    graph: CausalGraph,
+    all_roles: CausalGraph,
+    roles: int,
+    co_kurtosis: float | None,
+) -> GraphEvidence:
+    """Of a discovery: `graph` made from the replicates of `result`, `all_roles` by one search."""
+    inflation, edges = result.inflation, result.edges
+    frequent = edges.forward >= FREQUENT * np.maximum(edges.together, 1)
+    observed = all_roles.n_edges
+    return GraphEvidence(
+        roles=roles,
+        values=len(graph.names),
+        edges=graph.n_edges,
+        arrows=int(graph.directed_mask().sum()),
+        frequent_arrows=int(frequent.sum()),
+        edges_all_roles=observed,
+        null_edges=_mean(inflation.null_edges),
+        p_permuted=p_of(observed, inflation.null_edges),
+        flipped_edges=_mean(inflation.flipped_edges),
+        p_flipped=p_of(observed, inflation.flipped_edges),
+        co_kurtosis=co_kurtosis,
+    )
+
+
+def p_of(observed: int, null: Sequence[int]) -> float | None:
+    """The share of the null's counts, the observed one among them, that are as large; None without any."""
+    return (1 + sum(count >= observed for count in null)) / (1 + len(null)) if null else None
+
+
+def _mean(counts: Sequence[int]) -> float | None:
+    return float(np.mean(counts)) if counts else None
