@@ -180,9 +180,7 @@ class Discovery:
     @property
     def evidence(self) -> GraphEvidence:
         """What a verdict on the graph rests on."""
-        return graph_evidence(
-            self.bootstrap, self.graph, self.all_roles, self.profiles.n_roles, self.moments.co_kurtosis
-        )
+        return graph_evidence(self.bootstrap, self.graph, self.all_roles, self.profiles.n_roles, self.moments)
 
 
 def discover(

@@ -5,12 +5,16 @@ from __future__ import annotations
 import polars as pl
 
 from axiograph.cluster.demonstration import Demo
+from axiograph.cluster.stages.verdict import answering_of
 from axiograph.discovery.calibration.respondent import Planted, agreement, over_names, total_effects
 from axiograph.discovery.comparison.graphs import Comparison, compare
 from axiograph.discovery.effects.relations import relations
 from axiograph.discovery.graph.causal_graph import CausalGraph
+from axiograph.discovery.graph.export import strength_of
+from axiograph.discovery.verdict.judgement import judge
 from axiograph.texts.plain import number, table
 from axiograph.texts.run import sampled_text
+from axiograph.texts.verdict import verdict_text
 
 
 def demo_intro(planted: Planted) -> str:
@@ -29,20 +33,32 @@ def demo_text(demo: Demo) -> str:
 
 
 def graph_text(demo: Demo) -> str:
-    """Every pair that an edge joins in the planted graph, in that of all roles, or in the consensus."""
+    """Every pair that an edge joins in the planted graph or in the one found, and the verdict."""
     discovery, truth = demo.discovery, demo.planted.graph
-    graphs = [truth, *(over_names(graph, truth.names) for graph in (discovery.graph, discovery.consensus))]
-    rows = [row for a in range(len(truth.names)) for b in range(a) if (row := _pair(demo, graphs, b, a))]
-    header = ["pair a · b", "planted", "found", "agreed", "adjacent", "a→b", "a←b", "a—b", ""]
-    of_all, agreed = (compare(graph, truth) for graph in graphs[1:])
+    graphs = [truth, *(over_names(graph, truth.names) for graph in (discovery.graph, discovery.all_roles))]
+    strengths = {
+        frozenset((row["source"], row["target"])): strength_of(row)
+        for row in discovery.strengths(discovery.graph).iter_rows(named=True)
+    }
+    rows = [
+        row
+        for a in range(len(truth.names))
+        for b in range(a)
+        if (row := _pair(demo, graphs[:2], strengths, b, a))
+    ]
+    header = ["pair a · b", "planted", "found", "strength", "joined", "a→b", "a←b", "a—b", ""]
+    agreed, of_all = (compare(graph, truth) for graph in graphs[1:])
     lines = [
-        f"The graph of {discovery.profiles.n_roles} roles, alpha {discovery.spec.alpha:g}; frequencies over "
+        f"The graph of {discovery.profiles.n_roles} roles, {discovery.method}: pairs in "
+        f"{discovery.spec.threshold:.0%} of",
         f"{discovery.bootstrap.replicates.used:,} replicates of half of the roles",
         "",
         table(header, rows),
         "",
-        f"All roles: {_verdict(of_all)}",
-        f"Agreed by {discovery.spec.threshold:.0%} of the replicates: {_verdict(agreed)}",
+        f"Found: {_held_against(agreed)}",
+        f"One search on all roles: {_held_against(of_all)}",
+        "",
+        verdict_text(judge(discovery.evidence, discovery.spec.algorithm, answering_of(demo.run))),
     ]
     return "\n".join(lines + _left_out(demo))
 
@@ -52,7 +68,9 @@ def _left_out(demo: Demo) -> list[str]:
     return [f"Not in the graph, its edges count as missing: {', '.join(out)}."] if out else []
 
 
-def _pair(demo: Demo, graphs: list[CausalGraph], a: int, b: int) -> list[str]:
+def _pair(
+    demo: Demo, graphs: list[CausalGraph], strengths: dict[frozenset[str], float | None], a: int, b: int
+) -> list[str]:
     names = graphs[0].names
     kinds = [graph.edge_kind(a, b).symbol for graph in graphs]
     if not any(kinds):
@@ -65,7 +83,8 @@ def _pair(demo: Demo, graphs: list[CausalGraph], a: int, b: int) -> list[str]:
         row = rows.row(0, named=True)
         order = ("forward", "backward") if row["a"] == names[a] else ("backward", "forward")
         masses = [number(row[name]) for name in ("adjacent", *order, "undirected")]
-    return [f"{names[a]} · {names[b]}", *kinds, *masses, _remark(*kinds[:2])]
+    strength = number(strengths.get(frozenset((names[a], names[b]))), "+.2f")
+    return [f"{names[a]} · {names[b]}", *kinds, strength, *masses, _remark(*kinds)]
 
 
 def _remark(planted: str, discovered: str) -> str:
@@ -76,7 +95,7 @@ def _remark(planted: str, discovered: str) -> str:
     return "other mark" if planted else "not planted"
 
 
-def _verdict(comparison: Comparison) -> str:
+def _held_against(comparison: Comparison) -> str:
     distance = comparison.distance
     if comparison.shd == 0:
         return f"the planted graph, all {comparison.counts['shared_edges']} edges with their marks (SHD 0)."
@@ -153,7 +172,7 @@ def _files(demo: Demo) -> str:
         [
             f"Everything is in {run}:",
             f"  {demo.study_file}  the study: `axiograph run` on it asks only what is missing",
-            f"  {run / 'graph'}  graph, consensus, figures, edge frequencies; effects/planted.parquet: the "
+            f"  {run / 'graph'}  graph, figures, edge frequencies; effects/planted.parquet: the "
             "measured effects beside the planted",
             f"  axiograph effects {run}  all contrasts; axiograph show {run}  single answers",
         ]

@@ -27,7 +27,7 @@ from axiograph.discovery.resampling.replicates import (
     in_order,
 )
 from axiograph.discovery.resampling.rows import Resampling
-from axiograph.discovery.resampling.score_table import ScoreTable, Search
+from axiograph.discovery.resampling.score_table import ScoreTable, Search, Strength
 
 
 @dataclass(frozen=True)
@@ -38,7 +38,7 @@ class Inflation:
     makes edges. `runs` permuted tables give two graphs each; `failed` of those 2 × runs could not be
     found and are in no mean, which is None where none is left.
 
-    `null_edges`: of each permuted table, all of its rows; `flipped_edges`: of each table in which the signs
+    `null`: of each permuted table, all of its rows; `flipped`: of each table in which the signs
     of the roles' deviations were drawn by chance (discovery.resampling.rows), empty where scores are not all
     that a search sees."""
 
@@ -48,8 +48,8 @@ class Inflation:
     null_replicates: float | None
     runs: int
     failed: int = 0
-    null_edges: tuple[int, ...] = ()
-    flipped_edges: tuple[int, ...] = ()
+    null: tuple[Strength, ...] = ()
+    flipped: tuple[Strength, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -127,12 +127,12 @@ def bootstrap(
         inflation=Inflation(
             full=full.n_edges,
             replicates=_mean(int(tally.edges.adjacent.sum()) // 2, tally.used),
-            null_full=_mean(sum(null.full), len(null.full)),
-            null_replicates=_mean(sum(null.replicates), len(null.replicates)),
+            null_full=_mean(sum(one.edges for one in null.full), len(null.full)),
+            null_replicates=_mean(sum(one.edges for one in null.replicates), len(null.replicates)),
             runs=runs,
             failed=null.failed,
-            null_edges=tuple(null.full),
-            flipped_edges=tuple(null.flipped),
+            null=tuple(null.full),
+            flipped=tuple(null.flipped),
         ),
     )
 

@@ -23,7 +23,7 @@ from axiograph.discovery.resampling.rows import (
     null_sources,
     rows_in_replicate,
 )
-from axiograph.discovery.resampling.score_table import ScoreTable, Search
+from axiograph.discovery.resampling.score_table import ScoreTable, Search, Strength, relatedness
 from axiograph.engine.errors import AxiographError
 
 if TYPE_CHECKING:
@@ -89,12 +89,12 @@ class Replicates:
 
 @dataclass
 class NullEdges:
-    """Edges in permuted tables: of all rows, and of a replicate of each; in tables with flipped signs:
-    `flipped`, of all rows; `failed` of all of these."""
+    """What was found in permuted tables: in all rows, and in a replicate of each; in tables with flipped
+    signs: `flipped`, in all rows; `failed` of all of these."""
 
-    full: list[int] = field(default_factory=list)
-    replicates: list[int] = field(default_factory=list)
-    flipped: list[int] = field(default_factory=list)
+    full: list[Strength] = field(default_factory=list)
+    replicates: list[Strength] = field(default_factory=list)
+    flipped: list[Strength] = field(default_factory=list)
     failed: int = 0
 
     def add(self, other: NullEdges) -> None:
@@ -176,7 +176,8 @@ class ReplicateTask:
                 searches.append((edges.flipped, table.flipped(signs), everyone, self.units.n_roles))
             for counts, null_table, rows, n in searches:
                 try:
-                    counts.append(self.search.run(null_table, rows, n).result.graph.n_edges)
+                    n_edges = self.search.run(null_table, rows, n).result.graph.n_edges
+                    counts.append(Strength(n_edges, relatedness(null_table, rows)))
                 except AxiographError:
                     edges.failed += 1
         return edges

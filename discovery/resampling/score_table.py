@@ -11,6 +11,7 @@ import numpy as np
 from axiograph.discovery.graph.knowledge import Knowledge
 from axiograph.discovery.matrix.corrections import Correction
 from axiograph.discovery.numerics.arrays import FloatArray, IndexArray
+from axiograph.discovery.pc.inputs import constant_columns
 from axiograph.discovery.pc.search import LearnedGraph, SearchFunction, pc
 from axiograph.engine.errors import InputError
 
@@ -66,6 +67,25 @@ class ScoreTable:
         centre = self.data.mean(axis=0)
         by_row = signs if self.groups is None else signs[self.groups]
         return replace(self, data=centre + by_row * (self.data - centre))
+
+
+class Strength(NamedTuple):
+    """How much a search found: more edges are more, and of equally many those in more closely related scores.
+
+    A count alone has so many ties that few values could never be told from chance."""
+
+    edges: int
+    relatedness: float
+
+
+def relatedness(table: ScoreTable, rows: IndexArray) -> float:
+    """The sum of squared correlations over pairs of the columns that vary in these rows, scores as they are;
+    0 where the table corrects them, since only the search then knows its correlations."""
+    if table.correction is not None:
+        return 0.0
+    data = table.data[rows]
+    r = np.corrcoef(data[:, ~constant_columns(data)].T)
+    return float(np.sum(np.triu(np.atleast_2d(r), k=1) ** 2))
 
 
 class SearchResult(NamedTuple):

@@ -9,6 +9,8 @@ import numpy as np
 
 from axiograph.discovery.graph.causal_graph import CausalGraph
 from axiograph.discovery.resampling.bootstrap import BootstrapResult
+from axiograph.discovery.resampling.score_table import Strength
+from axiograph.discovery.verdict.moments import Moments
 
 FREQUENT = 0.7  # of the replicates: from here on an arrow counts as frequent
 
@@ -19,10 +21,10 @@ class GraphEvidence:
     `frequent_arrows`: ordered pairs a → b in FREQUENT of the replicates or more.
 
     `edges_all_roles`: of the search on all roles, against `null_edges` on average (None where nothing was
-    permuted), with `p_permuted` = (1 + tables with as many edges or more) / (1 + tables), a test of
-    permutation (Phipson & Smyth 2010, SAGMB 9); `flipped_edges` and `p_flipped`: the same for flipped signs,
-    which keep how extreme each role answers (None where correlations were corrected). `co_kurtosis`:
-    discovery.verdict.moments."""
+    permuted), with `p_permuted` = (1 + tables in which as much was found) / (1 + tables), a test of
+    permutation (Phipson & Smyth 2010, SAGMB 9; what is as much: discovery.resampling.score_table.Strength).
+    `flipped_edges` and `p_flipped`: the same for flipped signs, which keep how extreme each role answers
+    (None where correlations were corrected). `co_kurtosis`: discovery.verdict.moments."""
 
     roles: int
     values: int
@@ -48,31 +50,32 @@ def graph_evidence(
     graph: CausalGraph,
     all_roles: CausalGraph,
     roles: int,
-    co_kurtosis: float | None,
+    moments: Moments,
 ) -> GraphEvidence:
-    """Of a discovery: `graph` made from the replicates of `result`, `all_roles` by one search."""
+    """Of a discovery: `graph` made from the replicates of `result`, `all_roles` by one search on scores with
+    `moments`."""
     inflation, edges = result.inflation, result.edges
     frequent = edges.forward >= FREQUENT * np.maximum(edges.together, 1)
-    observed = all_roles.n_edges
+    observed = Strength(all_roles.n_edges, moments.relatedness)
     return GraphEvidence(
         roles=roles,
         values=len(graph.names),
         edges=graph.n_edges,
         arrows=int(graph.directed_mask().sum()),
         frequent_arrows=int(frequent.sum()),
-        edges_all_roles=observed,
-        null_edges=_mean(inflation.null_edges),
-        p_permuted=p_of(observed, inflation.null_edges),
-        flipped_edges=_mean(inflation.flipped_edges),
-        p_flipped=p_of(observed, inflation.flipped_edges),
-        co_kurtosis=co_kurtosis,
+        edges_all_roles=observed.edges,
+        null_edges=_mean(inflation.null),
+        p_permuted=p_of(observed, inflation.null),
+        flipped_edges=_mean(inflation.flipped),
+        p_flipped=p_of(observed, inflation.flipped),
+        co_kurtosis=moments.co_kurtosis,
     )
 
 
-def p_of(observed: int, null: Sequence[int]) -> float | None:
-    """The share of the null's counts, the observed one among them, that are as large; None without any."""
-    return (1 + sum(count >= observed for count in null)) / (1 + len(null)) if null else None
+def p_of(observed: Strength, null: Sequence[Strength]) -> float | None:
+    """The share of the null, the observed one among it, that is as strong; None without any."""
+    return (1 + sum(one >= observed for one in null)) / (1 + len(null)) if null else None
 
 
-def _mean(counts: Sequence[int]) -> float | None:
-    return float(np.mean(counts)) if counts else None
+def _mean(null: Sequence[Strength]) -> float | None:
+    return float(np.mean([one.edges for one in null])) if null else None

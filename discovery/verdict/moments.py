@@ -8,26 +8,30 @@ from dataclasses import dataclass
 import numpy as np
 
 from axiograph.discovery.numerics.arrays import FloatArray
-from axiograph.discovery.resampling.score_table import ScoreTable
+from axiograph.discovery.resampling.score_table import ScoreTable, relatedness
 
 
 @dataclass(frozen=True, eq=False)
 class Moments:
     """`correlation` [n_values, n_values] that the search on all roles saw, `n` what its tests counted as
-    independent; `co_kurtosis`: see `co_kurtosis`, None where rows are not one a role."""
+    independent; `relatedness`: discovery.resampling.score_table; `co_kurtosis`: see `co_kurtosis`, None where
+    rows are not one a role."""
 
     correlation: FloatArray
     n: int
+    relatedness: float
     co_kurtosis: float | None
 
 
 def moments(table: ScoreTable, n_roles: int) -> Moments:
     """Of all rows of `table`, whose columns all vary; raises what its correction raises."""
+    everyone = np.arange(len(table.data))
     excess = co_kurtosis(table.data) if table.groups is None else None
+    related = relatedness(table, everyone)
     if table.correction is None:
-        return Moments(np.asarray(np.corrcoef(table.data.T)), n_roles, excess)
-    corrected = table.correction.correlation(np.arange(len(table.data)))
-    return Moments(corrected.matrix, corrected.rows(n_roles), excess)
+        return Moments(np.asarray(np.corrcoef(table.data.T)), n_roles, related, excess)
+    corrected = table.correction.correlation(everyone)
+    return Moments(corrected.matrix, corrected.rows(n_roles), related, excess)
 
 
 def co_kurtosis(data: FloatArray) -> float | None:
