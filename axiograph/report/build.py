@@ -23,12 +23,11 @@ from axiograph.report.blocks.table import Table
 from axiograph.report.sections.comparison import comparison_section
 from axiograph.report.sections.effects import effects_section
 from axiograph.report.sections.graph import edge_section, graph_section
-from axiograph.report.sections.overview import overview_section
+from axiograph.report.sections.overview import overview_section, verdict_section
 from axiograph.report.sections.provenance import provenance_section
 from axiograph.report.sections.questionnaire import questionnaire_section
 from axiograph.report.sections.replication import replication_section
 from axiograph.report.sections.steering import steering_section
-from axiograph.report.sections.verdict import verdict_section
 
 FORMATS = ("svg", "png", "pdf")
 

@@ -8,7 +8,7 @@ from axiograph.discovery.calibration.planted_studies import Calibration
 from axiograph.discovery.calibration.summary import HIGH
 from axiograph.texts.plain import number, percent, table
 
-_WHICH = {"graph": "graph of all roles", "consensus": "consensus", "averaged": "averaged"}
+_WHICH = {"graph": "graph (consensus)", "all_roles": "one search on all roles", "averaged": "averaged"}
 _KIND = {"adjacent": "edge (either way)", "directed": "direct cause a → b", "ancestor": "ancestor a → … → b"}
 Row = dict[str, Any]
 

@@ -181,8 +181,8 @@ def _differences(discovery: Discovery, table: pl.DataFrame) -> list[str]:
         a, b = graph.names[i], graph.names[j]
         if graph.edge_kind(i, j) is not whole.edge_kind(i, j):
             edge = whole.edge_kind(i, j)
-            shown = f"{a} {edge.symbol} {b}" if edge is not EdgeKind.NONE else f"no {a} · {b}"
-            other.append(f"{shown} ({_mean(frequency[a, b])})")
+            pair = f"{a} {edge.symbol} {b}" if edge is not EdgeKind.NONE else f"no {a} · {b}"
+            other.append(f"{pair} ({_mean(frequency[a, b])})")
     if not other:
         return ["One search on all roles gives the same graph."]
     shown = other[:_SHOWN] + ([f"{len(other) - _SHOWN} more"] if len(other) > _SHOWN else [])

@@ -7,7 +7,7 @@ way and its answers scatter as the respondent's do; a model that answers worse d
 
 The tables:
 
-- graphs: graph (number), which (graph: of all training roles; consensus, averaged: of the replicates; scores
+- graphs: graph (number), which (graph, averaged: of the replicates; all_roles: one search on all training roles; scores
   and values: the sweep over numbers of roles, on scores and on the values themselves, which is what perfect
   measurement would give), roles, the counts of discovery.comparison.agreement.count against the planted
   CPDAG, failed (why there is none). A value that was left out of a graph counts as one without edges.

@@ -43,7 +43,7 @@ def summarise(
     """All of it, as JSON types; tables as in discovery.calibration.planted_studies."""
     sweep = sweep_rows(graphs)
     return {
-        "expected": [_errors(graphs, which) for which in ("graph", "consensus", "averaged")],
+        "expected": [_errors(graphs, which) for which in ("graph", "all_roles", "averaged")],
         "frequencies": [
             row for kind in ("adjacent", "directed", "ancestor") for row in bin_rows(frequencies, kind)
         ],
@@ -119,14 +119,14 @@ def best_graph(graphs: pl.DataFrame) -> str:
     """Which graph comes nearest to the planted one: "graph", unless the mean SHD of another is less by more
     than two standard errors of the difference; of several such, the one of the least."""
     done = graphs.filter(
-        pl.col("failed").is_null() & pl.col("which").is_in(["graph", "consensus", "averaged"])
+        pl.col("failed").is_null() & pl.col("which").is_in(["graph", "all_roles", "averaged"])
     )
     distance = {
         which: np.asarray(shd({name: rows[name].to_numpy() for name in _SHD}), float)
         for (which,), rows in done.sort("graph").group_by("which", maintain_order=True)
     }
     best, least = "graph", 0.0
-    for which in ("consensus", "averaged"):
+    for which in ("all_roles", "averaged"):
         gain, error = mean_and_error(distance["graph"] - distance[which])
         if gain is not None and error is not None and gain > 2 * error and gain > least:
             best, least = which, gain

@@ -112,11 +112,11 @@ def planted_graph(study: SimulatedStudy, number: int) -> Outcome:
     try:
         discovery = _discovered(study, train, design.train_roles, study.analysis.discovery.replicates)
     except AxiographError as error:
-        for which in ("graph", "consensus", "averaged"):
+        for which in ("graph", "all_roles", "averaged"):
             rows.add(which, design.train_roles, None, error.found)
         empty = pl.DataFrame()
         return Outcome(_frame(rows), empty, empty, None, error.found)
-    for which in ("graph", "consensus", "averaged"):
+    for which in ("graph", "all_roles", "averaged"):
         rows.add(which, design.train_roles, getattr(discovery, which))
     counts, contrast_p, effects_failed = pl.DataFrame(), None, None
     if design.conditions and sum(design.effect_roles.values()) >= 2:

@@ -202,7 +202,7 @@ def null_sources(
 
 def null_signs(n_roles: int, n_columns: int, indicators: IndexArray, rng: np.random.Generator) -> FloatArray:
     """[n_roles, n_columns] of −1 and 1 by chance; 1 throughout in the columns `indicators`."""
-    signs = rng.integers(0, 2, (n_roles, n_columns)) * 2.0 - 1.0
+    signs: FloatArray = np.where(rng.integers(0, 2, (n_roles, n_columns)) == 1, 1.0, -1.0)
     signs[:, indicators] = 1.0
     return signs
 

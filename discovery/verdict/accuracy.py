@@ -71,8 +71,8 @@ def _cell(values: int, roles: int, part: pl.DataFrame) -> Accuracy | None:
     """None where no arrow was that frequent."""
     frequent = part.filter((pl.col("kind") == "arrow") & (pl.col("low") >= FREQUENT - 1e-9))
     planted = part.filter(pl.col("kind") == "edges")
-    arrows, edges = frequent["n"].sum(), planted["n"].sum()
+    arrows, edges = int(frequent["n"].sum()), int(planted["n"].sum())
     if not arrows or not edges:
         return None
-    right, turned, none = (float(frequent[name].sum() / arrows) for name in ("right", "reversed", "none"))
-    return Accuracy(values, roles, right, turned, none, float(planted["right"].sum() / edges))
+    right, turned, none = (int(frequent[name].sum()) / arrows for name in ("right", "reversed", "none"))
+    return Accuracy(values, roles, right, turned, none, int(planted["right"].sum()) / edges)

@@ -59,7 +59,7 @@ def test_it_asks_what_it_says_and_leaves_every_artefact(shown):
     run = found.run.path
     study = yaml.safe_load((run / "study.yaml").read_text())
     assert study["out"] == "." and study["scoring"] == {"mode": "generate"}
-    assert (run / "graph" / "graph.json").is_file() and (run / "graph" / "consensus.png").is_file()
+    assert (run / "graph" / "graph.json").is_file() and (run / "graph" / "all_roles.png").is_file()
     assert pl.read_parquet(run / "effects" / "planted.parquet").equals(found.effects_truth)
 
 

@@ -150,12 +150,12 @@ def test_best_graph_is_the_one_nearest_to_the_truth():
             for g, k in enumerate(missing)
         ]
 
-    def best(graph, consensus, averaged):
-        parts = {"graph": graph, "consensus": consensus, "averaged": averaged}
+    def best(graph, all_roles, averaged):
+        parts = {"graph": graph, "all_roles": all_roles, "averaged": averaged}
         table = [row for which, missing in parts.items() for row in rows(which, missing)]
         return best_graph(pl.DataFrame(table, schema_overrides={"failed": pl.String}))
 
-    assert best((3, 4, 3, 4), (1, 2, 1, 1), (2, 3, 2, 2)) == "consensus"
+    assert best((3, 4, 3, 4), (1, 2, 1, 1), (2, 3, 2, 2)) == "all_roles"
     assert best((3, 4, 3, 4), (2, 3, 2, 3), (0, 0, 1, 1)) == "averaged"
     assert best((3, 4, 3, 4), (0, 7, 0, 6), (4, 5, 4, 4)) == "graph"  # no more than chance
 
