@@ -328,7 +328,7 @@ def test_all_noise_finds_edges_at_the_rate_of_alpha_and_no_effects():
     noise = ItemNoise(slope=1.0, value_sd=1000.0, steering_value_sd=1000.0)
     design = Design.of(6, 12, 200, 30, mode="logprob", conditions=12)
     found = calibrate(SimulatedStudy(design, noise, analysis(alpha=0.05, replicates=20)), 20)
-    counts = found.graphs.filter(pl.col("which") == "graph")
+    counts = found.graphs.filter(pl.col("which") == "all_roles")
     share, *_ = clustered(counts["graph_edges"].to_numpy(), np.full(20, 15))
     assert 0.01 < share < 0.08  # tests at 0.05; an edge that stays has more chances to go
     true = found.summary["frequencies"][0]
