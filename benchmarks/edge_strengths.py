@@ -2,9 +2,9 @@
 
     OMP_NUM_THREADS=1 python benchmarks/edge_strengths.py --graphs 40
 
-Gaussian values of random planted graphs (discovery.calibration.simulation.random_model). "Known": the
-planted DAG's own edges and parents, whatever the data say: what the interval promises. "Chosen": the arrows of
-the graph found that are in the planted DAG, against the coefficient that the planted model has given the parents
+Gaussian values of random planted graphs (discovery.calibration.simulation.random_model). "Known": the planted
+DAG's own edges and parents, whatever the data say: what the interval promises. "Chosen": the arrows of the
+graph found that are in the planted DAG, against the coefficient that the planted model has given the parents
 found: what a reader sees.
 """
 

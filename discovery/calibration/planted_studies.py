@@ -9,8 +9,8 @@ The tables:
 
 - graphs: graph (number), which (graph, averaged: of the replicates; all_roles: one search on all training
   roles; scores and values: the sweep over numbers of roles, on scores and on the values themselves, which is
-  what perfect measurement would give), roles, the counts of discovery.comparison.agreement.count against the planted
-  CPDAG, failed (why there is none). A value that was left out of a graph counts as one without edges.
+  what perfect measurement would give), roles, the counts of discovery.comparison.agreement.count against the
+  planted CPDAG, failed (why there is none). A value that was left out of a graph counts as one without edges.
 - frequencies: graph, kind, bin, pairs, true, sum. Frequencies of the replicates in ten bins, and how many of
   the pairs are so in truth: adjacent; directed (a → b, ordered pairs; true: a causes b directly, also where
   no data could tell); ancestor (a → … → b).
