@@ -104,7 +104,7 @@ def demo_study(settings: DemoSettings, planted: Planted) -> dict[str, Any]:
         "steer_roles": "test",
         "sampling": {"method": "greedy", "max_tokens": 40, "batch_size": 192},
         "scoring": {"mode": settings.mode},
-        "discovery": {"alpha": 0.05, "replicates": settings.replicates},
+        "discovery": {"replicates": settings.replicates},
         "effects": {"roles": "test"},
         "out": ".",
     }

@@ -207,7 +207,7 @@ class DiscoverySpec(Spec):
     repeats."""
 
     alpha: Annotated[float, Field(gt=0, lt=1)] = 0.05
-    algorithm: Algorithm = "pc"
+    algorithm: Algorithm = "boss"
     settings: AlgorithmSpec = AlgorithmSpec()
     replicates: int = Field(default=1000, gt=0)
     resample: Literal["half_of_roles", "roles_with_replacement", "rows_with_replacement"] = "half_of_roles"

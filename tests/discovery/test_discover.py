@@ -65,7 +65,9 @@ def test_summary_says_what_was_left_out():
 
 def test_saved_files_read_back(tmp_path):
     found = discover(
-        profiles(collider(), "abcd"), DiscoverySpec(replicates=10, alpha=0.01), null_replicates=1
+        profiles(collider(), "abcd"),
+        DiscoverySpec(algorithm="pc", replicates=10, alpha=0.01),
+        null_replicates=1,
     )
     paths = found.save(tmp_path / "out")
     assert all(path.is_file() for path in paths)
@@ -118,7 +120,7 @@ def test_first_values_of_the_wide_table(wide):
 
 
 def test_whole_wide_table_with_its_63_constant_columns(wide):
-    found = discover(wide, DiscoverySpec(replicates=20), null_replicates=2, jobs=2)
+    found = discover(wide, DiscoverySpec(algorithm="pc", replicates=20), null_replicates=2, jobs=2)
     assert len(found.profiles.excluded) == 63
     assert len(found.all_roles.names) == 296
     assert "values left out (63), the same for every role: " in discovery_text(found)
@@ -140,7 +142,7 @@ def test_slow_work_is_announced_before_it_starts(wide):
 
     says = r"PC, Fisher-z tests on 296 values: up to 0 seconds a run .* up to \d+ minutes"
     with pytest.raises(StopError, match=says):
-        discover(wide, DiscoverySpec(replicates=10_000), notify=notify)
+        discover(wide, DiscoverySpec(algorithm="pc", replicates=10_000), notify=notify)
     discover(profiles(collider(), "abcd"), DiscoverySpec(replicates=2), null_replicates=0, notify=notify)
 
 

@@ -75,3 +75,20 @@ def test_missing_scores_do_not_count_in_co_kurtosis():
     data = rng.standard_normal((5000, 3))
     data[rng.random(data.shape) < 0.2] = np.nan
     assert abs(co_kurtosis(data)) < 0.1
+
+
+@pytest.mark.parametrize("algorithm", ["pc", "boss"])
+def test_nothing_is_found_in_the_papers_unsteered_answers(paper_data, algorithm):
+    answers = pl.read_csv(paper_data / "gemma" / "answers_train.csv").filter(pl.col("steer_dim").is_null())
+    values = [
+        name
+        for name in answers.columns
+        if not name.endswith("scstd") and name not in ("steer_dim", "player_name", "stds")
+    ]
+    profiles = answers.select(pl.col("player_name").fill_null("").alias("role"), *values)
+    spec = DiscoverySpec(algorithm=algorithm, replicates=100)
+    evidence = discover(profiles, spec, null_replicates=99).evidence
+    assert (evidence.roles, evidence.values) == (101, 17)
+    verdict = judge(evidence, algorithm)
+    assert verdict.level is Level.NOTHING
+    assert verdict.headline == "No graph was found: the answers show no more edges than chance makes."
