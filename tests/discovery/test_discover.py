@@ -66,7 +66,7 @@ def test_summary_says_what_was_left_out():
 def test_saved_files_read_back(tmp_path):
     found = discover(
         profiles(collider(), "abcd"),
-        DiscoverySpec(algorithm="pc", replicates=10, alpha=0.01),
+        DiscoverySpec(replicates=10, alpha=0.01),
         null_replicates=1,
     )
     paths = found.save(tmp_path / "out")
@@ -317,7 +317,9 @@ def test_values_that_differ_by_rounding_are_constant_or_the_same():
 def test_knowledge_of_an_excluded_value_is_no_error():
     table = profiles(collider(), "abcd").with_columns(e=pl.when(pl.col("role") == "r7").then(0.5))
     known = KnowledgeSpec(forbidden=(("a", "c"), ("e", "a"), ("d", "b")))
-    found = discover(table, DiscoverySpec(replicates=5, alpha=0.01, knowledge=known), null_replicates=0)
+    found = discover(
+        table, DiscoverySpec(algorithm="pc", replicates=5, alpha=0.01, knowledge=known), null_replicates=0
+    )
     assert (0, 2) not in found.all_roles.directed_edges()
     with pytest.raises(InputError, match="nobody"):
         discover(table, DiscoverySpec(knowledge=KnowledgeSpec(forbidden=(("a", "nobody"),))))
