@@ -52,8 +52,8 @@ def assert_same_tables(folder: Path, stored: Path) -> None:
             assert_frame_equal(now, then, rel_tol=1e-9, abs_tol=1e-12)
 
 
-# Of the tables that rest on a test or on the graph, what does not: the earlier version's test was a bootstrap,
-# which finds false changes with few roles, and its intervals were the bootstrap's.
+# Of the tables that rest on a test or on the graph, what does not. The test of the earlier version was a
+# bootstrap, which finds false changes with few roles, and its intervals were the bootstrap's.
 UNTESTED = {
     "changes": ("condition", "value", "pairs", "mean_difference"),
     "dose_response": ("sweep", "strength", "condition", "value", "pairs", "mean", "difference"),

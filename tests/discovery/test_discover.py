@@ -52,7 +52,7 @@ def test_summary_says_what_was_left_out():
         e=pl.when(pl.col("role") == "r7").then(0.5),
         b=pl.when(pl.col("role") != "r9").then("b"),
     )
-    spec = DiscoverySpec(replicates=10, alpha=0.01, missing="listwise")
+    spec = DiscoverySpec(algorithm="pc", replicates=10, alpha=0.01, missing="listwise")
     found = discover(table, spec, null_replicates=0)
     text = discovery_text(found)
     assert "79 roles, 3 values, alpha 0.01: 2 edges in 50% of the replicates" in text
