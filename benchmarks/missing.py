@@ -140,8 +140,8 @@ def _measured(model: PlantedModel, scores: FloatArray, spec: DiscoverySpec) -> l
     found = discover(profile_frame(scores, model.graph.names), spec, null_replicates=0)
     seconds = time.perf_counter() - started
     names = model.graph.names  # a value with too many gaps is in no graph: it counts as one without edges
-    everyone = over_names(getattr(found, "all_roles", found.graph), names)
-    consensus = over_names(found.consensus, names)
+    everyone = over_names(found.all_roles, names)
+    consensus = over_names(found.graph, names)
     true, adjacent = model.graph.adjacency(), consensus.adjacency()
     roles = found.profiles.n_roles
     return [

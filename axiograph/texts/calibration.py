@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from axiograph.discovery.calibration.planted_studies import Calibration
+from axiograph.discovery.calibration.recommendation import ENOUGH, FEWEST_GRAPHS, TOO_FEW
 from axiograph.discovery.calibration.summary import HIGH
 from axiograph.texts.plain import number, percent, table
 
@@ -93,7 +94,17 @@ def _frequencies(calibration: Calibration) -> str:
     for row in calibration.summary["high"]:
         share = share_text(row, "true") if row["pairs"] else "no such pair"
         lines.append(f"  frequency {HIGH:g} or more, {_KIND[row['kind']]}: {share} true of {row['pairs']:,}")
-    return "\n".join(lines)
+    return "\n".join([*lines, *_arrow_lines(calibration.summary["arrows"])])
+
+
+def _arrow_lines(arrows: Row) -> list[str]:
+    """Of the arrows that a reader takes for sure: right, turned round, or where there is no edge."""
+    head = f"  arrows of the consensus with a frequency of {arrows['from']:g} or more: "
+    if not arrows["n"]:
+        return [f"{head}none in these graphs"]
+    words = {"right": "point the right way", "reversed": "are reversed", "none": "join what no edge joins"}
+    shares = ", ".join(f"{share_text(arrows[name])} {text}" for name, text in words.items())
+    return [f"{head}{arrows['n']:,}; {shares}"]
 
 
 def share_text(row: Row, name: str = "share") -> str:
@@ -101,10 +112,15 @@ def share_text(row: Row, name: str = "share") -> str:
     low, high = (row[f"{name}_{end}"] if name == "true" else row[end] for end in ("low", "high"))
     if row[name] is None:
         return "-"
+    if low is None or high is None:
+        return percent(row[name])
     return f"{100 * row[name]:.0f} % [{100 * low:.0f}, {100 * high:.0f}]"
 
 
 _RATES = {
+    "false_discovery_rate": "false discovery rate: of what is found changed, how much did not move",
+    "any_false": "a study finds any value changed that did not move",
+    "power": "power: a value that moved is found changed",
     "power_steered": "the steered value itself is found changed",
     "power_strong": "a descendant moved by 0.25 or more is found changed",
     "power_slight": "a descendant moved by less is found changed",
@@ -150,28 +166,49 @@ def _roles(calibration: Calibration) -> str:
         for row in calibration.summary["sweep"]
     ]
     header = ["training roles", "SHD", "skeleton F1", "arrowhead F1", "SHD, perfect measurement"]
-    return f"How many roles (graph of all of them)\n\n{table(header, rows)}\n\n{_advice(calibration)}"
+    head = "How many roles (consensus of half-samples of them)"
+    return f"{head}\n\n{table(header, rows)}\n\n{_advice(calibration)}"
 
 
 def _advice(calibration: Calibration) -> str:
     advice, roles = calibration.summary["recommendation"], calibration.study.design.train_roles
-    lines = [f"{_enough(advice, roles)}{_rising(advice)}", f"({advice['rule']})"]
+    f1 = {row["roles"]: number(row.get("skeleton_f1")) for row in calibration.summary["sweep"]}
+    lines = [f"{_enough(advice, roles, f1)}{_rising(advice)}", f"({advice['rule']})"]
     better = advice["graph"]
     if better != "graph":
         shd = {row["which"]: number(row["shd"]) for row in calibration.summary["expected"]}
-        lines.append(f"The {better} is nearer to the truth here: SHD {shd[better]} against {shd['graph']}.")
+        name = _WHICH[better]
+        lines.append(f"The {name} is nearer to the truth here: SHD {shd[better]} against {shd['graph']}.")
     return "\n".join(lines)
 
 
-def _enough(advice: Row, roles: int) -> str:
-    enough, most = advice["roles"], advice["most"]
+def _enough(advice: Row, roles: int, f1: dict[int, str]) -> str:
+    enough, most, graphs = advice["roles"], advice["most"], advice["graphs"]
     if most is None:
-        return "No recommendation: too few numbers of roles gave graphs."
-    if enough is None:
-        return f"Recommendation: {most:,} training roles or more; the graph still gets better up to there."
-    if enough <= roles:
-        return f"Recommendation: {enough:,} training roles are enough; the study has {roles:,}."
-    return f"Recommendation: {enough:,} training roles; the study has {roles:,}."
+        return "Recommendation: not known; too few numbers of roles gave graphs."
+    if graphs < FEWEST_GRAPHS:
+        return (
+            f"Recommendation: not known from {graphs} planted graphs; {FEWEST_GRAPHS} or more are needed "
+            "(--graphs)."
+        )
+    if advice["verdict"] == ENOUGH:
+        short = advice["surely_too_few"]
+        below = "" if short is None else f" {short:,} are too few."
+        return (
+            f"Recommendation: {enough:,} training roles are enough, with a skeleton F1 of {f1[enough]}; the "
+            f"study has {roles:,}.{below}"
+        )
+    if advice["verdict"] == TOO_FEW:
+        return (
+            f"Recommendation: more than {most:,} training roles, or fewer values, more items or clearer "
+            f"answers: at {most:,} the skeleton F1 is {f1[most]}, and no number below is enough."
+        )
+    short = advice["surely_too_few"]
+    known = "" if short is None else f" {short:,} are too few;"
+    return (
+        f"Recommendation: not known.{known} these {graphs} planted graphs leave open whether more roles are "
+        f"enough: at {most:,} the skeleton F1 is {f1[most]}. More planted graphs may settle it (--graphs)."
+    )
 
 
 def _rising(advice: Row) -> str:

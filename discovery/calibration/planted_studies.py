@@ -7,13 +7,16 @@ way and its answers scatter as the respondent's do; a model that answers worse d
 
 The tables:
 
-- graphs: graph (number), which (graph, averaged: of the replicates; all_roles: one search on all training
-  roles; scores and values: the sweep over numbers of roles, on scores and on the values themselves, which is
-  what perfect measurement would give), roles, the counts of discovery.comparison.agreement.count against the
-  planted CPDAG, failed (why there is none). A value that was left out of a graph counts as one without edges.
+- graphs: graph (number), which (graph: the consensus of the replicates, which effects are tested against;
+  all_roles: of all training roles; averaged: of the replicates; scores and values: the consensus in the sweep
+  over numbers of roles, on scores and on the values themselves, which is what perfect measurement would
+  give), roles, the counts of discovery.comparison.agreement.count against the planted CPDAG, failed (why
+  there is none). A value that was left out of a graph counts as one without edges.
 - frequencies: graph, kind, bin, pairs, true, sum. Frequencies of the replicates in ten bins, and how many of
   the pairs are so in truth: adjacent; directed (a → b, ordered pairs; true: a causes b directly, also where
   no data could tell); ancestor (a → … → b).
+- arrows: graph, bin, arrows, right, reversed, none. The arrows a → b of the consensus, by the share of the
+  replicates that have a → b: how many, and where a causes b directly, b causes a, or no edge joins them.
 - effects: graph, truth (steered: the value that a condition moves; moved: a descendant that it moves by
   STRONG or more; slightly: by less; still: no descendant), relation of the value to the steered one by the
   found graph, n, changed (of the n, how many the test found changed).
@@ -32,7 +35,13 @@ import polars as pl
 
 from axiograph.discovery.algorithms.registry import algorithm
 from axiograph.discovery.calibration.summary import summarise
-from axiograph.discovery.calibration.trial import SWEEP, Outcome, SimulatedStudy, planted_graph
+from axiograph.discovery.calibration.trial import (
+    SWEEP,
+    SWEEP_REPLICATES,
+    Outcome,
+    SimulatedStudy,
+    planted_graph,
+)
 from axiograph.discovery.graph.marks import GraphKind
 from axiograph.discovery.pc.inputs import MIN_ROWS
 from axiograph.discovery.resampling.replicates import Progress
@@ -59,6 +68,7 @@ class Calibration:
     study: SimulatedStudy
     graphs: pl.DataFrame
     frequencies: pl.DataFrame
+    arrows: pl.DataFrame
     effects: pl.DataFrame
     contrast_p: list[float | None]
     failed: dict[str, int]
@@ -71,11 +81,11 @@ class Calibration:
         return len(self.contrast_p)
 
     def save(self, directory: Path) -> list[Path]:
-        """Write calibration.json, calibration_graphs.parquet, _frequencies, _effects, and the reliability
-        diagram. Raises RunError where the disk is full."""
+        """Write calibration.json, calibration_graphs.parquet, _frequencies, _arrows, _effects, and the
+        reliability diagram. Raises RunError where the disk is full."""
 
         paths = [directory / "calibration.json"]
-        for name in ("graphs", "frequencies", "effects"):
+        for name in ("graphs", "frequencies", "arrows", "effects"):
             paths.append(directory / f"calibration_{name}.parquet")
             write_atomic(paths[-1], getattr(self, name).write_parquet)
         for suffix in ("png", "svg"):
@@ -140,6 +150,7 @@ def calibrate(
 def _joined(study: SimulatedStudy, outcomes: list[Outcome], failed: dict[str, int]) -> Calibration:
     graphs = pl.concat([o.graphs for o in outcomes], how="diagonal")
     frequencies = pl.concat([o.frequencies for o in outcomes if o.frequencies.height])
+    arrows = pl.concat([o.arrows for o in outcomes if o.failed is None])
     moved = [o.effects for o in outcomes if o.effects.height]
     kinds = {"graph": pl.Int64(), "truth": pl.String(), "relation": pl.String()}
     schema = pl.Schema(kinds | {"n": pl.Int64(), "changed": pl.Int64()})
@@ -150,11 +161,12 @@ def _joined(study: SimulatedStudy, outcomes: list[Outcome], failed: dict[str, in
         study=study,
         graphs=graphs,
         frequencies=frequencies,
+        arrows=arrows,
         effects=effects,
         contrast_p=contrast_p,
         failed=failed,
         effects_failed=dict(effects_failed),
-        summary=summarise(graphs, frequencies, effects, contrast_p, study.analysis.level),
+        summary=summarise(graphs, frequencies, arrows, effects, contrast_p, study.analysis.level),
     )
 
 
@@ -198,13 +210,11 @@ def estimated_seconds(study: SimulatedStudy) -> float:
     design, analysis = study.design, study.analysis
     one = algorithm(analysis.discovery.algorithm).seconds(design.values, design.train_roles)
     cells = design.values * max(1, design.conditions) * sum(design.effect_roles.values())
-    tests = cells * min(20_000, max(2000, 4 * design.values * design.conditions / analysis.level))
     answers = (
         sum(SWEEP[-1:]) * design.train_roles * len(design.owner) * (1 + 5 * (analysis.parts is not None))
     )
-    return (
-        0.1 + SPARSE * one * (analysis.discovery.replicates + 2 * len(SWEEP)) + 4e-9 * tests + 3e-7 * answers
-    )
+    searches = analysis.discovery.replicates + 2 * SWEEP_REPLICATES * len(SWEEP)
+    return 0.4 + SPARSE * one * searches + 1e-6 * cells + 3e-7 * answers
 
 
 def default_graphs(study: SimulatedStudy) -> int:

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import polars as pl
 
+from axiograph.discovery.calibration.recommendation import recommend
 from axiograph.discovery.comparison.agreement import SHARES, shd
 from axiograph.discovery.numerics.arrays import BoolArray, CountArray, FloatArray, IndexArray
 from axiograph.discovery.numerics.intervals import wilson
@@ -25,33 +26,33 @@ SHOWN = (
 )
 _SHD = ("graph_edges", "reference_edges", "shared_edges", "differing_marks")
 HIGH = 0.9  # an edge of this frequency or more is what a reader takes for sure
-FLAT = 0.05  # of the planted edges: what more roles may still mend where the sweep counts as flat
-RULE = (
-    f"enough: the fewest roles of the sweep from which more roles mend at most {FLAT:.0%} of the planted "
-    "edges, by mean SHD"
-)
+HIGH_ARROW = 0.7  # an arrow of this frequency or more is what a reader takes for sure
+GRAPHS = ("graph", "all_roles", "averaged")
+"""graph: the consensus of the replicates, which is what effects are tested against; all_roles: the search on
+all training roles; averaged: of the replicates, with a threshold from their frequencies."""
 Row = dict[str, Any]
 
 
 def summarise(
     graphs: pl.DataFrame,
     frequencies: pl.DataFrame,
+    arrows: pl.DataFrame,
     effects: pl.DataFrame,
     contrast_p: list[float | None],
     level: float,
 ) -> dict[str, Any]:
     """All of it, as JSON types; tables as in discovery.calibration.planted_studies."""
-    sweep = sweep_rows(graphs)
     return {
-        "expected": [_errors(graphs, which) for which in ("graph", "all_roles", "averaged")],
+        "expected": [_errors(graphs, which) for which in GRAPHS],
         "frequencies": [
             row for kind in ("adjacent", "directed", "ancestor") for row in bin_rows(frequencies, kind)
         ],
         "high": [high_row(frequencies, kind) for kind in ("adjacent", "directed", "ancestor")],
-        "effects": effect_rates(effects),
+        "arrows": arrow_row(arrows),
+        "effects": effect_rates(effects) | false_discoveries(effects),
         "contrast": _contrast(contrast_p, level),
-        "sweep": sweep,
-        "recommendation": recommend(sweep) | {"graph": best_graph(graphs)},
+        "sweep": sweep_rows(graphs),
+        "recommendation": recommend(graphs) | {"graph": best_graph(graphs)},
     }
 
 
@@ -91,42 +92,16 @@ def sweep_rows(graphs: pl.DataFrame) -> list[Row]:
     return rows
 
 
-def recommend(sweep: list[Row]) -> Row:
-    """How many roles are enough, by RULE: `roles` None where SHD still falls at the end of the sweep. `most`:
-    the end of the sweep; `rising`: with more roles than the best number SHD grows, which it would not on the
-    values themselves: tests then take measurement error for edges."""
-    measured = [row for row in sweep if row.get("shd") is not None]
-    if len(measured) < 2:
-        return {"rule": RULE, "roles": None, "most": None, "rising": False}
-    distance = np.array([row["shd"] for row in measured])
-    best = np.minimum.accumulate(distance[::-1])[::-1]
-    allowed = FLAT * np.array([row["planted_edges"] for row in measured])
-    flat = np.flatnonzero(distance - best <= allowed)
-    enough = measured[int(flat[0])]["roles"]
-    most = measured[-1]["roles"]
-    values = [row["shd_of_values"] for row in measured if row.get("shd_of_values") is not None]
-    rising = distance[-1] - distance.min() > allowed[-1]
-    perfect = len(values) == len(measured) and values[-1] - min(values) > allowed[-1]
-    return {
-        "rule": RULE,
-        "roles": None if enough == most else enough,
-        "most": most,
-        "rising": bool(rising and not perfect),
-    }
-
-
 def best_graph(graphs: pl.DataFrame) -> str:
-    """Which graph comes nearest to the planted one: "graph", unless the mean SHD of another is less by more
-    than two standard errors of the difference; of several such, the one of the least."""
-    done = graphs.filter(
-        pl.col("failed").is_null() & pl.col("which").is_in(["graph", "all_roles", "averaged"])
-    )
+    """Which of GRAPHS comes nearest to the planted one: "graph", unless the mean SHD of another is less by
+    more than two standard errors of the difference; of several such, the one of the least."""
+    done = graphs.filter(pl.col("failed").is_null() & pl.col("which").is_in(GRAPHS))
     distance = {
         which: np.asarray(shd({name: rows[name].to_numpy() for name in _SHD}), float)
         for (which,), rows in done.sort("graph").group_by("which", maintain_order=True)
     }
     best, least = "graph", 0.0
-    for which in ("all_roles", "averaged"):
+    for which in GRAPHS[1:]:
         gain, error = mean_and_error(distance["graph"] - distance[which])
         if gain is not None and error is not None and gain > 2 * error and gain > least:
             best, least = which, gain
@@ -144,6 +119,18 @@ def high_row(frequencies: pl.DataFrame, kind: str) -> Row:
     """The same of all pairs of frequency HIGH or more."""
     first = round(HIGH * BINS)
     return _bin(frequencies.filter((pl.col("kind") == kind) & (pl.col("bin") >= first)), kind, HIGH, 1.0)
+
+
+def arrow_row(arrows: pl.DataFrame) -> Row:
+    """Of the arrows of the graph that HIGH_ARROW or more of the replicates have: n, and the shares right (the
+    cause is one), reversed (the effect causes the cause) and none (no edge joins them), with intervals."""
+    by_graph = arrows.filter(pl.col("bin") >= round(HIGH_ARROW * BINS)).group_by("graph")
+    rows = by_graph.agg(pl.col("arrows", "right", "reversed", "none").sum()).sort("graph")
+    result: Row = {"from": HIGH_ARROW, "n": int(rows["arrows"].sum())}
+    for name in ("right", "reversed", "none"):
+        share, low, high = clustered(rows[name].to_numpy(), rows["arrows"].to_numpy())
+        result[name] = {"share": share, "low": low, "high": high}
+    return result
 
 
 def _bin(rows: pl.DataFrame, kind: str, low: float, high: float) -> Row:
@@ -165,6 +152,7 @@ def _bin(rows: pl.DataFrame, kind: str, low: float, high: float) -> Row:
 # name → (which rows count, which of them are meant, whether they must have changed too)
 _MOVED, _ANY = pl.col("truth").is_in(["moved", "slightly"]), pl.lit(True)
 RATES: dict[str, tuple[pl.Expr, pl.Expr, str]] = {
+    "power": (pl.col("truth") != "still", _ANY, "changed"),
     "power_steered": (pl.col("truth") == "steered", _ANY, "changed"),
     "power_strong": (pl.col("truth") == "moved", _ANY, "changed"),
     "power_slight": (pl.col("truth") == "slightly", _ANY, "changed"),
@@ -177,16 +165,49 @@ RATES: dict[str, tuple[pl.Expr, pl.Expr, str]] = {
     "descendants_unexpected": (_MOVED, pl.col("relation") == "unexpected", "n"),
     "unexpected_changes_wrong": (pl.col("relation") == "unexpected", _MOVED, "changed of changed"),
 }
-"""Shares of pairs (steered value, other value). power_*: the test found the steered value, a strong or a
-slight true effect. false_alarm: it found a change of a value that is no descendant. changed_of_*: by the
-relation in the found graph. descendants_*: true descendants that the found graph expects, or does not.
-unexpected_changes_wrong: of the changes that the found graph calls unexpected, those that the planted graph
-expects."""
+"""Shares of pairs (steered value, value). power: of the values that moved, those found changed; power_*: the
+test found the steered value, a strong or a slight true effect. false_alarm: it found a change of a value that
+is no descendant. changed_of_*: by the relation in the found graph. descendants_*: true descendants that the
+found graph expects, or does not. unexpected_changes_wrong: of the changes that the found graph calls
+unexpected, those that the planted graph expects."""
 
 
 def effect_rates(effects: pl.DataFrame) -> dict[str, Row]:
     """RATES, each with of (how many), share, low and high; None where there is nothing."""
     return {name: _rate(effects, *chosen) for name, chosen in RATES.items()}
+
+
+def false_discoveries(effects: pl.DataFrame) -> dict[str, Row]:
+    """What "changed" promises, over planted graphs, each of which is a study. false_discovery_rate: the mean
+    of the share of its "changed" that did not move, 0 where nothing is (Benjamini & Hochberg 1995);
+    any_false: the share of the studies with at least one of them."""
+    false = pl.when(pl.col("truth") == "still").then(pl.col("changed")).otherwise(0)
+    rows = effects.with_columns(false=false).group_by("graph").agg(pl.col("false", "changed").sum())
+    rows = rows.sort("graph")
+    wrong, found = rows["false"].to_numpy(), rows["changed"].to_numpy()
+    share, low, high = mean_share(wrong / np.maximum(found, 1))
+    some, some_low, some_high = clustered((wrong > 0).astype(np.int64), np.ones(len(wrong), np.int64))
+    return {
+        "false_discovery_rate": {"of": len(wrong), "share": share, "low": low, "high": high},
+        "any_false": {"of": len(wrong), "share": some, "low": some_low, "high": some_high},
+    }
+
+
+def mean_share(shares: FloatArray) -> tuple[float | None, float | None, float | None]:
+    """(mean, low, high) of shares in [0, 1], one a graph, with a 95 % interval by Student's t; where all are
+    equal, Wilson's of as many graphs, since no spread says nothing of its error. None without graphs; the
+    ends None with one."""
+    count = len(shares)
+    if count < 2:
+        return (float(shares[0]), None, None) if count else (None, None, None)
+    mean, error = float(shares.mean()), float(shares.std(ddof=1) / np.sqrt(count))
+    if error == 0:
+        low, high = wilson(np.array(mean * count), np.array(float(count)))
+        return mean, float(low), float(high)
+    from scipy.stats import t
+
+    reach = float(t.ppf(0.975, count - 1)) * error
+    return mean, max(0.0, mean - reach), min(1.0, mean + reach)
 
 
 def _rate(effects: pl.DataFrame, among: pl.Expr, meant: pl.Expr, what: str) -> Row:

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import polars as pl
 
-from axiograph.discovery.algorithms.registry import search_function
 from axiograph.discovery.calibration.noise import ItemNoise
 from axiograph.discovery.calibration.respondent import over_names
 from axiograph.discovery.calibration.simulation import (
@@ -21,7 +20,7 @@ from axiograph.discovery.calibration.simulation import (
     profile_frame,
     random_model,
 )
-from axiograph.discovery.calibration.summary import binned
+from axiograph.discovery.calibration.summary import GRAPHS, bin_of, binned
 from axiograph.discovery.comparison.agreement import Stack, count
 from axiograph.discovery.discover import Discovery, discover
 from axiograph.discovery.effects.changes import BASELINE
@@ -31,13 +30,15 @@ from axiograph.discovery.graph.ancestors import ancestor_table
 from axiograph.discovery.graph.causal_graph import CausalGraph
 from axiograph.discovery.matrix.profiles import PROVENANCE
 from axiograph.discovery.numerics.arrays import FloatArray
+from axiograph.discovery.numerics.intervals import share
 from axiograph.discovery.resampling.rows import child_rng
 from axiograph.engine.errors import AxiographError
-from axiograph.engine.study.schema import EffectsSpec, KnowledgeSpec
+from axiograph.engine.study.schema import DiscoverySpec, EffectsSpec, KnowledgeSpec
 
 _MODEL, _VALUES, _ANSWERS, _STEERED = range(4)  # child streams of a graph
 _TRAIN, _TEST = 0, 1  # groups of roles
 CONTROL_GRAPHS = 199
+SWEEP_REPLICATES = 100  # behind a consensus of the sweep: its threshold of a half needs no more
 SWEEP = (0.25, 0.5, 1.0, 2.0, 4.0, 8.0)  # of the study's training roles
 MIN_ROLES = 20
 STRONG = 0.25  # in units of the value: effects from here on are told apart from smaller ones
@@ -76,6 +77,7 @@ class Outcome:
 
     graphs: pl.DataFrame
     frequencies: pl.DataFrame
+    arrows: pl.DataFrame
     effects: pl.DataFrame
     contrast_p: float | None
     failed: str | None
@@ -112,11 +114,11 @@ def planted_graph(study: SimulatedStudy, number: int) -> Outcome:
     try:
         discovery = _discovered(study, train, design.train_roles, study.analysis.discovery.replicates)
     except AxiographError as error:
-        for which in ("graph", "all_roles", "averaged"):
+        for which in GRAPHS:
             rows.add(which, design.train_roles, None, error.found)
         empty = pl.DataFrame()
-        return Outcome(_frame(rows), empty, empty, None, error.found)
-    for which in ("graph", "all_roles", "averaged"):
+        return Outcome(_frame(rows), empty, empty, empty, None, error.found)
+    for which in GRAPHS:
         rows.add(which, design.train_roles, getattr(discovery, which))
     counts, contrast_p, effects_failed = pl.DataFrame(), None, None
     if design.conditions and sum(design.effect_roles.values()) >= 2:
@@ -124,9 +126,8 @@ def planted_graph(study: SimulatedStudy, number: int) -> Outcome:
             counts, contrast_p = _effects(study, number, model, discovery, values, train)
         except AxiographError as error:
             effects_failed = error.found
-    return Outcome(
-        _frame(rows), _frequencies(number, model, discovery), counts, contrast_p, None, effects_failed
-    )
+    frequencies, arrows = _frequencies(number, model, discovery), _arrows(number, model, discovery)
+    return Outcome(_frame(rows), frequencies, arrows, counts, contrast_p, None, effects_failed)
 
 
 def _frame(rows: _Rows) -> pl.DataFrame:
@@ -145,20 +146,48 @@ def _discovered(study: SimulatedStudy, train: Answers, roles: int, replicates: i
 
 
 def _sweep(study: SimulatedStudy, rows: _Rows, values: FloatArray, train: Answers) -> None:
-    """The graph of all roles at each number of roles: of the scores, and of the values themselves."""
-    spec = study.analysis.discovery
-    run = search_function(spec.algorithm, spec.settings)
+    """The consensus at each number of roles: of the scores, and of the values themselves."""
+    replicates = min(SWEEP_REPLICATES, study.analysis.discovery.replicates)
+    perfect = replace(study, analysis=replace(study.analysis, discovery=_uncorrected(study)))
+    whole = Answers(values, np.empty((len(values), 0)), np.empty(0, np.int64))
     for roles in study.sizes:
         for which in ("scores", "values"):
             try:
                 if which == "scores":
-                    graph = _discovered(study, train, roles, 1).graph
+                    graph = _discovered(study, train, roles, replicates).graph
                 else:
-                    graph = run(values[:roles], study.design.names, spec.alpha).graph
+                    graph = _discovered(perfect, whole, roles, replicates).graph
             except AxiographError as error:
                 rows.add(which, roles, None, error.found)
             else:
                 rows.add(which, roles, graph)
+
+
+def _uncorrected(study: SimulatedStudy) -> DiscoverySpec:
+    """The study's discovery for scores without error or gaps."""
+    return study.analysis.discovery.model_copy(update={"correction": "none"})
+
+
+def _arrows(number: int, model: PlantedModel, discovery: Discovery) -> pl.DataFrame:
+    """graph, bin, arrows, right, reversed, none: the arrows a → b of the consensus, by the share of the
+    replicates that have a → b."""
+    names, edges = model.graph.names, discovery.bootstrap.edges
+    frequency, graph = share(edges.forward, edges.together), discovery.graph
+    place = np.array([names.index(name) for name in graph.names], dtype=np.int64)
+    ends = np.array(graph.directed_edges(), dtype=np.int64).reshape(-1, 2)
+    a, b = place[ends[:, 0]], place[ends[:, 1]]
+    right, turned = model.dag[a, b], model.dag[b, a]
+    table = pl.DataFrame(
+        {
+            "bin": bin_of(frequency[ends[:, 0], ends[:, 1]]),
+            "right": right.astype(np.int64),
+            "reversed": turned.astype(np.int64),
+            "none": (~right & ~turned).astype(np.int64),
+        }
+    )
+    sums = pl.col("right", "reversed", "none").sum()
+    grouped = table.group_by("bin").agg(pl.len().cast(pl.Int64).alias("arrows"), sums).sort("bin")
+    return grouped.select(pl.lit(number).alias("graph"), pl.all())
 
 
 def _frequencies(number: int, model: PlantedModel, discovery: Discovery) -> pl.DataFrame:
@@ -219,10 +248,11 @@ def _effects(
             control_graphs=CONTROL_GRAPHS,
             seed=study.seed,
         ),
+        replicates=discovery.bootstrap.graphs,
     )
     overall = result.contrasts.filter(
         (pl.col("scope") == "all conditions")
-        & (pl.col("weights") == "graph")
+        & (pl.col("weights") == "replicates")
         & (pl.col("measure") == "share")
     )
     counts = _counted(number, model, discovery.graph, result.changes, targets, shifts)

@@ -14,14 +14,16 @@ from axiograph.discovery.calibration.planted_studies import calibrate, default_g
 from axiograph.discovery.calibration.respondent import Planted
 from axiograph.discovery.calibration.simulation import Analysis, Design, Questioning, cpdag_of, random_model
 from axiograph.discovery.calibration.summary import (
+    arrow_row,
     best_graph,
     bin_of,
     bin_rows,
     binned,
     clustered,
     effect_rates,
+    false_discoveries,
     mean_and_error,
-    recommend,
+    mean_share,
 )
 from axiograph.discovery.calibration.trial import SimulatedStudy, sweep_sizes
 from axiograph.discovery.numerics.intervals import wilson
@@ -102,6 +104,7 @@ def test_rates_of_effects_by_hand():
     table = pl.DataFrame(rows, schema=["graph", "truth", "relation", "n", "changed"], orient="row")
     share = {name: (row["of"], row["share"]) for name, row in effect_rates(table).items()}
     assert share == {
+        "power": (8, 0.875),
         "power_steered": (2, 1.0),
         "power_strong": (4, 1.0),
         "power_slight": (2, 0.5),
@@ -116,30 +119,34 @@ def test_rates_of_effects_by_hand():
     }
 
 
-def sweep(*distances):
-    return [
-        {"roles": 100 * 2**k, "shd": shd, "planted_edges": 10.0} for k, shd in enumerate(distances)
-    ]  # 5 % of ten edges: half an edge
+def test_false_discoveries_by_hand():
+    rows = [
+        (0, "moved", 2, 2), (0, "still", 10, 2),  # half of four
+        (1, "moved", 2, 1), (1, "still", 10, 0),
+        (2, "moved", 2, 0), (2, "still", 10, 0),  # nothing is found: nothing false is
+        (3, "still", 10, 1),  # all of one
+    ]  # fmt: skip
+    table = pl.DataFrame(rows, schema=["graph", "truth", "n", "changed"], orient="row")
+    found = false_discoveries(table)
+    assert (found["false_discovery_rate"]["of"], found["false_discovery_rate"]["share"]) == (4, 0.375)
+    # Shares 0.5, 0, 0, 1: standard deviation 0.4787, t of 3 degrees of freedom 3.182.
+    assert found["false_discovery_rate"]["high"] == 1.0
+    assert found["false_discovery_rate"]["low"] == 0.0
+    assert found["any_false"]["share"] == 0.5
+    assert mean_share(np.array([0.2, 0.3, 0.4])) == pytest.approx(
+        (0.3, 0.3 - 4.3027 / 30**0.5 / 10**0.5, 0.3 + 4.3027 / 30**0.5 / 10**0.5), abs=1e-4
+    )
+    assert mean_share(np.zeros(20))[2] == pytest.approx(float(wilson(np.array(0.0), np.array(20.0))[1]))
+    assert mean_share(np.array([])) == (None, None, None)
 
 
-@pytest.mark.parametrize(
-    "distances, roles, rising",
-    [
-        ((5.0, 2.0, 1.2, 1.0), 400, False),
-        ((5.0, 4.0, 3.0, 2.0), None, False),  # still falling
-        ((5.0, 1.0, 1.2, 2.0), 200, True),  # measurement error taken for edges
-        ((1.0, 1.0, 1.0), 100, False),
-    ],
-)
-def test_recommendation(distances, roles, rising):
-    found = recommend(sweep(*distances))
-    assert (found["roles"], found["rising"]) == (roles, rising)
-
-
-def test_errors_that_grow_on_the_values_too_are_no_measurement_error():
-    rows = [row | {"shd_of_values": shd} for row, shd in zip(sweep(5, 1, 2), (4, 1, 2), strict=True)]
-    assert not recommend(rows)["rising"]
-    assert recommend([row | {"shd_of_values": 1.0} for row in rows])["rising"]
+def test_arrows_by_hand():
+    rows = [(0, 9, 4, 4, 0, 0), (0, 6, 5, 0, 5, 0), (1, 7, 4, 2, 1, 1)]
+    table = pl.DataFrame(rows, schema=["graph", "bin", "arrows", "right", "reversed", "none"], orient="row")
+    found = arrow_row(table)
+    assert found["n"] == 8  # those of frequency 0.6 are no sure ones
+    shares = [found[name]["share"] for name in ("right", "reversed", "none")]
+    assert shares == [0.75, 0.125, 0.125]
 
 
 def test_best_graph_is_the_one_nearest_to_the_truth():
@@ -158,10 +165,6 @@ def test_best_graph_is_the_one_nearest_to_the_truth():
     assert best((3, 4, 3, 4), (1, 2, 1, 1), (2, 3, 2, 2)) == "all_roles"
     assert best((3, 4, 3, 4), (2, 3, 2, 3), (0, 0, 1, 1)) == "averaged"
     assert best((3, 4, 3, 4), (0, 7, 0, 6), (4, 5, 4, 4)) == "graph"  # no more than chance
-
-
-def test_recommendation_needs_a_sweep():
-    assert recommend(sweep(1.0))["most"] is None
 
 
 @settings(max_examples=40, deadline=None)
@@ -278,7 +281,7 @@ def small():
 def test_same_result_for_any_number_of_jobs(small):
     again = calibrate(small.study, 4, jobs=2)
     assert again.document() == small.document()
-    for name in ("graphs", "frequencies", "effects"):
+    for name in ("graphs", "frequencies", "arrows", "effects"):
         assert getattr(again, name).equals(getattr(small, name))
 
 
@@ -361,8 +364,8 @@ def test_correction_by_items_and_pairwise_scores_go_to_discovery():
     plain = calibrate(SimulatedStudy(design, SOME, analysis(replicates=5)), 3)
     corrected = calibrate(SimulatedStudy(design, SOME, analysis(replicates=5, correction="items")), 3)
     assert not plain.graphs.equals(corrected.graphs)
-    gaps = ItemNoise(3.0, missing_rate=0.6)
-    few = Design.of(4, 3, 80)
+    gaps = ItemNoise(3.0, missing_rate=0.5)  # an eighth of the scores is missing
+    few = Design.of(4, 3, 160)
     apart = [
         calibrate(SimulatedStudy(few, gaps, analysis(replicates=5, missing=missing)), 3).graphs
         for missing in ("pairwise", "listwise")
