@@ -99,12 +99,12 @@ def _frequencies(calibration: Calibration) -> str:
 
 def _arrow_lines(arrows: Row) -> list[str]:
     """Of the arrows that a reader takes for sure: right, turned round, or where there is no edge."""
-    head = f"  arrows of the consensus with a frequency of {arrows['from']:g} or more: "
+    head = f"  arrows of the graph with a frequency of {arrows['from']:g} or more: "
     if not arrows["n"]:
-        return [f"{head}none in these graphs"]
+        return [f"{head}none"]
     words = {"right": "point the right way", "reversed": "are reversed", "none": "join what no edge joins"}
-    shares = ", ".join(f"{share_text(arrows[name])} {text}" for name, text in words.items())
-    return [f"{head}{arrows['n']:,}; {shares}"]
+    shares = [f"    {share_text(arrows[name])} {text}" for name, text in words.items()]
+    return [f"{head}{arrows['n']:,}, of which", *shares]
 
 
 def share_text(row: Row, name: str = "share") -> str:
@@ -177,8 +177,7 @@ def _advice(calibration: Calibration) -> str:
     better = advice["graph"]
     if better != "graph":
         shd = {row["which"]: number(row["shd"]) for row in calibration.summary["expected"]}
-        name = _WHICH[better]
-        lines.append(f"The {name} is nearer to the truth here: SHD {shd[better]} against {shd['graph']}.")
+        lines.append(f"Nearer to the truth here: {_WHICH[better]}, SHD {shd[better]} against {shd['graph']}.")
     return "\n".join(lines)
 
 

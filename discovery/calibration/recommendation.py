@@ -19,7 +19,7 @@ GOOD = 0.8
 FLAT = 0.05  # of the planted edges
 FEWEST_GRAPHS = 20
 RULE = (
-    f"enough: the fewest roles of the sweep at which the skeleton F1 of the graph is {GOOD:g} or more and "
+    f"enough: the fewest roles of the sweep at which the skeleton F1 of the graph is {GOOD:g} or more and\n"
     f"more roles mend at most {FLAT:.0%} of the planted edges, both surely (95 %) over the planted graphs"
 )
 ENOUGH, TOO_FEW, OPEN = "enough", "too few", "open"
