@@ -8,9 +8,11 @@ from axiograph.cluster.sampling.estimate import TOKEN_SAMPLE, Estimate
 from axiograph.cluster.sampling.inspection import ResponseDetail, Status
 from axiograph.cluster.sampling.loop import Sampled
 from axiograph.cluster.sampling.progress import duration
+from axiograph.cluster.stages.item_verdict import against_verdict, weak_verdict
 from axiograph.cluster.stages.score import Coverage, Scored
 from axiograph.engine.study.roles import shown
 from axiograph.texts.plain import SHOWN_ROWS, more, number, percent, size, table
+from axiograph.texts.style import style_text
 
 
 def sampled_text(result: Sampled) -> str:
@@ -32,8 +34,8 @@ def coverage_text(coverage: Coverage) -> str:
     """For a person who reads numbers of a part."""
     return (
         f"{coverage.stored:,} of {coverage.planned:,} requests are answered. What follows is of the "
-        f"{coverage.complete:,} of {coverage.cells:,} pairs of role and condition that are complete: their "
-        "profiles are final, and more will join them."
+        f"{coverage.complete:,} of {coverage.cells:,} pairs of role and condition that are complete: more "
+        "will join them, and may move a little what is taken out of profiles (item means, saying yes)."
     )
 
 
@@ -45,14 +47,24 @@ def scored_text(result: Scored) -> str:
         for row in result.rates.head(SHOWN_ROWS).iter_rows(named=True)
     ]
     alphas = [
-        [row["value"], number(row["alpha"]), str(row["items"]), str(row["roles"]), row["reason"] or ""]
+        [
+            row["value"],
+            number(row["alpha"]),
+            "-" if row["low"] is None else f"[{row['low']:.2f}, {row['high']:.2f}]",
+            number(row["omega"]),
+            f"{row['varying']} of {row['items']}",
+            str(row["roles"]),
+            row["reason"] or "",
+        ]
         for row in result.reliability.iter_rows(named=True)
     ]
     parts = [
         table(["condition", "answers", *states], rates) + more(result.rates.height),
-        table(["value", "alpha", "items", "roles", ""], alphas),
+        table(["value", "alpha", "interval", "omega", "items that vary", "roles", ""], alphas),
+        style_text(result),
     ]
-    notes = []
+    verdicts = against_verdict(result.item_rest), weak_verdict(result.reliability)
+    notes = [f"Warning: {verdict}" for verdict in verdicts if verdict is not None]
     if result.one_way_keyed:
         notes.append(
             f"{len(result.one_way_keyed)} values have no reverse-keyed item, so that saying yes to all "
@@ -61,7 +73,9 @@ def scored_text(result: Scored) -> str:
     if result.shared:
         notes.append(f"{result.shared} texts serve several values (scores/questionnaire.json lists them).")
     if result.constant_items.height:
-        notes.append(f"{result.constant_items.height} items were answered alike by every role.")
+        count = result.constant_items.height
+        items = "1 item was" if count == 1 else f"{count} items were"
+        notes.append(f"{items} answered alike by every role.")
     return "\n\n".join([*parts, *(["\n".join(notes)] if notes else [])])
 
 

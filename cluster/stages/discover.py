@@ -9,7 +9,7 @@ from pathlib import Path
 import polars as pl
 
 from axiograph.cluster.sampling.progress import counted
-from axiograph.cluster.stages.score import read_scores, scored_items
+from axiograph.cluster.stages.score import profile_items, read_scores
 from axiograph.discovery.discover import PARTS, Discovery, Notify, discover
 from axiograph.discovery.resampling.replicates import Jobs
 from axiograph.engine.errors import InputError
@@ -94,7 +94,7 @@ def discover_graph(
     parts = None
     if spec.correction != "none":
         drop_shared = run.inputs().study.scoring.drop_shared_items
-        scored = scored_items(run).filter(rows)
+        scored = profile_items(run).filter(rows)
         parts = scores.part_scores(scored, PARTS[spec.correction], drop_shared=drop_shared)
     with counted("discovery", "replicates") as progress:
         discovery = discover(

@@ -90,6 +90,30 @@ def acquiescence_means(acquiescence: pl.DataFrame, conditions: Sequence[str]) ->
     return pl.DataFrame(rows, schema={"condition": pl.String, "roles": pl.Int64, **numbers}, orient="row")
 
 
+def one_word(answers: pl.DataFrame, conditions: Sequence[str]) -> pl.DataFrame:
+    """How near a condition is to one-word answering, a row per condition in the order of `conditions`:
+    condition, roles (with an answer yes, no or unsure), same_answer (mean over roles of the share of the word
+    that a role gives most often), word (the one that most answers have), word_share (its share of all
+    answers), one_word_roles (the share of roles that gave no other word). `answers`: as in
+    engine.scoring.tally.Tally."""
+    words = ("yes", "no", "unsure")
+    order = pl.DataFrame({"condition": list(conditions)}, schema={"condition": pl.String})
+    table = answers.with_columns(given=pl.sum_horizontal(words), most=pl.max_horizontal(words))
+    table = table.filter(pl.col("given") > 0).sort("condition", "role")
+    share = pl.col("most") / pl.col("given")
+    grouped = table.group_by("condition", maintain_order=True).agg(
+        roles=pl.len().cast(pl.Int64),
+        same_answer=share.mean(),
+        one_word_roles=(pl.col("most") == pl.col("given")).mean(),
+        **{word: pl.col(word).sum() for word in words},
+    )
+    most = pl.max_horizontal(words)
+    word = pl.coalesce(pl.when(pl.col(name) == most).then(pl.lit(name)) for name in words)
+    grouped = grouped.with_columns(word=word, word_share=most / pl.sum_horizontal(words))
+    names = ["condition", "roles", "same_answer", "word", "word_share", "one_word_roles"]
+    return order.join(grouped, on="condition", how="inner", maintain_order="left").select(names)
+
+
 def _interval(scores: FloatArray) -> tuple[float | None, float | None]:
     if len(scores) < 2:
         return None, None
@@ -99,9 +123,12 @@ def _interval(scores: FloatArray) -> tuple[float | None, float | None]:
 
 
 def reliability_intervals(reliability: pl.DataFrame) -> pl.DataFrame:
-    """value, low, high: Feldt's 95 % interval of every Cronbach's alpha, null where alpha is undefined.
+    """value, low, high: the 95 % interval of every Cronbach's alpha, null where alpha is undefined.
 
-    `reliability`: as in engine.scoring.profiles.reliability."""
+    `reliability`: as in engine.scoring.profiles.reliability; of an earlier version, without intervals:
+    Feldt's."""
+    if "low" in reliability.columns:
+        return reliability.select("value", "low", "high")
     rows = [
         (value, *alpha_interval(alpha, items, roles))
         for value, alpha, items, roles in reliability.select("value", "alpha", "items", "roles").iter_rows()

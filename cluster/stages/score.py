@@ -6,15 +6,22 @@ So a role counts under a condition when everything that it is asked there is ans
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 
 import polars as pl
 
-from axiograph.cluster.stages.quality import acquiescence_means, answering, reliability_intervals
+from axiograph.cluster.stages.quality import (
+    acquiescence_means,
+    answering,
+    one_word,
+    reliability_intervals,
+)
+from axiograph.cluster.stages.style_verdict import style_verdict
 from axiograph.engine.errors import InputError, RunError
 from axiograph.engine.plan.inputs import Inputs
 from axiograph.engine.runs.run_dir import RunDir
-from axiograph.engine.scoring import profiles, scores
+from axiograph.engine.scoring import content, item_rest, profiles, scores
+from axiograph.engine.scoring.style import Style, find_style, style_shares
 from axiograph.engine.scoring.tally import WORKER, Tally, tally
 from axiograph.engine.storage.files import write_atomic, write_json
 from axiograph.engine.study.questionnaire import one_way_keyed, shared_texts
@@ -87,10 +94,16 @@ class Scored:
     profiles: pl.DataFrame
     rates: pl.DataFrame
     reliability: pl.DataFrame
+    item_rest: pl.DataFrame
     constant_items: pl.DataFrame
     shared: int
     one_way_keyed: tuple[str, ...]
     coverage: Coverage
+    acquiescence_means: pl.DataFrame
+    style: Style
+    style_shares: pl.DataFrame
+    style_verdict: str
+    one_word: pl.DataFrame
 
 
 def score(run: RunDir) -> Scored:
@@ -105,36 +118,103 @@ def score(run: RunDir) -> Scored:
     shared = shared_texts(inputs.items)
     acquiescence = profiles.acquiescence(tallied)
     conditions = [condition.name for condition in inputs.conditions]
+    contents = _contents(run, inputs, tallied, coverage)
     result = Scored(
-        profiles=profiles.profiles(tallied, drop_shared=inputs.study.scoring.drop_shared_items),
+        profiles=contents.profiles[inputs.study.scoring.profile],
         rates=_in_plan_order(profiles.answer_rates(tallied), inputs),
-        reliability=profiles.reliability(tallied),
+        reliability=profiles.reliability(tallied, contents.item_scores),
+        item_rest=item_rest.item_rest(contents.item_scores, inputs.items_frame()),
         constant_items=profiles.constant_items(tallied),
         shared=len(shared),
         one_way_keyed=one_way_keyed(inputs.items),
         coverage=coverage,
+        acquiescence_means=acquiescence_means(acquiescence, conditions),
+        style=contents.style,
+        style_shares=contents.shares,
+        style_verdict=style_verdict(
+            contents.shares, contents.style.variance, contents.style.shifts, inputs.study.scoring.profile
+        ),
+        one_word=one_word(tallied.answers, conditions),
     )
     order = ["condition", "role", *WORKER]
     tables = {
         "profiles": result.profiles,
-        "profiles_all_items": profiles.profiles(tallied),
+        "profiles_mean": contents.profiles["mean"],
+        "profiles_content": contents.profiles["content"],
+        "profiles_all_items": contents.all_items,
         "rates": result.rates,
         "reliability": result.reliability,
         "acquiescence": acquiescence,
         "constant_items": result.constant_items,
         "answering": answering(tallied.answers, inputs.role_split, conditions),
-        "acquiescence_means": acquiescence_means(acquiescence, conditions),
+        "acquiescence_means": result.acquiescence_means,
         "reliability_intervals": reliability_intervals(result.reliability),
+        "style": result.style_shares,
+        "style_roles": result.style.roles,
+        "style_conditions": result.style.shifts,
+        "one_word": result.one_word,
+        "item_deviations": contents.deviations,
+        "item_rest": result.item_rest,
         # Which worker answered each role under each condition, for the check of DESIGN 3.
         "provenance": tallied.workers.select("role", "condition", *WORKER).sort(order),
     }
     for name, table in tables.items():
         write_atomic(run.scores / f"{name}.parquet", table.write_parquet)
+    about = {"profile": inputs.study.scoring.profile, "verdict": result.style_verdict}
+    write_json(run.scores / "style.json", about | asdict(result.style.variance))
     listed = {text: [f"{i.item_id} ({i.value})" for i in items] for text, items in shared}
     write_json(
         run.scores / "questionnaire.json", {"shared_texts": listed, "one_way_keyed": result.one_way_keyed}
     )
     return result
+
+
+@dataclass(frozen=True)
+class _Contents:
+    """`profiles`: by the names of `scoring.profile`; `all_items`: of the study's, with items that serve
+    several values; `shares`: engine.scoring.style.style_shares."""
+
+    profiles: dict[str, pl.DataFrame]
+    all_items: pl.DataFrame
+    style: Style
+    shares: pl.DataFrame
+    deviations: pl.DataFrame
+    item_scores: pl.DataFrame
+
+
+def _contents(run: RunDir, inputs: Inputs, tallied: Tally, coverage: Coverage) -> _Contents:
+    """Plain means and contents. Answers are read again where the items that a role has scores on differ: what
+    is left out of a sum of scores must then be known of every answer."""
+    study = inputs.study
+    by_split, drop_shared = study.split.items < 1, study.scoring.drop_shared_items
+    items = content.with_item_means(tallied, inputs.items_frame())
+    deviations = content.item_deviations(items, by_split=by_split, drop_shared=drop_shared)
+    of_all = content.item_deviations(items, by_split=by_split, drop_shared=False)
+    gaps = content.needs_item_means(tallied, items, study.sampling.repeats, by_split=by_split)
+    if gaps:
+        again = tally(run.plan_file, run.store(), items)
+        tallied = again if coverage.is_whole else again.of(complete_cells(tallied))
+    style = find_style(tallied, drop_shared=drop_shared)
+    used, used_of_all = (deviations, of_all) if gaps else (None, None)
+    all_items = profiles.profiles(tallied)
+    if study.scoring.profile == "content":
+        all_items = content.content_profiles(tallied, style, used_of_all, by_split=by_split)
+    cells = content.value_cells(tallied, style, used, by_split=by_split, drop_shared=drop_shared)
+    return _Contents(
+        profiles={
+            "mean": profiles.profiles(tallied, drop_shared=drop_shared),
+            "content": content.content_profiles(
+                tallied, style, used, by_split=by_split, drop_shared=drop_shared
+            ),
+        },
+        all_items=all_items,
+        style=style,
+        shares=style_shares(cells, inputs.values, style.variance),
+        deviations=deviations,
+        item_scores=item_rest.item_scores(
+            tallied, items, style if study.scoring.profile == "content" else None, drop_shared=drop_shared
+        ),
+    )
 
 
 def read_answering(run: RunDir) -> pl.DataFrame:
@@ -157,6 +237,19 @@ def _responses(run: RunDir) -> pl.LazyFrame:
 def scored_items(run: RunDir) -> pl.LazyFrame:
     """engine.scoring.scores.item_scores of all stored answers."""
     return scores.item_scores(covered(run), _responses(run), run.inputs().items_frame())
+
+
+def profile_items(run: RunDir) -> pl.LazyFrame:
+    """As `scored_items`, such that the profiles are the means over the items that vary: contents where
+    profiles are."""
+    scored = scored_items(run)
+    # An earlier version has scored plain means and no such table.
+    is_content = (run.scores / "style_roles.parquet").is_file()
+    if run.inputs().study.scoring.profile == "mean" or not is_content:
+        return scored
+    constant = read_scores(run, "constant_items")["item_id"].to_list()
+    tables = read_scores(run, "item_deviations"), read_scores(run, "style_roles")
+    return content.content_scores(scored, *tables, constant)
 
 
 def _in_plan_order(rates: pl.DataFrame, inputs: Inputs) -> pl.DataFrame:

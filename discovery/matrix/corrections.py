@@ -150,8 +150,11 @@ class Disattenuation:
 
 def _alpha_of_complete(parts: FloatArray) -> float:
     """As engine.scoring.reliability.cronbach_alpha, in its short form; NaN where that one is needed."""
+    if len(parts) < 2 or parts.shape[1] < 2:
+        return np.nan
+    parts = parts[:, np.ptp(parts, axis=0) != 0]  # a constant part is no part of what varies
     count = parts.shape[1]
-    if count < 2 or len(parts) < 2:
+    if count < 2:
         return np.nan
     total = float(parts.sum(axis=1).var())
     if not total > 1e-9:  # NaN too: a part is missing

@@ -7,7 +7,13 @@ import polars as pl
 
 from axiograph.engine.answers.parsing import STATES
 from axiograph.engine.errors import RunError
-from axiograph.engine.scoring.reliability import cronbach_alpha
+from axiograph.engine.scoring.reliability import (
+    alpha_interval,
+    alpha_interval_with_gaps,
+    cronbach_alpha,
+    mcdonald_omega,
+    varying_items,
+)
 from axiograph.engine.scoring.scores import mean, total
 from axiograph.engine.scoring.tally import Tally
 
@@ -19,13 +25,18 @@ def profiles(tally: Tally, *, drop_shared: bool = False) -> pl.DataFrame:
     has no scored item. drop_shared leaves out items whose text serves several values (DESIGN 14). Raises
     RunError where modes are mixed or a role is in both splits.
     """
-    _check_one_mode(tally)
-    splits = _role_splits(tally)
+    check_one_mode(tally)
     counts = ~pl.col("shared") if drop_shared else pl.lit(True)
     sums = tally.cells.group_by("role", "condition", "value").agg(
         total=pl.col("total").filter(counts).sum(), scored=pl.col("scored").filter(counts).sum()
     )
-    means = sums.select("role", "condition", "value", score=mean(pl.col("total"), pl.col("scored")))
+    return as_profiles(tally, sums.with_columns(score=mean(pl.col("total"), pl.col("scored"))))
+
+
+def as_profiles(tally: Tally, means: pl.DataFrame) -> pl.DataFrame:
+    """The profiles of rows role, condition, value, score: see `profiles`."""
+    splits = _role_splits(tally)
+    means = means.select("role", "condition", "value", "score")
     values = pl.Series(tally.values, dtype=pl.String)
     table = means.pivot(on="value", on_columns=values, index=["role", "condition"], values="score")
     table = table.join(splits, on="role")
@@ -58,7 +69,7 @@ def acquiescence(tally: Tally) -> pl.DataFrame:
     Columns: role, condition, split, acquiescence (null without such a value), values (how many there were).
     Raises RunError where modes are mixed.
     """
-    _check_one_mode(tally)
+    check_one_mode(tally)
     names = ["role", "condition", "split"]
     raw = pl.col("total") * pl.col("agreement")
     agree, oppose = pl.col("agreement") > 0, pl.col("agreement") < 0
@@ -87,35 +98,60 @@ def constant_items(tally: Tally) -> pl.DataFrame:
     return alike.drop("top").sort("value", "item_id").with_columns(pl.col("value").cast(pl.String))
 
 
-def reliability(tally: Tally) -> pl.DataFrame:
-    """Cronbach's alpha per value over the baseline roles, from pairwise covariances of its items' scores.
+_RELIABILITY = {
+    "value": pl.String,
+    "alpha": pl.Float64,
+    "items": pl.Int64,
+    "roles": pl.Int64,
+    "reason": pl.String,
+    "low": pl.Float64,
+    "high": pl.Float64,
+    "varying": pl.Int64,
+    "omega": pl.Float64,
+    "omega_reason": pl.String,
+}
+SPEAK_AGAINST = "its items speak against each other: their mean covariance is not above 0"
 
-    The formula is that of engine.scoring.reliability.cronbach_alpha; an item's score is its mean over
-    repeats, and items without any score are left out. Columns: value, alpha (null where undefined), items,
-    roles, reason (null, or why alpha is undefined). Raises RunError where modes are mixed.
-    """
-    _check_one_mode(tally)
-    means = tally.items.with_columns(score=mean(pl.col("total"), pl.col("scored"))).drop_nulls("score")
+
+def reliability(tally: Tally, scores: pl.DataFrame | None = None) -> pl.DataFrame:
+    """Cronbach's alpha and McDonald's omega per value over the baseline roles, from pairwise covariances of
+    its items' scores: engine.scoring.reliability has the formulas.
+
+    An item's score is its mean over repeats, or that in `scores` (engine.scoring.item_rest.item_scores:
+    value, item_id, role, score). Items without any score are left out. Columns: value, alpha (null where
+    undefined), items, roles, reason (null, why alpha is undefined, or what its sign says), low, high (alpha's
+    95 % interval: Feldt's, with gaps a jackknife), varying (items of the two that vary), omega, omega_reason.
+    Raises RunError where modes are mixed."""
+    check_one_mode(tally)
+    if scores is None:
+        scores = tally.items.with_columns(score=mean(pl.col("total"), pl.col("scored")))
+    means = scores.drop_nulls("score")
     table = means.with_columns(pl.col("value").cast(pl.String)).sort("value", "item_id", "role")
     groups = table.partition_by("value", as_dict=True)
-    rows = [_alpha_row(value, groups.get((value,))) for value in tally.values]
-    numbers = {"alpha": pl.Float64, "items": pl.Int64, "roles": pl.Int64}
-    schema = {"value": pl.String, **numbers, "reason": pl.String}
-    return pl.DataFrame(rows, schema=schema, orient="row")
+    rows = [_reliability_row(value, groups.get((value,))) for value in tally.values]
+    return pl.DataFrame(rows, schema=_RELIABILITY, orient="row")
 
 
-def _alpha_row(value: str, means: pl.DataFrame | None) -> tuple[str, float | None, int, int, str | None]:
+def _reliability_row(value: str, means: pl.DataFrame | None) -> list[str | float | int | None]:
     if means is None:
-        return value, None, 0, 0, "no scored answer"
+        return [value, None, 0, 0, "no scored answer", None, None, 0, None, "no scored answer"]
     item = means["item_id"].rank("dense").to_numpy() - 1
     role = means["role"].rank("dense").to_numpy() - 1
     table = np.full((int(role.max()) + 1, int(item.max()) + 1), np.nan)
     table[role, item] = means["score"].to_numpy()
     alpha, reason = cronbach_alpha(table)
-    return value, alpha, table.shape[1], table.shape[0], reason
+    varying = int(varying_items(table).sum())
+    if np.isnan(table).any():
+        ends = alpha_interval_with_gaps(table)
+    else:
+        ends = alpha_interval(alpha, varying, table.shape[0])
+    if alpha is not None and alpha <= 0:
+        reason = SPEAK_AGAINST
+    return [value, alpha, table.shape[1], table.shape[0], reason, *ends, varying, *mcdonald_omega(table)]
 
 
-def _check_one_mode(tally: Tally) -> None:
+def check_one_mode(tally: Tally) -> None:
+    """RunError where the answers were scored in several modes."""
     if len(tally.modes) > 1:
         remedy = "Score the runs apart: their scores have different scales."
         raise RunError("scores", "answers of one mode", " and ".join(sorted(tally.modes)), remedy)

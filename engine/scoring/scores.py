@@ -2,7 +2,8 @@
 
 - plan: request_id, role, condition, item_id, repeat, split, one row per request;
 - responses: request_id, mode, state, log_odds, fallback, at most one row per request;
-- items: item_id, value, agreement, question, shared (the item's text serves several values).
+- items: item_id, value, agreement, question, shared (the item's text serves several values), and, where
+  item means are to be taken out, item_mean (engine.scoring.difficulty).
 
 Sums are taken over scores in fixed point (multiples of 2⁻⁴⁰), so that a result does not depend on the order
 in which threads meet the rows.
@@ -24,8 +25,8 @@ _UNIT = 2.0**40  # 8 million scores of size 1 fit into 64 bits; a score is off b
 def item_scores(
     plan: pl.LazyFrame, responses: pl.LazyFrame, items: pl.DataFrame, more: Sequence[str] = ()
 ) -> pl.LazyFrame:
-    """One row per response: the plan's and response's columns, value, agreement, shared and `score`; `more`
-    names further columns of the responses that are kept.
+    """One row per response: the plan's and response's columns, value, agreement, shared, item_mean where the
+    items have it, and `score`; `more` names further columns of the responses that are kept.
 
     score (Float64): generate mode: agreement × (+1 yes, −1 no, 0 unsure); logprob mode: agreement ×
     tanh(log_odds / 2), and the same as generate mode in its fallback rows; null where refused or unparsed.
@@ -37,7 +38,11 @@ def item_scores(
     values = pl.Enum(items["value"].unique(maintain_order=True))
     ids = plan.collect_schema()["item_id"]
     keys = items.lazy().select(
-        pl.col("item_id").cast(ids), pl.col("value").cast(values), pl.col("agreement").cast(pl.Int8), "shared"
+        pl.col("item_id").cast(ids),
+        pl.col("value").cast(values),
+        pl.col("agreement").cast(pl.Int8),
+        "shared",
+        *(["item_mean"] if "item_mean" in items.columns else []),
     )
     answers = responses.select("request_id", "mode", "state", "log_odds", "fallback", *more)
     return (

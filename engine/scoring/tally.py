@@ -35,6 +35,7 @@ WORKER = ("backend", "dtype", "device")
 LENGTH = ("finish", "new_tokens")
 _ANSWER = ("request_id", "mode", "state", "log_odds", "fallback", *LENGTH, *WORKER)
 _ANSWERED = ("answered", *STATES, "fallback", "written", "new_tokens")
+_SUMS = ("scored", "total", "expected")  # of cells
 _PLANNED = [name for name in PLAN_SCHEMA.names if name != "repeat"]
 
 
@@ -42,7 +43,8 @@ _PLANNED = [name for name in PLAN_SCHEMA.names if name != "repeat"]
 class Tally:
     """`values`: of the items, in their order. Frames:
 
-    - cells: role, condition, split, value, agreement, shared → scored (answers with a score), total;
+    - cells: role, condition, split, value, agreement, shared → scored (answers with a score), total, and,
+      where the items have means, expected (the sum of the means of the items that these answers are to);
     - items, of the baseline only: value, item_id, role → scored, total, low, high (smallest, largest score);
     - answers: role, condition → planned (plan rows), answered, one column per state, fallback, written
       (answers that were generated) and new_tokens (theirs);
@@ -144,7 +146,7 @@ def _merged(tallies: Iterable[Tally]) -> Tally:
 def _sum(tallies: Sequence[Tally]) -> Tally:
     return Tally(
         values=tallies[0].values,
-        cells=_added([t.cells for t in tallies], ["scored", "total"]),
+        cells=_added([t.cells for t in tallies], [n for n in _SUMS if n in tallies[0].cells.columns]),
         items=_added([t.items for t in tallies], ["scored", "total", "low", "high"]),
         answers=_added([t.answers for t in tallies], ["planned", *_ANSWERED]),
         workers=pl.concat([t.workers for t in tallies]).unique(),
@@ -159,7 +161,10 @@ def _sum(tallies: Sequence[Tally]) -> Tally:
 def _cells(scored: pl.DataFrame) -> pl.DataFrame:
     keys = ["role", "condition", "split", "value", "agreement", "shared"]
     score = pl.col("score")
-    return scored.group_by(keys).agg(scored=score.count().cast(pl.Int64), total=total(score))
+    sums = {"scored": score.count().cast(pl.Int64), "total": total(score)}
+    if "item_mean" in scored.columns:
+        sums["expected"] = total(pl.when(score.is_not_null()).then(pl.col("item_mean")))
+    return scored.group_by(keys).agg(**sums)
 
 
 def _baseline_items(scored: pl.DataFrame) -> pl.DataFrame:

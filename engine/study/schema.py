@@ -158,10 +158,13 @@ class SplitSpec(Spec):
 
 
 class ScoringSpec(Spec):
-    """`drop_shared_items`: items whose text serves several values count in none of the profiles from which
-    graphs and effects come, since identical answers make edges and joint changes."""
+    """`profile`: what a role's score of a value is: the mean over its items freed from which items they were
+    and from saying yes (engine.scoring.content), or that mean as it is. `drop_shared_items`: items whose text
+    serves several values count in none of the profiles from which graphs and effects come, since identical
+    answers make edges and joint changes."""
 
     mode: Literal["generate", "logprob"] = "generate"
+    profile: Literal["content", "mean"] = "content"
     mass_threshold: Annotated[float, Field(ge=0, lt=1)] = 0.5
     drop_shared_items: bool = True
 

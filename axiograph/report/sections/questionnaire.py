@@ -7,12 +7,14 @@ from typing import Any
 
 import polars as pl
 
+from axiograph.cluster.stages.item_verdict import against_verdict, weak_verdict
 from axiograph.cluster.stages.quality import ALL
 from axiograph.engine.answers.parsing import STATES
 from axiograph.report.artefacts import Artefacts, read_json
 from axiograph.report.blocks.chart import BLUE, Chart
 from axiograph.report.blocks.section import Block, Heading, Listing, Note, Section, Text
 from axiograph.report.blocks.table import Column, Table
+from axiograph.report.style import style_blocks
 
 _BARS_UP_TO = 60
 _NO_ACQUIESCENCE = "Acquiescence is unknown: no value has items of both keys."
@@ -32,7 +34,7 @@ def questionnaire_section(artefacts: Artefacts) -> Section:
         return section
     section.add(*_reliability(reliability, artefacts.quality("reliability_intervals")))
     section.add(Heading("How the conditions were answered"), _rates(artefacts))
-    section.add(Heading("Acquiescence"), *_acquiescence(artefacts))
+    section.add(Heading("Acquiescence"), *_acquiescence(artefacts), *style_blocks(artefacts))
     section.add(Heading("Items"), *_items(artefacts))
     return section
 
@@ -43,7 +45,9 @@ def _reliability(table: pl.DataFrame, intervals: pl.DataFrame) -> list[Block]:
         [
             row["value"],
             (row["alpha"], *ends.get(row["value"], (None, None))),
+            row.get("omega"),
             row["items"],
+            row.get("varying"),
             row["roles"],
             row["reason"],
         ]
@@ -52,15 +56,21 @@ def _reliability(table: pl.DataFrame, intervals: pl.DataFrame) -> list[Block]:
     columns = (
         Column("value"),
         Column("alpha", "estimate", 2),
+        Column("omega", "number", 2, note="McDonald's, of one factor"),
         Column("items", "count"),
+        Column(
+            "varying", "count", note="items that were not answered alike by all: alpha and omega are of these"
+        ),
         Column("roles", "count"),
-        Column("why none"),
+        Column("remark"),
     )
     caption = (
-        "Cronbach's alpha over the baseline roles with Feldt's 95 % interval (1965; it takes "
-        "every role to have answered every item)."
+        "Cronbach's alpha over the baseline roles with its 95 % interval (Feldt 1965; a jackknife over "
+        "roles where some have no answer to some items), and McDonald's omega."
     )
-    blocks: list[Block] = [] if len(rows) > _BARS_UP_TO else _alpha_chart(rows)
+    weak = weak_verdict(table)
+    blocks: list[Block] = [] if weak is None else [Note(weak, "warning")]
+    blocks += [] if len(rows) > _BARS_UP_TO else _alpha_chart(rows)
     return [*blocks, Table("reliability", caption, columns, rows)]
 
 
@@ -68,7 +78,11 @@ def _alpha_chart(rows: list[list[Any]]) -> list[Block]:
     import altair as alt
 
     data = pl.DataFrame(
-        [(value, *alpha, items, roles) for value, alpha, items, roles, _ in rows if alpha[0] is not None],
+        [
+            (value, *alpha, items, roles)
+            for value, alpha, _, items, _, roles, _ in rows
+            if alpha[0] is not None
+        ],
         schema={
             "value": pl.String,
             "alpha": pl.Float64,
@@ -178,6 +192,42 @@ def _acquiescence(artefacts: Artefacts) -> list[Block]:
     ]
 
 
+def _against(artefacts: Artefacts, questions: dict[str, str]) -> list[Block]:
+    """Items that speak against their value, and how every item goes with the rest of its."""
+    table = artefacts.scores("item_rest")
+    if table is None:
+        return []
+    verdict = against_verdict(table)
+    rows = [
+        [
+            r["value"],
+            r["item_id"],
+            questions.get(r["item_id"], ""),
+            r["agreement"],
+            (r["item_rest"], r["low"], r["high"]),
+            r["roles"],
+            "against" if r["against"] else "",
+        ]
+        for r in table.iter_rows(named=True)
+    ]
+    columns = (
+        Column("value"),
+        Column("item"),
+        Column("question"),
+        Column("key", "number", 0, signed=True),
+        Column("item–rest", "estimate", 2, signed=True),
+        Column("roles", "count"),
+        Column("speaks"),
+    )
+    caption = (
+        "Correlation of every item's score with the mean of the other items of its value over baseline "
+        "roles, "
+        "with its 95 % interval (Fisher's z); an item speaks against its value where that lies below 0."
+    )
+    note = [] if verdict is None else [Note(verdict, "warning")]
+    return [*note, Table("item-rest", caption, columns, rows)]
+
+
 def _items(artefacts: Artefacts) -> list[Block]:
     assert artefacts.run is not None
     questions = {item.item_id: item.question for item in artefacts.run.inputs().items}
@@ -193,6 +243,7 @@ def _items(artefacts: Artefacts) -> list[Block]:
                 "warning",
             )
         )
+    blocks += _against(artefacts, questions)
     shared = about.get("shared_texts", {})
     if shared:
         lines = [f"{text} ({', '.join(where)})" for text, where in shared.items()]

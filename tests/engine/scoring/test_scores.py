@@ -237,8 +237,9 @@ def test_reliability_by_hand():
     rows += [(f"r{i}", "hot", "b:2", "yes") for i in range(4)]  # not baseline: not counted
     rows += [("r0", "baseline", "a:1", "yes"), ("r1", "baseline", "a:2", "yes")]
     table = reliability(_tally(rows))
-    assert table.columns == ["value", "alpha", "items", "roles", "reason"]
-    zeal, awe, unasked = table.rows()
+    first = ["value", "alpha", "items", "roles", "reason"]
+    assert table.columns[:5] == first
+    zeal, awe, unasked = table.select(first).rows()
     assert zeal == ("Zeal", pytest.approx(0.8), 2, 4, None)
     assert awe == ("Awe", None, 2, 2, "no two items with 2 roles in common")
     assert unasked == ("Unasked", None, 0, 0, "no scored answer")
@@ -251,7 +252,7 @@ def test_reliability_means_repeats_first():
     for role, (one, two, other) in states.items():
         rows += [(role, "baseline", "b:1", one), (role, "baseline", "b:1", two)]
         rows.append((role, "baseline", "b:2", other))
-    assert reliability(_tally(rows)).row(0) == ("Zeal", pytest.approx(1.0), 2, 2, None)
+    assert reliability(_tally(rows)).row(0)[:5] == ("Zeal", pytest.approx(1.0), 2, 2, None)
 
 
 TABLES = st.integers(0, 2**32 - 1).map(lambda seed: np.random.default_rng(seed).normal(size=(12, 5)).round(2))
