@@ -10,11 +10,12 @@ from collections.abc import Iterator
 from dataclasses import asdict, dataclass, replace
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import polars as pl
 
 from axiograph.engine.errors import InputError, RunError
+from axiograph.engine.plan.draws import stratified_draws
 from axiograph.engine.prompting.prompts import PromptFields
 from axiograph.engine.prompting.template import Template, load_template
 from axiograph.engine.storage.files import write_json
@@ -29,17 +30,19 @@ from axiograph.engine.study.conditions import (
 from axiograph.engine.study.questionnaire import Item, Questionnaire, load_questionnaires, shared_texts
 from axiograph.engine.study.roles import NO_ROLE, Role, generate_roles, load_role_fields, load_roles
 from axiograph.engine.study.schema import Study
-from axiograph.engine.study.split import TRAIN, assign_generations, by_generation, draw, split
+from axiograph.engine.study.split import TEST, TRAIN, assign_generations, by_generation, draw, rank, split
 from axiograph.engine.study.textfiles import bad_character, close_matches, load_yaml
 
 
 @dataclass(frozen=True)
 class Generations:
     """In which start of the run every role (by name) and every item (by id) joined; see
-    engine.study.split."""
+    engine.study.split. `draw`: how a share of the items is drawn: as the run's first start did, so that a run
+    that an earlier version began keeps its draws (`hashed`)."""
 
     roles: dict[str, int]
     items: dict[str, int]
+    draw: Literal["hashed", "stratified"] = "hashed"
 
 
 @dataclass(frozen=True)
@@ -72,19 +75,52 @@ class Inputs:
         """The items that `role` is asked, equal in every condition.
 
         With an item split, the part that belongs to the role's split; of these, per value, the study's
-        share (at least one), drawn by a hash of seed, role name, value and item (DESIGN 14).
+        share (at least one): engine.plan.draws, which depends on the roles, too, or, in runs that an earlier
+        version began, a hash of seed, role name, value and item (DESIGN 14).
         """
-        sampling = self.study.sampling
         split = self.role_split[role.name] if self.study.split.items < 1 else None
         chosen: list[Item] = []
-        for value, items in self._by_value.items():
-            asked = [item for item in items if split is None or self.item_split[item.item_id] == split]
-            if sampling.share < 1 and asked:
-                groups = by_generation([item.item_id for item in asked], self.generations.items)
-                drawn = draw(groups, sampling.share, "draw", sampling.seed, role.name, value)
+        for value in self._by_value:
+            asked = self._askable(value, split)
+            if self.study.sampling.share < 1 and asked:
+                drawn = self._drawn(role, value, asked)
                 asked = [item for item in asked if item.item_id in drawn]
             chosen.extend(asked)
         return chosen
+
+    def _askable(self, value: str, split: str | None) -> list[Item]:
+        """The items of `value` that roles of `split` may be asked (None: all)."""
+        items = self._by_value[value]
+        return [item for item in items if split is None or self.item_split[item.item_id] == split]
+
+    def _drawn(self, role: Role, value: str, asked: list[Item]) -> set[str]:
+        sampling = self.study.sampling
+        if self.generations.draw == "stratified":
+            return self._stratified[value][role.name]
+        groups = by_generation([item.item_id for item in asked], self.generations.items)
+        return draw(groups, sampling.share, "draw", sampling.seed, role.name, value)
+
+    @cached_property
+    def _stratified(self) -> dict[str, dict[str, set[str]]]:
+        """value → role → the ids of the items that it is asked; items are dealt among the roles of a
+        split."""
+        study, generations = self.study, self.generations
+        dealt: dict[str, dict[str, set[str]]] = {value: {} for value in self._by_value}
+        joined = generations.roles
+        order = sorted(
+            (role.name for role in self.roles),
+            key=lambda name: (joined[name], rank("deal", study.sampling.seed, name), name),
+        )
+        for part in (TRAIN, TEST) if study.split.items < 1 else (None,):
+            roles = [name for name in order if part is None or self.role_split[name] == part]
+            for value in self._by_value:
+                items = self._askable(value, part)
+                if items:
+                    key = ("deal", study.sampling.seed, value)
+                    dealt[value] |= stratified_draws(
+                        roles, items, generations.items, study.sampling.share, *key
+                    )
+        return dealt
 
     def asks(self, role: Role, condition: Condition) -> bool:
         """Whether the plan holds this role under this condition (steering may be kept to one split)."""
@@ -162,6 +198,7 @@ def load_inputs(study: Study, previous: Generations | None = None) -> Inputs:
         assign_generations(
             [item.item_id for item in questionnaire.items], previous.items if previous else {}
         ),
+        previous.draw if previous else "stratified",
     )
     template = load_template(study.prompt)
     _check_template(template, study, conditions)
