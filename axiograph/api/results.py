@@ -22,6 +22,7 @@ from axiograph.discovery.verdict.judgement import Answering, Verdict, judge
 from axiograph.texts.discovery import discovery_text
 from axiograph.texts.effects import doses_text, effects_text, roles_text
 from axiograph.texts.run import coverage_text, estimate_text, sampled_text, scored_text, status_text
+from axiograph.texts.style import split_effects_text
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -198,12 +199,14 @@ class EffectTables(Shown):
     """What steering and hints changed, held against a graph; the data dictionary explains the columns.
 
     `effects`, `doses`: None where the run has no condition besides the baseline on the roles that effects
-    are tested on. `reference`, `between_roles`: the paper's contrast of every role with `reference`."""
+    are tested on. `reference`, `between_roles`: the paper's contrast of every role with `reference`.
+    `parts`: plain differences as content and style, None where no value has items of both keys."""
 
     effects: Effects | None
     doses: DoseTables | None
     reference: str
     between_roles: pl.DataFrame
+    parts: pl.DataFrame | None = None
 
     @property
     def changes(self) -> pl.DataFrame:
@@ -253,5 +256,7 @@ class EffectTables(Shown):
             lines = ["No condition besides the baseline on these roles: no effects of conditions to test."]
         else:
             lines = [effects_text(self.effects)]
+            split = "" if self.parts is None else split_effects_text(self.parts)
+            lines += [split] if split else []
             lines += [text for text in [doses_text(self.doses)] if text] if self.doses is not None else []
         return "\n\n".join([*lines, roles_text(self.reference, self.between_roles)])

@@ -30,6 +30,7 @@ from axiograph.cluster.stages.effects import (
     compare_roles,
     find_effects,
     has_contrasts,
+    read_split_effects,
     reference_role,
     run_graph,
 )
@@ -200,11 +201,11 @@ class Run(Shown):
         """What steering changed, tested anew against the run's graph, or that of a file, and stored."""
         study = self.study
         tested, source = run_graph(self.directory, None if graph is None else Path(graph))
-        effects = doses = None
+        effects = doses = parts = None
         if has_contrasts(self.directory, study):
             effects = find_effects(self.directory, study.effects, tested, source)
-            doses = read_doses(self.directory)
-        tables = EffectTables(effects, doses, *compare_roles(self.directory, tested))
+            doses, parts = read_doses(self.directory), read_split_effects(self.directory)
+        tables = EffectTables(effects, doses, *compare_roles(self.directory, tested), parts)
         self.directory.publish()
         return tables
 

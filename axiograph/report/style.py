@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from axiograph.cluster.stages.style_verdict import one_word_verdict
 from axiograph.report.artefacts import Artefacts, read_json
-from axiograph.report.blocks.section import Block, Note, Text
+from axiograph.report.blocks.section import Block, Heading, Note, Text
 from axiograph.report.blocks.table import Column, Table
 
 
@@ -93,3 +93,37 @@ def _one_word(artefacts: Artefacts) -> list[Block]:
         Column("roles", "count"),
     )
     return [Table("one-word", "One-word answering by condition.", columns, rows)]
+
+
+def split_blocks(artefacts: Artefacts) -> list[Block]:
+    """Differences to the baseline as content and style; nothing where a run has no such table."""
+    table = artefacts.effects("style")
+    if table is None or table.is_empty():
+        return []
+    rows = [
+        [
+            r["condition"],
+            r["value"],
+            *((r[part], r[f"{part}_low"], r[f"{part}_high"]) for part in ("plain", "content", "style")),
+            r["items"],
+            "yes" if r["subtracted"] else "no",
+            r["pairs"],
+        ]
+        for r in table.iter_rows(named=True)
+    ]
+    columns = (
+        Column("condition"),
+        Column("value"),
+        *(Column(part, "estimate", 3, signed=True) for part in ("plain", "content", "style")),
+        Column(
+            "items", "number", 3, signed=True, note="what is owed to answers that lack under one of the two"
+        ),
+        Column("taken out", note="whether profiles are free of the style of this condition"),
+        Column("roles", "count"),
+    )
+    caption = (
+        "Mean difference of the plain score to the baseline, and its parts: content, and saying yes more or "
+        "less "
+        "often (key balance × shift), with pointwise intervals over roles (Student's t)."
+    )
+    return [Heading("Content and style"), Table("effects-style", caption, columns, rows, keys=2)]

@@ -1,6 +1,9 @@
-"""What is printed of response style: saying yes and one-word answering by condition, and what it comes to."""
+"""What is printed of response style: saying yes and one-word answering by condition, what it comes to, and
+its part in effects."""
 
 from __future__ import annotations
+
+import polars as pl
 
 from axiograph.cluster.stages.score import Scored
 from axiograph.cluster.stages.style_verdict import one_word_verdict
@@ -41,3 +44,35 @@ def _by_condition(result: Scored) -> str:
 
 def _signed(number: float | None) -> str:
     return "-" if number is None else f"{number:+.3f}"
+
+
+def split_effects_text(parts: pl.DataFrame, shown: int = 12) -> str:
+    """How much of the differences to the baseline is saying yes more or less often; "" where that is unknown.
+
+    `parts`: as in discovery.effects.style.split_effects."""
+    known = parts.drop_nulls("style")
+    if known.is_empty():
+        return ""
+    apart = known.filter((pl.col("style_low") > 0) | (pl.col("style_high") < 0))
+    head = (
+        f"{apart.height} of {known.height} plain differences owe something to saying yes more or less often"
+    )
+    if apart.is_empty():
+        return f"{head} (95 % intervals of that part over roles, pointwise)."
+    rows = [
+        [
+            f"{row['condition']}: {row['value']}",
+            *(_part(row, name) for name in ("plain", "content", "style")),
+            "yes" if row["subtracted"] else "no",
+        ]
+        for row in apart.sort(pl.col("style").abs(), descending=True).head(shown).iter_rows(named=True)
+    ]
+    header = ["difference", "plain", "content", "style", "taken out"]
+    below = "" if apart.height <= shown else f"\n… and {apart.height - shown} more (effects/style.parquet)"
+    return f"{head}:\n\n{table(header, rows)}{below}"
+
+
+def _part(row: dict[str, float], name: str) -> str:
+    low, high = row[f"{name}_low"], row[f"{name}_high"]
+    ends = "" if low is None or high is None else f" [{low:+.3f}, {high:+.3f}]"
+    return f"{_signed(row[name])}{ends}"

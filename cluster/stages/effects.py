@@ -12,6 +12,7 @@ from axiograph.cluster.stages.doses import write_doses
 from axiograph.cluster.stages.score import read_scores, scored_items
 from axiograph.discovery.effects.contrast import between_roles
 from axiograph.discovery.effects.relations import among
+from axiograph.discovery.effects.style import split_effects
 from axiograph.discovery.effects.testing import Effects, effects
 from axiograph.discovery.graph.causal_graph import CausalGraph
 from axiograph.discovery.graph.export import load_graph
@@ -141,6 +142,7 @@ def find_effects(run: RunDir, spec: EffectsSpec, graph: CausalGraph, path: Path)
             "cycles": [list(cycle) for cycle in tested.cycles],
         },
     )
+    write_split_effects(run, spec)
     write_doses(run, spec, profiles, tested.changes, scored_items(run))
     return tested
 
@@ -148,6 +150,34 @@ def find_effects(run: RunDir, spec: EffectsSpec, graph: CausalGraph, path: Path)
 def negative_controls(run: RunDir) -> tuple[str, ...]:
     """The conditions of the run that are the baseline, asked once more through the steering."""
     return tuple(condition.name for condition in run.inputs().conditions if condition.is_negative_control)
+
+
+def write_split_effects(run: RunDir, spec: EffectsSpec) -> pl.DataFrame | None:
+    """discovery.effects.style.split_effects of the run, saved; None where an earlier version has scored it,
+    or where no value has a key balance."""
+    (run.effects / "style.parquet").unlink(missing_ok=True)
+    if not (run.scores / "style.parquet").is_file():
+        return None
+    shares = read_scores(run, "style").filter(pl.col("value").is_not_null())
+    balance = dict(shares.drop_nulls("key_balance").select("value", "key_balance").iter_rows())
+    if not balance:
+        return None
+    table = split_effects(
+        read_scores(run, "profiles_mean"),
+        read_scores(run, "profiles_content"),
+        read_scores(run, "style_roles"),
+        balance,
+        None if spec.roles == "all" else spec.roles,
+        spec.level,
+    )
+    write_atomic(run.effects / "style.parquet", table.write_parquet)
+    return table
+
+
+def read_split_effects(run: RunDir) -> pl.DataFrame | None:
+    """What `write_split_effects` wrote; None where there is nothing."""
+    path = run.effects / "style.parquet"
+    return pl.read_parquet(path) if path.is_file() else None
 
 
 def has_contrasts(run: RunDir, study: Study) -> bool:

@@ -15,6 +15,7 @@ from axiograph.report.effect_tables import RELATIONS, pooled, sources
 from axiograph.report.sections.between_roles import role_blocks
 from axiograph.report.sections.effects_by_condition import condition_blocks
 from axiograph.report.sections.effects_by_value import target_blocks
+from axiograph.report.style import split_blocks
 
 
 def effects_section(artefacts: Artefacts) -> Section:
@@ -33,6 +34,7 @@ def effects_section(artefacts: Artefacts) -> Section:
         )
         section.add(Heading("By condition"), *condition_blocks(artefacts, graphs))
         section.add(Heading("By the value that changed"), *target_blocks(artefacts, graphs))
+    section.add(*split_blocks(artefacts))
     section.add(Heading("Between roles, without steering"), *role_blocks(artefacts))
     if artefacts.run is not None and REFERENCE not in graphs.values():
         section.add(
