@@ -260,7 +260,8 @@ def _header(studies: int, seconds: float) -> str:
     return f"""# Response style and content
 
 `python benchmarks/style.py --studies {studies}`, {seconds:.0f} s on one core ({where});
-Python {platform.python_version()}, NumPy {np.__version__}. {studies} studies a cell, {5 * studies // 2} of effects.
+Python {platform.python_version()}, NumPy {np.__version__}.
+{studies} studies a cell, {5 * studies // 2} of effects.
 
 """
 
