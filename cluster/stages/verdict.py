@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import json
+
 import polars as pl
 
 from axiograph.cluster.stages.score import read_scores
 from axiograph.discovery.verdict.judgement import WEAK_ALPHA, Answering
 from axiograph.engine.runs.run_dir import RunDir
+from axiograph.engine.scoring.style import LEVEL
 from axiograph.engine.study.conditions import BASELINE
 
 _SCORED = ("yes", "no", "unsure")
@@ -25,10 +28,24 @@ def answering_of(run: RunDir) -> Answering:
         word_share = row[word] / row["answered"]
         unscored = 1 - sum(row[state] for state in _SCORED) / row["answered"]
     return Answering(
-        style_share=None,
+        style_share=_style_share(run),
+        style_taken_out=run.inputs().study.scoring.profile == "content",
         weak=dict(sorted(weak.items(), key=lambda item: (item[1] is not None, item[1] or 0.0))),
         values=len(alphas),
         word=word,
         word_share=word_share,
         unscored=unscored,
     )
+
+
+def _style_share(run: RunDir) -> float | None:
+    """Of all values together, where style is told from chance; None where it is not, or was not measured."""
+    table, about = run.scores / "style.parquet", run.scores / "style.json"
+    if not table.is_file() or not about.is_file():
+        return None
+    p = json.loads(about.read_text(encoding="utf-8"))["p"]
+    overall = pl.read_parquet(table).filter(pl.col("value").is_null())["style_share"]
+    if p is None or p >= LEVEL or overall.is_empty():
+        return None
+    share: float | None = overall[0]
+    return share

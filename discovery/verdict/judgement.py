@@ -32,12 +32,14 @@ class Level(StrEnum):
 @dataclass(frozen=True)
 class Answering:
     """What a run knows of the answers behind the scores. `style_share`: the part of the variance of roles'
-    plain scores that is saying yes whatever is asked, None where it cannot be told; `weak`: values whose
+    plain scores that is saying yes whatever is asked, None where it is not told from chance;
+    `style_taken_out`: whether the scores behind the graph are contents without it; `weak`: values whose
     alpha is below WEAK_ALPHA, with it, None where it is undefined; `values`: how many there are; `word`,
     `word_share`: the most frequent answer to the baseline and its share; `unscored`: the share that is
     refused, unparsed or unfinished."""
 
     style_share: float | None
+    style_taken_out: bool
     weak: dict[str, float | None]
     values: int
     word: str
@@ -140,9 +142,10 @@ def _answers(answering: Answering) -> Iterator[str]:
     if answering.unscored is not None and answering.unscored > 0.2:
         yield f"{_percent(answering.unscored)} of the answers have no score (refused, unparsed, unfinished)."
     if answering.style_share is not None and answering.style_share >= STYLE:
+        where = "it is taken out of" if answering.style_taken_out else "it is still in"
         yield (
-            f"{_percent(answering.style_share)} of the variance of "
-            "roles' plain scores is saying yes whatever is asked."
+            f"{_percent(answering.style_share)} of the variance of roles' plain scores is saying yes "
+            f"whatever is asked; {where} the scores behind this graph."
         )
     if answering.weak:
         named = [
