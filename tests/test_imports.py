@@ -54,6 +54,7 @@ COMPILED = {
         "discovery.orders.equivalence",
         "discovery.orders.kernel",
         "discovery.orders.trees",
+        "discovery.pc.colliders",
         "discovery.pc.kernel",
         "discovery.pc.orientation",
         "discovery.pc.skeleton",

@@ -21,7 +21,7 @@ from axiograph.discovery.graph.marks import GraphKind
 from axiograph.discovery.numerics.arrays import FloatArray
 from axiograph.discovery.orders.search import PENALTY, STARTS, BestOrder
 from axiograph.discovery.pc.inputs import constant_columns
-from axiograph.discovery.pc.search import SearchFunction, pc, pc_causal_learn
+from axiograph.discovery.pc.search import PC, SearchFunction, pc, pc_causal_learn
 from axiograph.engine.errors import InputError
 from axiograph.engine.study.schema import AlgorithmSpec
 
@@ -133,7 +133,14 @@ def _order_seconds(n_values: int, n_rows: int) -> float:
 ALGORITHMS = {
     chosen.name: chosen
     for chosen in (
-        Algorithm("pc", "PC, Fisher-z tests", GraphKind.CPDAG, lambda _: pc, _kernel_seconds),
+        Algorithm(
+            "pc",
+            "PC, Fisher-z tests",
+            GraphKind.CPDAG,
+            lambda chosen: pc if chosen.colliders == "sepset" else PC(chosen.colliders),
+            _kernel_seconds,
+            settings=("colliders",),
+        ),
         Algorithm(
             "boss",
             "best-order search, Gaussian BIC",

@@ -93,9 +93,9 @@ def cpdag_of(dag: BoolArray, names: tuple[str, ...]) -> CausalGraph:
         later = i if before[j, i] else j
         for node in np.flatnonzero(dag[:, later]):
             sepset[i, j, node >> 6] |= np.uint64(1) << np.uint64(node & 63)
-    _, banned, drawn = no_knowledge(n)
+    nothing, banned, drawn = no_knowledge(n)
     marks = np.empty((n, n), np.uint8)
-    orient((dag | dag.T).astype(np.uint8), sepset, banned, drawn, marks)
+    orient((dag | dag.T).astype(np.uint8), sepset, nothing, banned, drawn, marks)
     return CausalGraph(names, marks)
 
 

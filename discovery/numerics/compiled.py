@@ -13,6 +13,7 @@ from axiograph.engine.kernels.compiled import Function, cache_folder, compiled
 # All that is compiled by the decorators of this file, relative to the folder of discovery.
 _SOURCES = (
     "numerics/compiled", "numerics/philox", "numerics/lanes", "pc/walk", "pc/skeleton", "pc/orientation",
+    "pc/colliders",
     "orders/trees", "orders/climb", "orders/kernel", "orders/equivalence",
     "resampling/weighted", "matrix/em_loop", "graph/descendants", "effects/relation_sums",
 )  # fmt: skip

@@ -197,7 +197,7 @@ def trace(trees: Trees, model: Model, room: Room, rank: IndexArray, y: int, befo
     """(node, size): where the candidates of y, those of a rank below `before`, lead, and how many parents
     were added, required ones among them, which are then in `room.path`. (FULL, 0) where there is no room:
     then the call can be made again with larger trees."""
-    node = np.int64(trees.roots[y])
+    node = 0 + trees.roots[y]  # of 64 bits, as all other numbers
     size = model.required[y, 0]
     for k in range(size):
         room.path[k] = model.required[y, 1 + k]
@@ -205,7 +205,7 @@ def trace(trees: Trees, model: Model, room: Room, rank: IndexArray, y: int, befo
     while branch >= 0 and trees.branches[branch, 1] != NEW:
         room.path[size] = trees.branches[branch, 0]
         size += 1
-        node = np.int64(trees.branches[branch, 1])
+        node = 0 + trees.branches[branch, 1]
         branch = _first_candidate(trees, rank, node, before)
     if branch >= 0 or np.isnan(trees.scores[node]):
         node, size = _go_on(trees, model, room, rank, y, before, node, size)
@@ -215,7 +215,7 @@ def trace(trees: Trees, model: Model, room: Room, rank: IndexArray, y: int, befo
 @inlined
 def _first_candidate(trees: Trees, rank: IndexArray, node: int, before: int) -> int:
     """The branch of `node` to follow, −1 where no candidate would raise the score."""
-    branch = np.int64(trees.nodes[node, 0])
+    branch = 0 + trees.nodes[node, 0]
     last = branch + trees.nodes[node, 1]
     while branch < last:
         if rank[trees.branches[branch, 0]] < before:

@@ -15,8 +15,9 @@ import numpy as np
 
 from axiograph.discovery.graph.knowledge import no_knowledge
 from axiograph.discovery.numerics.arrays import BoolArray, ByteArray, EntryArray, FloatArray
+from axiograph.discovery.pc.colliders import DEFINITE, MAJORITY, MAX_P, orient_by_sets
 from axiograph.discovery.pc.orientation import orient
-from axiograph.discovery.pc.skeleton import ABSENT, ADJACENT, DONE, LEAVING, PENDING, search, separate
+from axiograph.discovery.pc.skeleton import ABSENT, ADJACENT, DONE, PENDING, search, separate, set_apart
 
 NEAR_ALPHA = 1e-9  # a p-value within this of alpha is a borderline case (DESIGN 10)
 ILL_CONDITIONED = 1e10  # so is a submatrix with a larger condition number
@@ -24,6 +25,7 @@ _GUARD = 1e-6  # relative; far above the rounding of either computation where it
 _ALWAYS = 4.0  # a bound that no squared correlation reaches: independent whatever the data
 _LARGEST_Z = math.atanh(1 - np.finfo(float).eps)  # |r| ≥ 1 is taken for 1 − eps
 _CHUNK = 4096  # submatrices inverted at once
+RULES = {"definite": DEFINITE, "majority": MAJORITY, "max_p": MAX_P}
 _PENDING = 1024  # tests put off before they are decided; more where those of one node do not fit
 
 
@@ -146,15 +148,17 @@ def cpdag(
     n_rows: int,
     alpha: float,
     knowledge: tuple[ByteArray, ByteArray, ByteArray] | None = None,
+    colliders: str = "sepset",
 ) -> KernelResult:
     """PC with Fisher-z tests on corr [n, n] of n_rows rows, n_rows ≥ 4, with causal-learn's defaults.
 
-    `knowledge`: `Knowledge.matrices`, where there is background knowledge.
+    `knowledge`: `Knowledge.matrices`, where there is background knowledge. `colliders`: "sepset" as
+    causal-learn, or one of `RULES`.
     Raises SingularError where a submatrix that PC tests is exactly singular."""
     n = len(corr)
     lower, upper = bounds(alpha, n_rows, n)
     apart, banned, drawn = no_knowledge(n) if knowledge is None else knowledge
-    adjacent = np.where(apart == 1, LEAVING, ADJACENT).astype(np.uint8)
+    adjacent = np.full((n, n), ADJACENT, np.uint8)
     np.fill_diagonal(adjacent, ABSENT)
     sepset = np.zeros((n, n, (n + 63) // 64), np.uint64)
     entries = np.empty((_PENDING, n), np.int32)
@@ -172,6 +176,11 @@ def cpdag(
         pending += len(undecided)
         borderline += int(outcome.borderline.sum())
         position[2] = 0
-    marks = np.empty((n, n), np.uint8)
-    orient(adjacent, sepset, banned, drawn, marks)
+    marks, unsettled = np.empty((2, n, n), np.uint8)
+    set_apart(adjacent, apart, unsettled)
+    if colliders == "sepset":
+        orient(adjacent, sepset, unsettled, banned, drawn, marks)
+    else:
+        rule, z = RULES[colliders], _critical(alpha)
+        orient_by_sets(corr, n_rows, z, rule, adjacent, unsettled, banned, drawn, marks)
     return KernelResult(marks, int(position[3]), pending, borderline)

@@ -23,25 +23,31 @@ NONE, TAIL, ARROW = 0, 1, 2
 
 @jit
 def orient(
-    adjacent: ByteArray, sepset: WordArray, banned: ByteArray, drawn: ByteArray, marks: ByteArray
+    adjacent: ByteArray,
+    sepset: WordArray,
+    unsettled: ByteArray,
+    banned: ByteArray,
+    drawn: ByteArray,
+    marks: ByteArray,
 ) -> None:
     """Fill marks [n, n] uint8 from the skeleton and the unions of separating sets (skeleton.search) and from
-    what is known: banned, drawn [n, n], see knowledge.Knowledge.matrices."""
+    what is known: banned, drawn [n, n], see knowledge.Knowledge.matrices. unsettled [n, n]: pairs that only
+    knowledge keeps apart, of which no separating set says whether those between are colliders."""
     near = _neighbours(adjacent)
     ancestor = np.empty((len(adjacent), len(adjacent)), np.uint8)
     _from_knowledge(adjacent, drawn, marks, ancestor)
     initial = marks.copy()
     arrows = np.empty((8 * len(adjacent), 2), np.uint32)
-    count, again = _colliders(initial, near, sepset, banned, marks, arrows)
+    count, again = _colliders(initial, near, sepset, unsettled, banned, marks, arrows)
     if count > len(arrows):
         arrows = np.empty((count, 2), np.uint32)
         _copy(initial, marks)
-        _colliders(initial, near, sepset, banned, marks, arrows)
+        _colliders(initial, near, sepset, unsettled, banned, marks, arrows)
     _close(arrows, count, again, initial, marks, ancestor)
     _copy(marks, initial)
     changed = True
     while changed:
-        changed = _rule1(marks, initial, near, banned, ancestor)
+        changed = _rule1(marks, initial, near, unsettled, banned, ancestor)
         changed |= _rule2(marks, initial, near, banned, ancestor)
         changed |= _rule3(marks, initial, near, banned, ancestor)
 
@@ -96,6 +102,7 @@ def _colliders(
     initial: ByteArray,
     near: NodeArray,
     sepset: WordArray,
+    unsettled: ByteArray,
     banned: ByteArray,
     marks: ByteArray,
     arrows: NodeArray,
@@ -119,6 +126,7 @@ def _colliders(
                         if (
                             initial[y, z] != second
                             or banned[z, y]
+                            or unsettled[x, z]
                             or not _collide(initial, sepset, marks, x, y, z)
                         ):
                             continue
@@ -213,7 +221,12 @@ def _arrow(marks: ByteArray, banned: ByteArray, ancestor: ByteArray, i: int, j: 
 
 @inlined
 def _rule1(
-    marks: ByteArray, initial: ByteArray, near: NodeArray, banned: ByteArray, ancestor: ByteArray
+    marks: ByteArray,
+    initial: ByteArray,
+    near: NodeArray,
+    unsettled: ByteArray,
+    banned: ByteArray,
+    ancestor: ByteArray,
 ) -> bool:
     """i → j — k, i and k not adjacent: j → k.
 
@@ -228,7 +241,8 @@ def _rule1(
                     continue
                 for q in range(1, 1 + near[j, 0]):
                     k = near[j, q]
-                    if k != i and marks[i, k] == NONE and _undirected(marks, j, k):
+                    open_pair = marks[i, k] == NONE and not unsettled[i, k]
+                    if k != i and open_pair and _undirected(marks, j, k):
                         changed |= _arrow(marks, banned, ancestor, j, k)
     return changed
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 
@@ -68,6 +69,27 @@ def pc(
     return on_varying_columns(_kernel, data, names, alpha, knowledge, n, correlation)
 
 
+@dataclass(frozen=True)
+class PC:
+    """`pc` with another rule for colliders (discovery.pc.colliders): "definite", "majority" or "max_p"."""
+
+    colliders: str
+
+    def __call__(
+        self,
+        data: FloatArray,
+        names: Sequence[str],
+        alpha: float = 0.05,
+        knowledge: Knowledge | None = None,
+        *,
+        n: int | None = None,
+        correlation: FloatArray | None = None,
+    ) -> LearnedGraph:
+        """Arguments and errors as `pc`."""
+        find = partial(_kernel, colliders=self.colliders)
+        return on_varying_columns(find, data, names, alpha, knowledge, n, correlation)
+
+
 def pc_causal_learn(
     data: FloatArray,
     names: Sequence[str],
@@ -77,7 +99,10 @@ def pc_causal_learn(
     n: int | None = None,
     correlation: FloatArray | None = None,
 ) -> LearnedGraph:
-    """The same by causal-learn itself, on the same columns and with the same errors; see `pc`."""
+    """The same by causal-learn itself, on the same columns and with the same errors; see `pc`.
+
+    Not with a pair that is forbidden both ways: causal-learn keeps no set that separates it, and takes what
+    lies between for colliders (its issue 224)."""
     return on_varying_columns(_causal_learn, data, names, alpha, knowledge, n, correlation)
 
 
@@ -112,12 +137,12 @@ def on_varying_columns(
     return LearnedGraph(graph, constant, borderline)
 
 
-def _kernel(inputs: SearchInput) -> tuple[CausalGraph, int]:
+def _kernel(inputs: SearchInput, colliders: str = "sepset") -> tuple[CausalGraph, int]:
     from axiograph.discovery.pc.kernel import SingularError, cpdag
 
     try:
         knowledge = None if inputs.knowledge is None else inputs.knowledge.matrices(inputs.names)
-        result = cpdag(inputs.correlation, inputs.n, inputs.alpha, knowledge)
+        result = cpdag(inputs.correlation, inputs.n, inputs.alpha, knowledge, colliders)
     except SingularError as error:
         # A submatrix that is singular although the whole passed the check: with fewer rows than columns.
         raise collinear([inputs.names[k] for k in error.columns]) from error

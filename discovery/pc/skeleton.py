@@ -84,6 +84,20 @@ def in_sepset(sepset: WordArray, x: int, y: int, node: int) -> bool:
 
 
 @jit
+def set_apart(adjacent: ByteArray, apart: ByteArray, unsettled: ByteArray) -> None:
+    """Part the pairs that knowledge sets apart, at the end of the search; unsettled [n, n]: those of them
+    that no set has separated.
+
+    Until then they are tested like all others: what separates them says which of the values between them are
+    colliders, and forbidding a pair that is not adjacent anyway changes nothing."""
+    for i in range(len(adjacent)):
+        for j in range(len(adjacent)):
+            unsettled[i, j] = apart[i, j] and adjacent[i, j] != ABSENT
+            if apart[i, j]:
+                adjacent[i, j] = ABSENT
+
+
+@jit
 def _remove(adjacent: ByteArray) -> None:
     flat = adjacent.reshape(-1)
     for k in range(flat.size):

@@ -12,8 +12,10 @@ from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 import numpy as np
 
 from axiograph.discovery.numerics.arrays import BoolArray, ByteArray, IndexArray
+from axiograph.discovery.orders.constraints import constraints
+from axiograph.discovery.orders.search import BestOrder
 from axiograph.discovery.pc.inputs import check_input
-from axiograph.discovery.pc.search import LearnedGraph, pc
+from axiograph.discovery.pc.search import PC, LearnedGraph, pc
 from axiograph.discovery.resampling.rows import (
     Resample,
     Units,
@@ -132,7 +134,7 @@ class ReplicateTask:
     @property
     def in_threads(self) -> bool:
         """Whether threads can work side by side: the kernel does not hold the interpreter's lock."""
-        return self.search.function is pc
+        return self.search.function is pc or isinstance(self.search.function, PC | BestOrder)
 
     def chunks(self, count: int) -> list[range]:
         """The numbers up to `count` in tasks."""
@@ -186,7 +188,8 @@ class ReplicateTask:
     def _products(self) -> Products | None:
         """The scores as discovery.resampling.weighted takes them; None where rows are copied for each
         replicate."""
-        if self.search.function is not pc or self.table.correction is not None:
+        from_sums = self.search.function is pc or isinstance(self.search.function, BestOrder)
+        if not from_sums or self.table.correction is not None:
             return None
         from axiograph.discovery.resampling.weighted import products
 
@@ -196,9 +199,12 @@ class ReplicateTask:
         """Fill the marks of the replicates that need no copied rows; which those are."""
         if self._products is None:
             return np.zeros(len(drawn), dtype=bool)
-        from axiograph.discovery.resampling.weighted import graphs
+        from axiograph.discovery.resampling.weighted import graphs, orders
 
         knowledge = self.search.knowledge
+        if isinstance(self.search.function, BestOrder):
+            told = constraints(knowledge, self.table.names)
+            return orders(self._products, drawn, self.n, self.search.function, marks, told)
         matrices = None if knowledge is None else knowledge.matrices(self.table.names)
         return graphs(self._products, drawn, self.n, self.search.alpha, marks, matrices)
 

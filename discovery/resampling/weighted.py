@@ -22,10 +22,16 @@ from axiograph.discovery.graph.knowledge import no_knowledge
 from axiograph.discovery.numerics.arrays import BoolArray, ByteArray, FloatArray, IndexArray, NodeArray
 from axiograph.discovery.numerics.compiled import aligned, jit, jit_inner
 from axiograph.discovery.numerics.lanes import LANES, add_rows
+from axiograph.discovery.orders.climb import make_walk
+from axiograph.discovery.orders.constraints import Constraints
+from axiograph.discovery.orders.equivalence import fill_class
+from axiograph.discovery.orders.kernel import best_order
+from axiograph.discovery.orders.search import BestOrder, parents_bound
+from axiograph.discovery.orders.trees import make_room, make_trees
 from axiograph.discovery.pc.inputs import rounding
 from axiograph.discovery.pc.kernel import bounds
 from axiograph.discovery.pc.orientation import orient
-from axiograph.discovery.pc.skeleton import ABSENT, ADJACENT, DONE, LEAVING, search
+from axiograph.discovery.pc.skeleton import ABSENT, ADJACENT, DONE, search, set_apart
 from axiograph.discovery.resampling.rows import Units
 
 MAX_COLUMNS = 64  # above it, the time of a replicate is that of PC, and copying rows costs nothing
@@ -98,12 +104,32 @@ def graphs(
     background knowledge."""
     n = products.n_columns
     apart, banned, drawn_edges = no_knowledge(n) if knowledge is None else knowledge
-    start = np.where(apart == 1, LEAVING, ADJACENT).astype(np.uint8)
+    start = np.full((n, n), ADJACENT, np.uint8)
     np.fill_diagonal(start, ABSENT)
     done = np.zeros(len(drawn), dtype=bool)
     lower, upper = bounds(alpha, n_independent, n)
     sums = weighted_sums(products.sums, drawn)
-    _graphs(sums, products.cells - 1, lower, upper, start, banned, drawn_edges, marks, done)
+    _graphs(sums, products.cells - 1, lower, upper, start, apart, banned, drawn_edges, marks, done)
+    return done
+
+
+def orders(
+    products: Products,
+    drawn: IndexArray,
+    n_independent: int,
+    search: BestOrder,
+    marks: ByteArray,
+    told: Constraints,
+) -> BoolArray:
+    """Best-order search on the units drawn[r] for each r: as `graphs`."""
+    n = products.n_columns
+    bound = parents_bound(n_independent, n, told)
+    done = np.zeros(len(drawn), dtype=bool)
+    sums = weighted_sums(products.sums, drawn)
+    _orders(
+        sums, products.cells - 1, told.allowed, told.required, told.before, told.known, bound,
+        float(n_independent), search.cost(n_independent), search.starts, marks, done,
+    )  # fmt: skip
     return done
 
 
@@ -162,6 +188,7 @@ def _graphs(
     lower: FloatArray,
     upper: FloatArray,
     start: ByteArray,
+    apart: ByteArray,
     banned: ByteArray,
     drawn_edges: ByteArray,
     marks: ByteArray,
@@ -169,7 +196,7 @@ def _graphs(
 ) -> None:
     n = marks.shape[1]
     corr, root = np.empty((n, n)), np.empty((n, n))
-    adjacent = np.empty((n, n), np.uint8)
+    adjacent, unsettled = np.empty((n, n), np.uint8), np.empty((n, n), np.uint8)
     sepset = np.empty((n, n, (n + 63) // 64), np.uint64)
     no_room = np.empty((0, n), np.int32)
     position = np.empty(4, np.int64)
@@ -180,7 +207,36 @@ def _graphs(
         sepset[:] = 0
         position[:] = 0
         if search(corr, lower, upper, adjacent, sepset, no_room, position) == DONE:
-            orient(adjacent, sepset, banned, drawn_edges, marks[r])
+            set_apart(adjacent, apart, unsettled)
+            orient(adjacent, sepset, unsettled, banned, drawn_edges, marks[r])
+            done[r] = True
+
+
+@jit
+def _orders(
+    sums: FloatArray,
+    last: int,
+    allowed: ByteArray,
+    required: ByteArray,
+    before: ByteArray,
+    known: ByteArray,
+    bound: int,
+    rows: float,
+    cost: float,
+    starts: int,
+    marks: ByteArray,
+    done: BoolArray,
+) -> None:
+    n = marks.shape[1]
+    corr, root = np.empty((n, n)), np.empty((n, n))
+    dag = np.empty((n, n), np.uint8)
+    trees, room, walk = make_trees(n, 32 * n, 256 * n), make_room(n, bound), make_walk(n)
+    for r in range(len(sums)):
+        if _correlate(sums, r, last, corr, root) and _of_full_rank(corr, sums[r, last], root):
+            _, trees = best_order(
+                corr, allowed, required, before, bound, rows, cost, starts, trees, room, walk, dag
+            )
+            fill_class(dag, known, marks[r])
             done[r] = True
 
 

@@ -187,6 +187,7 @@ class AlgorithmSpec(Spec):
     max_conditioning: int | None = Field(default=None, ge=0)
     penalty: Annotated[float, Field(gt=0), AfterValidator(finite)] | None = None
     starts: int | None = Field(default=None, ge=1)
+    colliders: Literal["sepset", "definite", "majority", "max_p"] = "sepset"
     max_parents: int | None = Field(default=None, ge=1)
     search: Literal["astar", "dp"] = "astar"
     bins: Literal["quantile", "width", "as_answered"] = "quantile"

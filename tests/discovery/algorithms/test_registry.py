@@ -91,7 +91,14 @@ def test_knowledge_is_taken_or_refused_with_the_reason(name):
 
 @every
 def test_settings_reach_the_algorithm_and_others_are_refused(name):
-    changed = {"max_conditioning": 0, "penalty": 40.0, "starts": 9, "max_parents": 1, "search": "dp"}
+    changed = {
+        "max_conditioning": 0,
+        "penalty": 40.0,
+        "starts": 9,
+        "colliders": "max_p",
+        "max_parents": 1,
+        "search": "dp",
+    }
     changed |= {"bins": "as_answered", "levels": 7}
     for setting, value in changed.items():
         settings = AlgorithmSpec(**{setting: value})

@@ -4,11 +4,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from axiograph.discovery.graph.causal_graph import CausalGraph
+from axiograph.discovery.graph.knowledge import Knowledge
+from axiograph.discovery.orders.search import BestOrder
 from axiograph.discovery.pc.search import pc, pc_causal_learn
 from axiograph.discovery.resampling import weighted
 from axiograph.discovery.resampling.replicates import ReplicateTask
 from axiograph.discovery.resampling.rows import Resample, Units, draw_many
-from axiograph.discovery.resampling.score_table import ScoreTable
+from axiograph.discovery.resampling.score_table import ScoreTable, Search
 from tests.discovery.bootstrapped import bootstrapped
 from tests.discovery.oracle import paper_scores
 
@@ -199,3 +201,15 @@ def test_ray_changes_nothing_and_shows_progress():
     assert_same_graphs(found, replicates(data, pc, replicates=5000))
     assert calls[-1] == (5000, 5000)
     assert len(calls) > 2
+
+
+@pytest.mark.parametrize("known", [None, Knowledge(tiers={"a": 0, "b": 1}, required=frozenset({("c", "d")}))])
+def test_best_orders_from_sums_are_those_of_copied_rows(known):
+    rng = np.random.default_rng(17)
+    data = rng.normal(size=(90, 6)) @ np.triu(rng.normal(size=(6, 6)))
+    table, search = ScoreTable(data, "abcdef"), Search(BestOrder(), 0.05, known)
+    task = ReplicateTask(table, search)
+    assert task._products is not None
+    found = task.replicates(range(40))
+    for k, drawn in enumerate(draw_many(90, Resample.HALF_OF_ROLES, 0, range(40))):
+        assert np.array_equal(found.marks[k], search.run(table, drawn, 45).result.graph.marks)
