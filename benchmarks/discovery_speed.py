@@ -343,7 +343,7 @@ def _orders(corr: FloatArray, n_rows: int) -> tuple[list[Order], float]:
         adjacent[adjacent != skeleton.ADJACENT] = 0
         position[:3] = order + 1, 0, 0
     marks = np.empty((n, n), np.uint8)
-    nothing = no_knowledge(n)[1:]
+    nothing = no_knowledge(n)
     return rows, best(lambda: orient(adjacent, sepset, *nothing, marks), 20)
 
 
