@@ -44,7 +44,7 @@ def main() -> None:
         _graphs(studies, planted=False),
         _graphs(studies, planted=True),
         _draws(studies),
-        _effects(5 * studies),
+        _effects(2 * studies),
     ]
     OUT.write_text(_header(studies, time.perf_counter() - started) + "\n".join(sections))
     print(OUT.read_text())
@@ -237,12 +237,7 @@ def _effects(studies: int) -> str:
     }
     for roles in (8, 25):
         for name, (shifted, moved, shift, uneven) in settings.items():
-            row = _mean(
-                [
-                    effect_trial(seed, roles, shifted, moved, shift, uneven)
-                    for seed in range(max(studies // 2, 1))
-                ]
-            )
+            row = _mean([effect_trial(seed, roles, shifted, moved, shift, uneven) for seed in range(studies)])
             powers = [
                 "-" if np.isnan(row[f"{k} power"]) else f"{row[f'{k} power']:.2f}"
                 for k in ("mean", "content")
@@ -261,7 +256,7 @@ def _header(studies: int, seconds: float) -> str:
 
 `python benchmarks/style.py --studies {studies}`, {seconds:.0f} s on one core ({where});
 Python {platform.python_version()}, NumPy {np.__version__}.
-{studies} studies a cell, {5 * studies // 2} of effects.
+{studies} studies a cell, {2 * studies} of effects.
 
 """
 
