@@ -199,8 +199,9 @@ class EffectTables(Shown):
     """What steering and hints changed, held against a graph; the data dictionary explains the columns.
 
     `effects`, `doses`: None where the run has no condition besides the baseline on the roles that effects
-    are tested on. `reference`, `between_roles`: the paper's contrast of every role with `reference`.
-    `parts`: plain differences as content and style, None where no value has items of both keys."""
+    are tested on. `reference`, `between_roles`: the paper's contrast of every role with `reference`. Where
+    there was no graph the frames that need one have no columns. `parts`: plain differences as content and
+    style, None where no value has items of both keys."""
 
     effects: Effects | None
     doses: DoseTables | None
@@ -247,8 +248,11 @@ class EffectTables(Shown):
         ]  # fmt: skip
         return {
             f"values that changed ({changed.height} of {self.changes.height} contrasts)": changed[columns],
-            "what the others did": self.pooled.filter(pl.col("scope") == "all conditions"),
-        }
+        } | (
+            {"what the others did": self.pooled.filter(pl.col("scope") == "all conditions")}
+            if self.effects.has_graph
+            else {}
+        )
 
     @property
     def text(self) -> str:
@@ -259,4 +263,6 @@ class EffectTables(Shown):
             split = "" if self.parts is None else split_effects_text(self.parts)
             lines += [split] if split else []
             lines += [text for text in [doses_text(self.doses)] if text] if self.doses is not None else []
-        return "\n\n".join([*lines, roles_text(self.reference, self.between_roles)])
+        if self.between_roles.columns:  # there is a graph
+            lines.append(roles_text(self.reference, self.between_roles))
+        return "\n\n".join(lines)

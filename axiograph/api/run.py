@@ -126,6 +126,11 @@ class Run(Shown):
         return self._graph(GraphChoice.ALL_ROLES)
 
     @property
+    def has_graph(self) -> bool:
+        """Whether a graph has been made of the run."""
+        return (self.directory.graph / "graph.json").is_file()
+
+    @property
     def averaged(self) -> ValueGraph:
         """The pairs above the threshold that the frequencies give."""
         return self._graph(GraphChoice.AVERAGED)
@@ -198,11 +203,14 @@ class Run(Shown):
         return DiscoveryResult(discovery, self.directory.graph, answering_of(self.directory))
 
     def test_effects(self, graph: Path | str | None = None) -> EffectTables:
-        """What steering changed, tested anew against the run's graph, or that of a file, and stored."""
-        study = self.study
-        tested, source = run_graph(self.directory, None if graph is None else Path(graph))
+        """What steering changed, tested anew against the run's graph, or that of a file, and stored. Where
+        the run has no graph, but conditions to test, changes and doses are all there is."""
+        study, contrasts = self.study, has_contrasts(self.directory, self.study)
+        tested = source = None
+        if graph is not None or self.has_graph or not contrasts:
+            tested, source = run_graph(self.directory, None if graph is None else Path(graph))
         effects = doses = parts = None
-        if has_contrasts(self.directory, study):
+        if contrasts:
             effects = find_effects(self.directory, study.effects, tested, source)
             doses, parts = read_doses(self.directory), read_split_effects(self.directory)
         tables = EffectTables(effects, doses, *compare_roles(self.directory, tested), parts)

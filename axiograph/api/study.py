@@ -11,10 +11,11 @@ from axiograph.api.settings import CORES, STALL_S, as_study
 from axiograph.cluster.sampling.estimate import estimate, stored_ids
 from axiograph.cluster.sampling.loop import disk_free, sample
 from axiograph.cluster.sampling.meter import Meter
-from axiograph.cluster.sampling.preparation import prepare, study_notes
+from axiograph.cluster.sampling.preparation import enough_for_a_graph, prepare, study_notes
 from axiograph.cluster.sampling.site import Site
 from axiograph.cluster.site import site
-from axiograph.engine.errors import RunError
+from axiograph.cluster.stages.effects import has_contrasts
+from axiograph.engine.errors import InputError, RunError
 from axiograph.engine.runs.run_dir import RunDir, create_run, run_at
 from axiograph.engine.study.loading import load_study as read_study
 from axiograph.engine.study.schema import Study
@@ -67,16 +68,26 @@ def run(
     cluster, `auto` or `local`; `workers`: at most so many of a kind, killed when they stand still for
     `stall_s` seconds. `retry_failed`: ask again what could not be answered. `report`: whether the page and
     its figures are written too. `on_step` is told what each step came to as soon as it is done, `notify`
-    where one may take long. Raises InputError and RunError."""
+    where one may take long. Raises InputError and RunError; where no graph can be made, but there are
+    conditions to test, only after effects and report, and not at all where the study is too small for one."""
     loaded = as_study(study)
     result = Run(create_run(out or loaded.out))
     with result.directory.locked(), site(ray, workers, stall_s) as where:
         tell(on_step, _sampled(loaded, result.directory, where, retry_failed, on_step))
         result.score(on_step)
-        tell(on_step, result.store_graph(result.study.discovery, where.jobs(jobs), notify))
+        no_graph = None
+        try:
+            tell(on_step, result.store_graph(result.study.discovery, where.jobs(jobs), notify))
+        except InputError as error:
+            if not has_contrasts(result.directory, result.study):
+                raise
+            no_graph = error
+            tell(on_step, Notes((f"no graph: {error}",)))
         tell(on_step, result.test_effects())
         if report:
             tell(on_step, result.report())
+        if no_graph is not None and enough_for_a_graph(result.directory.inputs()):
+            raise no_graph
     return result
 
 

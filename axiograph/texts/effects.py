@@ -28,7 +28,11 @@ def effects_text(effects: Effects) -> str:
     lines += notes_on_test(effects.changes, earlier=effects.prior is None)
     lines += negative_control_note(effects.changes, effects.negative_controls)
     if not changed.is_empty():
-        lines += ["", _changes(changed), "", _responses(effects), "", _contrasts(effects)]
+        lines += ["", _changes(changed)]
+    if not effects.has_graph:
+        lines += ["", "There is no graph: which changes it would expect is not said."]
+    elif not changed.is_empty():
+        lines += ["", _responses(effects), "", _contrasts(effects)]
     if effects.cycles:
         lines.append(f"Directed cycles in the graph: {'; '.join(', '.join(c) for c in effects.cycles)}.")
     return "\n".join(lines)

@@ -195,11 +195,12 @@ def _steered_roles(inputs: Inputs) -> frozenset[str]:
 def study_notes(inputs: Inputs) -> list[str]:
     """What a study cannot lead to, said before the night and not after it."""
     study, notes = inputs.study, []
-    train = sum(part == TRAIN for part in inputs.role_split.values())
-    if not _enough_rows(train, study) or len(inputs.values) < 2:
+    train = _training_roles(inputs)
+    if not enough_for_a_graph(inputs):
         notes.append(
             f"{train} training roles and {len(inputs.values)} values are too few for a graph (at least "
-            f"{MIN_ROWS} roles in a replicate, 2 values): answers are stored, then discovery stops."
+            f"{MIN_ROWS} roles in a replicate, 2 values): answers are stored, and effects of conditions are tested "
+            "without one."
         )
     steered = any(condition.is_steered for condition in inputs.conditions)
     if steered and study.effects.roles != "all" and study.steer_roles not in ("all", study.effects.roles):
@@ -208,6 +209,15 @@ def study_notes(inputs: Inputs) -> list[str]:
             f"{study.effects.roles} roles: no effect of steering will be tested."
         )
     return notes
+
+
+def enough_for_a_graph(inputs: Inputs) -> bool:
+    """Whether there are roles and values enough for a graph, whatever they answer."""
+    return len(inputs.values) >= 2 and _enough_rows(_training_roles(inputs), inputs.study)
+
+
+def _training_roles(inputs: Inputs) -> int:
+    return sum(part == TRAIN for part in inputs.role_split.values())
 
 
 def _enough_rows(train: int, study: Study) -> bool:

@@ -81,8 +81,9 @@ def run_graph(run: RunDir, graph_file: Path | None) -> tuple[CausalGraph, Path]:
     return value_graph(path), path
 
 
-def compare_roles(run: RunDir, graph: CausalGraph) -> tuple[str, pl.DataFrame]:
-    """The paper's contrast between roles on baseline profiles: (reference role, table of between_roles).
+def compare_roles(run: RunDir, graph: CausalGraph | None) -> tuple[str, pl.DataFrame]:
+    """The paper's contrast between roles on baseline profiles: (reference role, table of between_roles, which
+    has no column where there is no graph).
 
     Every role is compared with "no role", or with the first role where that has no answers: the roles that
     the same kind of worker answered (DESIGN 3) and, where items are split too, only those of its part, since
@@ -90,6 +91,9 @@ def compare_roles(run: RunDir, graph: CausalGraph) -> tuple[str, pl.DataFrame]:
     """
     table, inputs = read_scores(run, "profiles"), run.inputs()
     reference = reference_role(run)
+    if graph is None:
+        (run.effects / "between_roles.parquet").unlink(missing_ok=True)
+        return reference, pl.DataFrame()
     table = table.filter(pl.col("role").is_in(_answered_alike(run, reference)))
     split = inputs.role_split[reference] if inputs.study.split.items < 1 else None
     contrast = between_roles(table, graph, reference, inputs.study.effects, split=split)
@@ -113,20 +117,28 @@ def _answered_alike(run: RunDir, reference: str) -> pl.Series:
     return used.join(workers, on=list(WORKER), how="semi")["role"]
 
 
-def find_effects(run: RunDir, spec: EffectsSpec, graph: CausalGraph, path: Path) -> Effects:
+GRAPH_TABLES = ("relations", "responses", "pooled", "contrasts")
+
+
+def find_effects(run: RunDir, spec: EffectsSpec, graph: CausalGraph | None, path: Path | None) -> Effects:
     """What every condition changed against `graph`, which came from `path`; saved in the run, with what
-    sweeps of strengths did."""
+    sweeps of strengths did. Without a graph the tables that need one are not there."""
     profiles = read_scores(run, "profiles")
+    replicates = None if path is None else replicates_of(path)
     tested = replace(
-        effects(profiles, read_scores(run, "provenance"), graph, spec, replicates=replicates_of(path)),
+        effects(profiles, read_scores(run, "provenance"), graph, spec, replicates=replicates),
         negative_controls=negative_controls(run),
     )
-    for name in ("changes", "relations", "responses", "pooled", "contrasts"):
-        write_atomic(run.effects / f"{name}.parquet", getattr(tested, name).write_parquet)
+    write_atomic(run.effects / "changes.parquet", tested.changes.write_parquet)
+    for name in GRAPH_TABLES:
+        if tested.has_graph:
+            write_atomic(run.effects / f"{name}.parquet", getattr(tested, name).write_parquet)
+        else:
+            (run.effects / f"{name}.parquet").unlink(missing_ok=True)
     write_json(
         run.effects / "effects.json",
         {
-            "graph": run.shown(path),
+            "graph": None if path is None else run.shown(path),
             "baseline": BASELINE,
             "roles": spec.roles,
             "level": spec.level,

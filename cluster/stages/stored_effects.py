@@ -18,7 +18,8 @@ TABLES = ("changes", "relations", "responses", "pooled", "contrasts")
 
 
 def read_effects(run: RunDir) -> Effects | None:
-    """The tables of the run and what they rest on; None where no condition could be tested.
+    """The tables of the run and what they rest on, those without columns that need a graph where there was
+    none; None where no condition could be tested.
 
     Raises InputError where the stage has not run, RunError for a damaged file."""
     about = run.effects / "effects.json"
@@ -28,7 +29,9 @@ def read_effects(run: RunDir) -> Effects | None:
         raise _absent(run, about)
     try:
         document = json.loads(about.read_text(encoding="utf-8"))
-        tables = {name: pl.read_parquet(run.effects / f"{name}.parquet") for name in TABLES}
+        names = TABLES if document["graph"] is not None else ("changes",)
+        tables = dict.fromkeys(TABLES, pl.DataFrame())
+        tables |= {name: pl.read_parquet(run.effects / f"{name}.parquet") for name in names}
         return Effects(
             changes=tables["changes"],
             relations=tables["relations"],
@@ -59,10 +62,12 @@ def _spec(run: RunDir, document: dict[str, Any]) -> EffectsSpec:
 
 
 def read_between_roles(run: RunDir) -> pl.DataFrame:
-    """The paper's contrast of roles (discovery.effects.contrast.between_roles). InputError where the stage
-    has not run, RunError for a damaged file."""
+    """The paper's contrast of roles (discovery.effects.contrast.between_roles), without columns where changes
+    were tested without a graph. InputError where the stage has not run, RunError for a damaged file."""
     path = run.effects / "between_roles.parquet"
     if not path.is_file():
+        if (run.effects / "changes.parquet").is_file():
+            return pl.DataFrame()
         raise _absent(run, path)
     try:
         return pl.read_parquet(path)

@@ -61,11 +61,16 @@ class Effects:
     cycles: list[tuple[str, ...]]
     negative_controls: tuple[str, ...] = ()
 
+    @property
+    def has_graph(self) -> bool:
+        """Whether changes were held against a graph."""
+        return bool(self.relations.columns)
+
 
 def effects(
     profiles: pl.DataFrame,
     provenance: pl.DataFrame,
-    graph: CausalGraph,
+    graph: CausalGraph | None,
     spec: EffectsSpec = EffectsSpec(),
     *,
     replicates: PackedGraphs | None = None,
@@ -74,7 +79,8 @@ def effects(
 
     `profiles`: role, condition, split and a column per value, null where missing. `provenance`: role,
     condition, backend, dtype, device, one row or more per profile. `graph`: over some or all of the value
-    columns; changes of the others are tested too, but have no relation (`not_in_graph`). `spec`: how, as in
+    columns; changes of the others are tested too, but have no relation (`not_in_graph`); None: there is
+    none, changes are all there is, and the other tables are without columns. `spec`: how, as in
     a study; on which part of the roles, among others. `replicates`: the graphs of resamples of the roles
     that `graph` came from, over the same values.
 
@@ -109,10 +115,16 @@ def effects(
     role in a condition; RunError where a contrast would join rows of different provenance.
     """
     names = value_columns(profiles)
-    check_graph(graph, names)
+    if graph is not None:
+        check_graph(graph, names)
     selected = select_roles(profiles, None if spec.roles == "all" else spec.roles, BASELINE)
     check_provenance(selected, provenance, BASELINE)
     changes = find_changes(Pairing(selected, BASELINE, names), spec.level)
+    if graph is None:
+        nothing = pl.DataFrame()
+        return Effects(
+            changes.table(), nothing, nothing, nothing, nothing, spec, changes.prior, 0, tuple(names), []
+        )
     weights = Weights.of(graph, replicates)
     work = _Work(changes, graph, weights, spec)
     pooled = work.respond(replicates)

@@ -22,6 +22,8 @@ def role_blocks(artefacts: Artefacts) -> list[Block]:
         for name, against in (("own graph", None), ("reference graph", REFERENCE))
     }
     parts = [table.with_columns(graph=pl.lit(name)) for name, table in tables.items() if table is not None]
+    if not parts and artefacts.effects("changes") is not None:
+        return [Note("No contrast between roles: it sorts values by their relation in a graph.")]
     if not parts:
         return [
             Note(

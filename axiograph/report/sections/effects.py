@@ -49,6 +49,11 @@ def effects_section(artefacts: Artefacts) -> Section:
 def _nothing(artefacts: Artefacts) -> str:
     if artefacts.run is None:
         return "No effects here: this part needs the directory of a run."
+    if artefacts.effects("changes") is not None:
+        return (
+            "Changes were tested without a graph: which of them one would expect is not said. With more "
+            f"roles, `axiograph discover {artefacts.where}` and `axiograph effects {artefacts.where}` say it."
+        )
     return (
         "No condition besides the baseline was tested: steering or hints in the study file, then "
         f"`axiograph effects {artefacts.where}`, would fill this part."
