@@ -199,8 +199,8 @@ def study_notes(inputs: Inputs) -> list[str]:
     if not enough_for_a_graph(inputs):
         notes.append(
             f"{train} training roles and {len(inputs.values)} values are too few for a graph (at least "
-            f"{MIN_ROWS} roles in a replicate, 2 values): answers are stored, and effects of conditions are tested "
-            "without one."
+            f"{MIN_ROWS} roles in a replicate, 2 values): answers are stored, and effects of conditions are "
+            "tested without one."
         )
     steered = any(condition.is_steered for condition in inputs.conditions)
     if steered and study.effects.roles != "all" and study.steer_roles not in ("all", study.effects.roles):

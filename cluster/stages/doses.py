@@ -9,9 +9,11 @@ from dataclasses import fields
 import numpy as np
 import polars as pl
 
+from axiograph.cluster.stages.score import read_scores
 from axiograph.discovery.effects.changes import Pairing
 from axiograph.discovery.effects.doses import DOSE_SCHEMA, DoseTables, dose_tables
 from axiograph.discovery.effects.hints import steering_against_hints
+from axiograph.discovery.effects.rounding import score_rounding
 from axiograph.engine.errors import RunError
 from axiograph.engine.runs.run_dir import RunDir
 from axiograph.engine.storage.files import write_atomic
@@ -100,7 +102,9 @@ def write_doses(
     `scored`: engine.scoring.scores.item_scores of all stored answers; `changes`: as discovery.effects.testing
     found them."""
     doses = dose_table(run.inputs().conditions)
-    tables = dose_tables(profiles, changes, answers_by_role(scored), doses, spec)
+    dtypes = read_scores(run, "provenance")["dtype"].cast(pl.String).unique().drop_nulls()
+    rounding = score_rounding(run.inputs().study.scoring.mode, dtypes)
+    tables = dose_tables(profiles, changes, answers_by_role(scored), doses, spec, rounding=rounding)
     named = {field.name: getattr(tables, field.name) for field in fields(DoseTables)}
     named["role_spread"] = role_spread(profiles, tables.doses["condition"].to_list(), spec.roles)
     named["steering_against_hints"] = steering_against_hints(run.inputs().conditions, tables.sign_counts)

@@ -132,11 +132,13 @@ _STATES = ("raised", "lowered", "unchanged")
 _COLUMNS = {part: [f"{part}_{state}" for state in _STATES] for part in (TRAIN, TEST)}
 
 
-def sign_table(profiles: pl.DataFrame, names: list[str], baseline: str) -> pl.DataFrame:
+def sign_table(
+    profiles: pl.DataFrame, names: list[str], baseline: str, tolerance: float = ROUNDING
+) -> pl.DataFrame:
     """A row per condition and value: condition, value, train_raised, train_lowered, train_unchanged, test_…
-    (roles whose score is above, below or equal to their own baseline score; null where none has both),
-    similarity (cosine of the two triples, as in the published Table 1; null without both)."""
-    triples = {part: _counts(profiles, part, names, baseline) for part in _COLUMNS}
+    (roles whose score is above, below or, up to `tolerance`, equal to their own baseline score; null where
+    none has both), similarity (cosine of the two triples, as in the published Table 1; null without both)."""
+    triples = {part: _counts(profiles, part, names, baseline, tolerance) for part in _COLUMNS}
     asked = profiles["condition"].unique(maintain_order=True)
     return counted_table([condition for condition in asked if condition != baseline], names, triples)
 
@@ -180,7 +182,7 @@ def sign_similarity(counts: pl.DataFrame) -> pl.DataFrame:
     return pl.DataFrame(rows, schema=schema | {"similarity": pl.Float64}, orient="row")
 
 
-def _counts(profiles: pl.DataFrame, part: str, names: list[str], baseline: str) -> Triples:
+def _counts(profiles: pl.DataFrame, part: str, names: list[str], baseline: str, tolerance: float) -> Triples:
     """Counts by condition and value, of the conditions and values that roles of the part have."""
     selected = profiles.filter(pl.col("split") == part)
     if selected.is_empty() or not (selected["condition"] != baseline).any():
@@ -188,7 +190,7 @@ def _counts(profiles: pl.DataFrame, part: str, names: list[str], baseline: str) 
     pairing = Pairing(selected, baseline, names)
     triples = {}
     for condition in pairing.conditions:
-        up, down, same = sign_counts(pairing.differences(condition))
+        up, down, same = sign_counts(pairing.differences(condition), tolerance)
         for k, name in enumerate(names):
             if up[k] + down[k] + same[k]:
                 triples[condition, name] = (int(up[k]), int(down[k]), int(same[k]))

@@ -77,6 +77,8 @@ def dose_tables(
     answers: pl.DataFrame,
     doses: pl.DataFrame,
     spec: EffectsSpec = EffectsSpec(),
+    *,
+    rounding: float = ROUNDING,
 ) -> DoseTables:
     """Everything that a sweep of strengths says about the values and about the model.
 
@@ -91,16 +93,17 @@ def dose_tables(
     own row 0 and null). `trends` on the same roles: `trend_table`. `sign_counts`, `sign_similarity`, on the
     roles of either split: discovery.effects.contrast. `unreadable`, `limits`, on all roles.
 
-    Raises InputError as discovery.effects.testing does."""
+    `rounding`: scores of a role that differ by no more are equal, in trends and counts (score_rounding of
+    discovery.effects.rounding). Raises InputError as discovery.effects.testing does."""
     names = value_columns(profiles)
     selected = select_roles(profiles, None if spec.roles == "all" else spec.roles, BASELINE)
     sweeps = _sweeps(selected, doses, names)
     states = unreadable(answers, spec)
-    counts = sign_table(profiles, names, BASELINE)
+    counts = sign_table(profiles, names, BASELINE, rounding)
     return DoseTables(
         doses=doses,
         dose_response=_responses(sweeps, changes, spec),
-        trends=trend_table(sweeps, names, spec),
+        trends=trend_table(sweeps, names, spec, rounding),
         sign_counts=counts,
         sign_similarity=sign_similarity(counts),
         unreadable=states,
@@ -173,12 +176,14 @@ class Sweep:
     scores: FloatArray
 
 
-def trend_table(sweeps: list[Sweep], names: list[str], spec: EffectsSpec) -> pl.DataFrame:
+def trend_table(
+    sweeps: list[Sweep], names: list[str], spec: EffectsSpec, rounding: float = ROUNDING
+) -> pl.DataFrame:
     """A row per sweep and value: sweep, feature, unit, value, strengths (how many), roles (with two scores or
     more), tau (mean over them, in [−1, 1]), low and high (at 1 − level), p (two-sided, moderated t),
     p_adjusted (over all rows, as for changes), trend: rising or falling where p_adjusted ≤ level, else none
     (not shown), null where not tested, and reason says why."""
-    taus = [kendall(sweep.scores) for sweep in sweeps]
+    taus = [kendall(sweep.scores, rounding) for sweep in sweeps]
     flat = np.concatenate(taus, axis=1) if taus else np.zeros((0, 0))
     roles, tau, variance = moments(flat)
     strengths = np.repeat([len(sweep.points) for sweep in sweeps], len(names)).astype(np.int64)
@@ -213,15 +218,15 @@ def trend_table(sweeps: list[Sweep], names: list[str], spec: EffectsSpec) -> pl.
     )
 
 
-def kendall(scores: FloatArray) -> FloatArray:
+def kendall(scores: FloatArray, rounding: float = ROUNDING) -> FloatArray:
     """[n_roles, n_values]: Kendall's tau-a of each role's scores [n_roles, n_points, n_values] with the order
-    of the points; NaN where fewer than two are known."""
+    of the points, steps up to `rounding` counting 0; NaN where fewer than two are known."""
     roles, points, values = scores.shape
     total, pairs = np.zeros((roles, values)), np.zeros((roles, values))
     for a, b in combinations(range(points), 2):
         step = scores[:, b] - scores[:, a]
         scored = ~np.isnan(step)
-        total += np.where(scored & (np.abs(step) > ROUNDING), np.sign(np.where(scored, step, 0.0)), 0.0)
+        total += np.where(scored & (np.abs(step) > rounding), np.sign(np.where(scored, step, 0.0)), 0.0)
         pairs += scored
     return np.where(pairs > 0, total / np.maximum(pairs, 1), np.nan)
 

@@ -33,13 +33,13 @@ from axiograph.discovery.effects.contrast import moved
 from axiograph.discovery.effects.relations import DrawnGraphs, Weights
 from axiograph.discovery.numerics.arrays import BoolArray, FloatArray, IndexArray
 from axiograph.discovery.numerics.intervals import (
-    ROUNDING,
     RoleDraws,
     mean_of_known,
     percentile_range,
     standard_errors,
 )
 
+_EQUAL = 1e-12  # means of the same differences in another order
 Ends = tuple[FloatArray, FloatArray]
 
 
@@ -172,7 +172,7 @@ class Outcomes:
         tested, differences = movement.tested, movement.differences
         means, errors = draws.means_and_errors(differences)
         with np.errstate(invalid="ignore"):
-            again = np.abs(means) > movement.needed + ROUNDING
+            again = np.abs(means) > movement.needed + _EQUAL
         scored = ~np.isnan(differences)
         values, count = np.nan_to_num(differences), scored.sum(axis=0)
         total = values.sum(axis=0)

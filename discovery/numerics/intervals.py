@@ -10,7 +10,9 @@ import numpy as np
 
 from axiograph.discovery.numerics.arrays import BoolArray, CountArray, FloatArray, UnsignedArray
 
-ROUNDING = 1e-12  # a smaller difference of two means is rounding, not change
+# A smaller difference of two scores is rounding, not change: ten times what float32 makes of log-odds of 16,
+# and less than one answer of 100,000.
+ROUNDING = 1e-5
 _CHUNK_CELLS = 4_000_000  # resampling weights held at once as floats
 
 
