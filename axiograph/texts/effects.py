@@ -186,7 +186,7 @@ def _trends(doses: DoseTables) -> str:
     shown = tested.filter(pl.col("trend") != "none").sort(pl.col("tau").abs(), descending=True)
     head = (
         f"{shown.height} of {tested.height} sweep × value curves rise or fall with the strength "
-        "(Kendall's tau within roles, moderated t over roles; false discovery rate as above)."
+        "(Kendall's tau within roles, Student's t over roles; false discovery rate as above)."
     )
     if shown.is_empty():
         return head

@@ -62,9 +62,20 @@ def pilot_text(pilot: Pilot, top: int) -> str:
         "(effect: the largest |mean difference| of a value to the baseline;",
         "changed: how many values changed by the test of `axiograph effects`)",
     ]
-    if pilot.control:
-        lines.append(
-            f"{len(pilot.control)} random directions of the same length: largest effect "
-            f"{pilot.control[0]:.3f}, median {pilot.control[len(pilot.control) // 2]:.3f}."
-        )
-    return "\n".join(lines)
+    return "\n".join(lines + _against_random(pilot))
+
+
+def _against_random(pilot: Pilot) -> list[str]:
+    """What the ranking is worth: a ranking of noise looks like any other."""
+    found, control = pilot.against_random, pilot.control
+    if found is None:
+        return ["No random directions beside them: whether the features do more is not known."]
+    lines = [
+        f"{found.directions} random directions of the same length: effects from {control[-1]:.3f} to "
+        f"{control[0]:.3f}, median {control[len(control) // 2]:.3f}.",
+        f"{found.beyond} of {found.features} features lie beyond the largest of them, "
+        f"{found.expected:.1f} would by chance (p {found.p:.3f}).",
+    ]
+    if found.p > 0.05:
+        lines.append("These features are not told from random directions: the ranking may be noise.")
+    return lines

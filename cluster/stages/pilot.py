@@ -11,6 +11,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import math
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -59,6 +60,33 @@ class PilotSettings:
 
 
 @dataclass(frozen=True)
+class AgainstRandom:
+    """How features compare with random directions of the same length that were steered alike: `features` with
+    an effect, `directions`, how many features lie `beyond` the largest of these, how many would by chance
+    (`expected`), and `p`: how likely so many or more are if features do no more than random directions."""
+
+    features: int
+    directions: int
+    beyond: int
+    expected: float
+    p: float
+
+
+def against_random(effects: Sequence[float], control: Sequence[float]) -> AgainstRandom | None:
+    """Of the effects of features and of random directions; None without either.
+
+    If features were random directions, every order of all of them would be as likely as any other: the k
+    largest of m features and r directions are all features with probability Π (m − i) / (m + r − i), i < k.
+    Ties count for the directions."""
+    features, directions = len(effects), len(control)
+    if not features or not directions:
+        return None
+    beyond = sum(effect > max(control) for effect in effects)
+    p = math.prod((features - i) / (features + directions - i) for i in range(beyond))
+    return AgainstRandom(features, directions, beyond, features / (directions + 1), p)
+
+
+@dataclass(frozen=True)
 class Pilot:
     """`table`: see `rank_features`; `control`: the largest effects of random directions, largest first."""
 
@@ -66,6 +94,11 @@ class Pilot:
     sampled: Sampled
     table: pl.DataFrame
     control: list[float]
+
+    @property
+    def against_random(self) -> AgainstRandom | None:
+        """How the features compare with the random directions."""
+        return against_random(self.table["effect"].drop_nulls().to_list(), self.control)
 
 
 def run_pilot(study: Study, run: RunDir, active: Active, settings: PilotSettings) -> Pilot:

@@ -7,10 +7,11 @@ them.
 
 Trends. Within every role: Kendall's tau-a between strength and score (Mann 1945: pairs of strengths at which
 the score rises, less those at which it falls, over all pairs; ties count 0, a missing score shortens the
-row). Then over roles: whether the mean tau is 0, by the moderated t over all sweeps and values, as for
-changes (discovery.effects.moderation). Page's L and Jonckheere's test were not taken: they shuffle the
-strengths within a role, as if the answers at neighbouring strengths were unrelated. Steered answers are not:
-a role that drifts, drifts through all strengths. Then these tests find trends in noise
+row). Then over roles: whether the mean tau is 0, by Student's t, Benjamini–Hochberg over all sweeps and
+values. The moderated t of changes would find too many: taus of what rises lie near 1 and vary less than those
+of what does not, whose variances they would make too small. Page's L and Jonckheere's test were not taken:
+they shuffle the strengths within a role, as if the answers at neighbouring strengths were unrelated. Steered
+answers are not: a role that drifts, drifts through all strengths. Then these tests find trends in noise
 (tests/discovery/effects/test_trends.py has the rates), while a mean over roles only needs that a role would
 as soon fall as rise. They also need complete rows without ties.
 
@@ -31,8 +32,8 @@ import polars as pl
 from axiograph.discovery.effects.changes import (
     BASELINE,
     MIN_PAIRS,
+    benjamini_hochberg,
     select_roles,
-    two_stages,
 )
 from axiograph.discovery.effects.contrast import sign_similarity, sign_table
 from axiograph.discovery.effects.moderation import MeanTests, moments
@@ -180,20 +181,20 @@ def trend_table(
     sweeps: list[Sweep], names: list[str], spec: EffectsSpec, rounding: float = ROUNDING
 ) -> pl.DataFrame:
     """A row per sweep and value: sweep, feature, unit, value, strengths (how many), roles (with two scores or
-    more), tau (mean over them, in [−1, 1]), low and high (at 1 − level), p (two-sided, moderated t),
-    p_adjusted (over all rows, as for changes), trend: rising or falling where p_adjusted ≤ level, else none
-    (not shown), null where not tested, and reason says why."""
+    more), tau (mean over them, in [−1, 1]), low and high (at 1 − level), p (two-sided, Student's t),
+    p_adjusted (Benjamini–Hochberg over all rows), trend: rising or falling where p_adjusted ≤ level, else
+    none (not shown), null where not tested, and reason says why."""
     taus = [kendall(sweep.scores, rounding) for sweep in sweeps]
     flat = np.concatenate(taus, axis=1) if taus else np.zeros((0, 0))
     roles, tau, variance = moments(flat)
     strengths = np.repeat([len(sweep.points) for sweep in sweeps], len(names)).astype(np.int64)
     enough = np.where(strengths >= MIN_STRENGTHS, roles, 0)
-    tests, _ = MeanTests.of(tau, variance, enough, MIN_PAIRS)
+    tests, _ = MeanTests.of(tau, variance, enough, MIN_PAIRS, alike=False)
     p, tested = tests.p, np.isfinite(tests.p)
     reach = tests.reach(spec.level)
     reach = np.where(np.isfinite(reach), reach, np.nan)
     low, high = np.maximum(tau - reach, -1.0), np.minimum(tau + reach, 1.0)
-    p_adjusted, shown, _ = two_stages(p, spec.level)
+    p_adjusted, shown = benjamini_hochberg(p, spec.level)
     label = np.where(shown, np.where(tau > 0, "rising", "falling"), "none")
     reason = np.where(
         strengths < MIN_STRENGTHS, f"fewer than {MIN_STRENGTHS} strengths", f"fewer than {MIN_PAIRS} roles"

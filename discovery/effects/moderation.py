@@ -97,14 +97,15 @@ class MeanTests:
 
     @classmethod
     def of(
-        cls, mean: FloatArray, variance: FloatArray, pairs: CountArray, least: int
+        cls, mean: FloatArray, variance: FloatArray, pairs: CountArray, least: int, *, alike: bool = True
     ) -> tuple[MeanTests, Prior]:
-        """Of samples of `pairs` each; those with fewer than `least` are not tested."""
+        """Of samples of `pairs` each; those with fewer than `least` are not tested. `alike`: whether their
+        variances have something in common; if not, each has Student's t of its own."""
         from scipy.stats import t
 
         tested = pairs >= least
         df = np.where(tested, pairs - 1.0, np.nan)
-        prior = Prior.of(np.where(tested, variance, 0.0), df)
+        prior = Prior.of(np.where(tested & alike, variance, 0.0), df)
         moderated, total = prior.moderate(np.where(tested, variance, np.nan), df)
         error = np.sqrt(moderated / np.maximum(pairs, 1))
         still = error == 0

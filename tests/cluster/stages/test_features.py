@@ -5,12 +5,13 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import numpy as np
 import polars as pl
 import pytest
 
 from axiograph.cluster.sampling.preparation import prepare_unsteered
 from axiograph.cluster.stages.features import record_features, recorded_features, span_prompts
-from axiograph.cluster.stages.pilot import PilotSettings, run_pilot
+from axiograph.cluster.stages.pilot import AgainstRandom, PilotSettings, against_random, run_pilot
 from axiograph.engine.plan.inputs import load_inputs
 from axiograph.engine.runs.run_dir import create_run
 from axiograph.engine.study.loading import load_study
@@ -104,6 +105,23 @@ def test_a_pilot_is_a_run_on_training_roles_that_can_be_repeated(study_assets, t
     assert again.sampled.answered == 0 and again.table.equals(found.table)
 
 
+def test_features_beside_random_directions_by_hand():
+    # Of 2 features and 1 direction in every order: a feature is the largest in 2 of 3, both are in 1 of 3.
+    assert against_random([3.0, 1.0], [2.0]) == AgainstRandom(2, 1, 1, 1.0, pytest.approx(2 / 3))
+    assert against_random([3.0, 2.5], [2.0]).p == pytest.approx(1 / 3)
+    assert against_random([2.0, 1.0], [2.0]) == AgainstRandom(2, 1, 0, 1.0, 1.0)
+    assert against_random([], [2.0]) is None and against_random([2.0], []) is None
+
+
+def test_a_ranking_of_noise_is_seldom_told_from_random_directions():
+    rng = np.random.default_rng(0)
+    found = [against_random(*np.split(np.abs(rng.normal(size=42)), [32])) for _ in range(2000)]
+    assert np.mean([each.p <= 0.05 for each in found]) <= 0.06
+    assert np.mean([each.beyond for each in found]) == pytest.approx(found[0].expected, rel=0.1)
+    told = [against_random(np.abs(rng.normal(0, 4, 32)), np.abs(rng.normal(size=10))) for _ in range(200)]
+    assert np.mean([each.p <= 0.05 for each in told]) > 0.5
+
+
 def test_the_command(axiograph, study_assets, tmp_path):
     study = studies.write(tmp_path, study_assets)
     code, out, _ = axiograph(
@@ -112,6 +130,7 @@ def test_the_command(axiograph, study_assets, tmp_path):
     )  # fmt: skip
     assert code == 0, out
     assert "random directions of the same length" in out and "features.csv" in out
+    assert "features lie beyond the largest of them" in out and "1.0 would by chance" in out
     # The study's own run comes after it, in the same directory.
     code, _, err = axiograph("run", study, "--jobs", "1")
     assert code == 0, err
