@@ -12,10 +12,10 @@ A row of the table: algorithm, noise, values, roles, kind, low, high, and counts
 
 - arrow: arrows a → b of the consensus by the share of replicates that have a → b, in [low, high): right where
   a causes b in the planted graph, reversed where b causes a, none where neither does.
-- edge: pairs adjacent in the consensus by that frequency: right where one causes the other, else none.
-- arrow recall: the arrows of the planted CPDAG, which data can tell: right or reversed in the consensus,
-  none where it has no arrow there. edge recall: the planted edges: right where the consensus joins them, else
-  none.
+- adjacency: pairs adjacent in the consensus by that frequency: right where one causes the other, else none.
+- arrows: those of the planted CPDAG, which data can tell: right or reversed in the consensus, none where it
+  has no arrow there.
+- edges: those of the planted graph: right where the consensus joins them, else none.
 """
 
 from __future__ import annotations
@@ -119,15 +119,15 @@ def _count_found(
     for i, j in consensus.directed_edges():
         _add(counts, ("arrow", *_bin(forward[i, j])), dag[i, j], dag[j, i])
     for i, j in zip(*np.nonzero(np.triu(consensus.adjacency(), 1)), strict=True):
-        _add(counts, ("edge", *_bin(adjacent[i, j])), dag[i, j] or dag[j, i], False)
+        _add(counts, ("adjacency", *_bin(adjacent[i, j])), dag[i, j] or dag[j, i], False)
 
 
 def _count_recall(counts: dict[Key, Counter[str]], consensus: CausalGraph, model: PlantedModel) -> None:
     arrows, joined = set(consensus.directed_edges()), consensus.adjacency()
     for i, j in model.graph.directed_edges():
-        _add(counts, ("arrow recall", 0.0, 1.0), (i, j) in arrows, (j, i) in arrows)
+        _add(counts, ("arrows", 0.0, 1.0), (i, j) in arrows, (j, i) in arrows)
     for i, j in zip(*np.nonzero(model.dag), strict=True):
-        _add(counts, ("edge recall", 0.0, 1.0), bool(joined[i, j]), False)
+        _add(counts, ("edges", 0.0, 1.0), bool(joined[i, j]), False)
 
 
 def _add(counts: dict[Key, Counter[str]], key: Key, right: bool, turned: bool) -> None:
@@ -155,18 +155,18 @@ def _line(cell: list[object], graphs: int, counts: dict[Key, Counter[str]], dist
         if kind == "arrow":
             every += counted
             high += counted if low >= HIGH - 1e-9 else Counter()
-        if kind == "edge":
+        if kind == "adjacency":
             edges += counted
-    recall = {kind: counts.get((kind, 0.0, 1.0), Counter()) for kind in ("edge recall", "arrow recall")}
+    recall = {kind: counts.get((kind, 0.0, 1.0), Counter()) for kind in ("edges", "arrows")}
     shares = [
         f"{np.mean(distances):.1f} ± {error:.1f}",
         f"{recall['edge recall']['n'] / graphs:.1f}",
         _share(edges, "right"),
-        _share(recall["edge recall"], "right"),
+        _share(recall["edges"], "right"),
         f"{high['n'] / graphs:.1f}",
         *(_share(high, name) for name in FIELDS[1:]),
         *(_share(every, name) for name in FIELDS[1:3]),
-        _share(recall["arrow recall"], "right"),
+        _share(recall["arrows"], "right"),
     ]
     return f"| {' | '.join(map(str, cell))} | {graphs} | {' | '.join(shares)} |"
 

@@ -6,7 +6,7 @@ Random planted graphs of 17 values (discovery.calibration); the same tables, wit
 one other value of the role, four times as high in the upper half as in the lower, which listwise deletion
 takes for a fact about the values.
 
-    python benchmarks/missing.py [--graphs 20] [--replicates 200]
+    python benchmarks/missing.py [--algorithms boss pc] [--graphs 20] [--replicates 200]
 """
 
 from __future__ import annotations
@@ -22,7 +22,6 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 import numpy as np
 
-from axiograph.discovery.algorithms.registry import ALGORITHMS
 from axiograph.discovery.calibration.respondent import over_names
 from axiograph.discovery.calibration.simulation import PlantedModel, profile_frame, random_model
 from axiograph.discovery.discover import discover
@@ -60,15 +59,16 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--graphs", type=int, default=20)
     parser.add_argument("--replicates", type=int, default=200)
+    parser.add_argument("--algorithms", nargs="+", default=["boss", "pc"])
     arguments = parser.parse_args()
     started = time.perf_counter()
-    algorithms = [name for name in ("pc", "boss") if name in ALGORITHMS]
-    tables = [_graphs_table(name, arguments.graphs, arguments.replicates) for name in algorithms]
+    tables = [_graphs_table(name, arguments.graphs, arguments.replicates) for name in arguments.algorithms]
     tests = _tests_table(arguments.graphs)
     minutes = (time.perf_counter() - started) / 60
     head = (
         "# Missing scores\n\n"
-        f"`python benchmarks/missing.py --graphs {arguments.graphs} --replicates {arguments.replicates}`, "
+        f"`python benchmarks/missing.py --algorithms {' '.join(arguments.algorithms)} --graphs "
+        f"{arguments.graphs} --replicates {arguments.replicates}`, "
         f"{minutes:.0f} min of one core that others used too; Python {platform.python_version()}, "
         f"numpy {np.__version__}, {platform.processor() or platform.machine()}.\n\n"
         f"{_TEXT}"
