@@ -28,7 +28,8 @@ def with_item_means(tally: Tally, items: pl.DataFrame) -> pl.DataFrame:
     without any score has its value's mean, so that it moves nothing."""
     cells = tally.cells.filter(pl.col("condition") == BASELINE).select("role", "split").unique()
     ours = item_means(tally, calibrating(cells), items)
-    theirs = item_means(tally, cells, items).rename({"item_mean": "other"})
+    lacking = items.join(ours, on="item_id", how="anti")
+    theirs = item_means(tally, cells, lacking).rename({"item_mean": "other"})
     table = items.join(ours, on="item_id", how="left", maintain_order="left")
     table = table.join(theirs, on="item_id", how="left", maintain_order="left")
     measured = pl.coalesce("item_mean", "other")

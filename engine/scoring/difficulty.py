@@ -52,9 +52,27 @@ def adjusted_means(table: NDArray[np.float64]) -> NDArray[np.float64]:
     present = ~np.isnan(table)
     answered, filled = present.astype(np.float64), np.where(present, table, 0.0)
     means = filled.sum(axis=0) / answered.sum(axis=0)
+    if present.all():
+        off = table - means - table.mean(axis=1, keepdims=True) + means.mean()
+        degrees = max(1, (table.shape[0] - 1) * (table.shape[1] - 1))
+        errors = np.full(table.shape[1], float((off**2).sum()) / degrees / table.shape[0])
+    else:
+        means, errors = _with_gaps(filled, answered)
+    centre = float(means.mean())
+    spread = max(0.0, float(((means - centre) ** 2).sum() / max(1, len(means) - 1) - errors.mean()))
+    if spread + float(errors.max()) <= _NO_VARIANCE:
+        return np.asarray(means)
+    return np.asarray(centre + spread / (spread + errors) * (means - centre))
+
+
+def _with_gaps(
+    filled: NDArray[np.float64], answered: NDArray[np.float64]
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """(item means, their squared standard errors), by EM; `filled`: scores with 0 for gaps."""
+    means = filled.sum(axis=0) / answered.sum(axis=0)
     whole = float(((filled - answered * means) ** 2).sum() / answered.sum())
     if whole <= _NO_VARIANCE:
-        return np.asarray(means)
+        return means, np.zeros(len(means))
     of_roles, of_errors = whole / 2, whole / 2
     for _ in range(_ROUNDS):
         means, information = _items_given(filled, answered, of_roles / of_errors)
@@ -66,10 +84,7 @@ def adjusted_means(table: NDArray[np.float64]) -> NDArray[np.float64]:
         of_errors = max(float(left.sum() / answered.sum()), _NO_VARIANCE)
         if abs(of_roles - before) <= 1e-6 * whole:
             break
-    errors = of_errors * np.diag(np.linalg.inv(information))
-    centre = float(means.mean())
-    spread = max(0.0, float(((means - centre) ** 2).sum() / max(1, len(means) - 1) - errors.mean()))
-    return np.asarray(centre + spread / (spread + errors) * (means - centre))
+    return means, of_errors * np.diag(np.linalg.inv(information))
 
 
 def _items_given(
