@@ -13,20 +13,21 @@ import polars as pl
 from axiograph.discovery.verdict.evidence import FREQUENT
 
 ANSWERS = "answers"  # yes and no to items, as the built-in respondent gives them: what users have
+LEAST = 20  # frequent arrows that shares of them are given for
 _FARTHEST = 1.6  # a cell serves numbers of values up to this factor from its own
 
 
 @dataclass(frozen=True)
 class Accuracy:
     """Of one cell of the table, `values` × `roles`: of arrows in FREQUENT of the replicates or more, the
-    shares that pointed the `right` way, were `reversed`, or joined what nothing joins (`none`); `recall`: the
-    share of true edges that were found."""
+    shares that pointed the `right` way, were `reversed`, or joined what nothing joins (`none`), each None
+    where fewer than LEAST were that frequent; `recall`: the share of true edges that were found."""
 
     values: int
     roles: int
-    right: float
-    reversed: float
-    none: float
+    right: float | None
+    reversed: float | None
+    none: float | None
     recall: float
 
 
@@ -41,7 +42,9 @@ def roles_needed(algorithm: str, values: int, recall: float, right: float) -> in
     """The smallest number of roles of the table at which so many true edges were found and so many arrows
     right; None where no cell reaches it."""
     enough = [
-        cell.roles for cell in _cells(algorithm, values) if cell.recall >= recall and cell.right >= right
+        cell.roles
+        for cell in _cells(algorithm, values)
+        if cell.recall >= recall and cell.right is not None and cell.right >= right
     ]
     return min(enough, default=None)
 
@@ -63,16 +66,15 @@ def _cells(algorithm: str, values: int) -> tuple[Accuracy, ...]:
     if max(nearest / values, values / nearest) > _FARTHEST:
         return ()
     chosen = table.filter(pl.col("values") == nearest)
-    cells = (_cell(nearest, int(roles), part) for (roles,), part in chosen.group_by("roles"))
-    return tuple(cell for cell in cells if cell is not None)
+    return tuple(_cell(nearest, int(roles), part) for (roles,), part in chosen.group_by("roles"))
 
 
-def _cell(values: int, roles: int, part: pl.DataFrame) -> Accuracy | None:
-    """None where no arrow was that frequent."""
+def _cell(values: int, roles: int, part: pl.DataFrame) -> Accuracy:
     frequent = part.filter((pl.col("kind") == "arrow") & (pl.col("low") >= FREQUENT - 1e-9))
     planted = part.filter(pl.col("kind") == "edges")
-    arrows, edges = int(frequent["n"].sum()), int(planted["n"].sum())
-    if not arrows or not edges:
-        return None
-    right, turned, none = (int(frequent[name].sum()) / arrows for name in ("right", "reversed", "none"))
-    return Accuracy(values, roles, right, turned, none, int(planted["right"].sum()) / edges)
+    arrows = int(frequent["n"].sum())
+    right, turned, none = (
+        int(frequent[name].sum()) / arrows if arrows >= LEAST else None
+        for name in ("right", "reversed", "none")
+    )
+    return Accuracy(values, roles, right, turned, none, int(planted["right"].sum()) / int(planted["n"].sum()))

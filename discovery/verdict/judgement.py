@@ -114,12 +114,17 @@ def _against_chance(evidence: GraphEvidence) -> Iterator[str]:
 
 
 def _accuracy(evidence: GraphEvidence, accuracy: Accuracy) -> str:
+    head = f"In planted graphs of {accuracy.values} values asked of {accuracy.roles} roles"
+    found = f"{_percent(accuracy.recall)} of the true edges were found"
+    if accuracy.right is None or accuracy.reversed is None or accuracy.none is None:
+        return (
+            f"{head} {found}, and too few arrows were in {_percent(FREQUENT)} of the replicates to say how "
+            f"often such ones are right. Here there are {evidence.frequent_arrows}."
+        )
     return (
-        f"In planted graphs of {accuracy.values} values asked of {accuracy.roles} roles, of the arrows in "
-        f"{_percent(FREQUENT)} of the replicates or more {_percent(accuracy.right)} pointed the right way, "
-        f"{_percent(accuracy.reversed)} the wrong way and {_percent(accuracy.none)} joined what nothing "
-        f"joins; {_percent(accuracy.recall)} of the true edges were found. Here {evidence.frequent_arrows} "
-        "arrows are as frequent."
+        f"{head}, of the arrows in {_percent(FREQUENT)} of the replicates or more {_percent(accuracy.right)} "
+        f"pointed the right way, {_percent(accuracy.reversed)} the wrong way and {_percent(accuracy.none)} "
+        f"joined what nothing joins; {found}. Here {evidence.frequent_arrows} arrows are as frequent."
     )
 
 
@@ -167,7 +172,7 @@ def _needs(evidence: GraphEvidence, algorithm: str, accuracy: Accuracy | None) -
         )
         return
     recall, right = _WANTED
-    if accuracy.recall >= recall and accuracy.right >= right:
+    if accuracy.recall >= recall and accuracy.right is not None and accuracy.right >= right:
         return
     goal = f"{_percent(recall)} of the true edges, {_percent(right)} of frequent arrows the right way"
     roles = roles_needed(algorithm, evidence.values, recall, right)
