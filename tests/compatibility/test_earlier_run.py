@@ -24,6 +24,8 @@ def study(tmp_path, monkeypatch):
     monkeypatch.setenv("RESPONDENT", str(RESPONDENT))
     for name in ("study.yaml", "items.csv"):
         (tmp_path / name).write_bytes((HERE / name).read_bytes())
+    file = tmp_path / "study.yaml"  # which names no algorithm: the default was PC
+    file.write_text(file.read_text().replace("discovery: {", "discovery: {algorithm: pc, "))
     return unpacked(tmp_path) / "study.yaml"
 
 
