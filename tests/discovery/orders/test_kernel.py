@@ -75,7 +75,7 @@ def never_worse(sets, monkeypatch):
         data = data[:, own_order(np.corrcoef(data.T))]  # so that both begin with the order of the columns
         random.seed(seed)
         theirs = causal_learn(data, 2.0, monkeypatch)
-        ours = found(data, 2.0, 40).score
+        ours = found(data, 2.0, 200).score  # with 3, 28 of 500 are worse and 80 better; with 40, 1 and 99
         assert ours >= theirs - NEAR, seed
         better += ours > theirs + NEAR
     return better
