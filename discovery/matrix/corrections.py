@@ -23,7 +23,7 @@ import numpy as np
 import polars as pl
 
 from axiograph.discovery.matrix.profiles import ProfileMatrix
-from axiograph.discovery.numerics.arrays import FloatArray, IndexArray
+from axiograph.discovery.numerics.arrays import BoolArray, FloatArray, IndexArray
 from axiograph.discovery.pc.inputs import MIN_ROWS
 from axiograph.engine.errors import InputError, RunError
 from axiograph.engine.scoring.reliability import cronbach_alpha
@@ -67,6 +67,15 @@ class Correction(Protocol):
 
     def within(self, columns: Sequence[int]) -> Correction:
         """The same for these columns, in this order."""
+        ...
+
+    def with_scores(self, data: FloatArray) -> Correction | None:
+        """The same for other scores [n_rows, n_columns] in the same cells; None where scores are not all that
+        it knows."""
+        ...
+
+    def known(self) -> BoolArray | None:
+        """[n_rows, n_columns]: which cells have a score; None where all have."""
         ...
 
 
@@ -136,6 +145,14 @@ class Disattenuation:
             self.owner,
             self.exact,
         )
+
+    def with_scores(self, data: FloatArray) -> None:
+        """Its parts would have to follow the scores."""
+        return
+
+    def known(self) -> None:
+        """It needs whole rows."""
+        return
 
     def within(self, columns: Sequence[int]) -> Disattenuation:
         """The same for these columns, in this order; indicators must stay last."""

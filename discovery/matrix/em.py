@@ -89,6 +89,14 @@ class EmCorrelations:
         observed = take(self.observed, sources, axis=0)
         return EmCorrelations(take(self.data, sources, axis=0), observed, _patterns(observed))
 
+    def with_scores(self, data: FloatArray) -> EmCorrelations:
+        """The same for other scores in the same cells."""
+        return EmCorrelations(data, self.observed, self.pattern)
+
+    def known(self) -> BoolArray:
+        """[n_rows, n_columns]: which cells have a score."""
+        return self.observed
+
     def within(self, columns: Sequence[int]) -> EmCorrelations:
         """The same for these columns, in this order."""
         start = self.start

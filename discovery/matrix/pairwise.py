@@ -47,6 +47,14 @@ class Pairwise:
         take = np.take_along_axis
         return Pairwise(take(self.data, sources, axis=0), take(self.observed, sources, axis=0))
 
+    def with_scores(self, data: FloatArray) -> Pairwise:
+        """The same for other scores in the same cells."""
+        return Pairwise(data, self.observed)
+
+    def known(self) -> BoolArray:
+        """[n_rows, n_columns]: which cells have a score."""
+        return self.observed
+
     def within(self, columns: Sequence[int]) -> Pairwise:
         """The same for these columns, in this order."""
         return Pairwise(self.data[:, columns], self.observed[:, columns])

@@ -171,11 +171,10 @@ class ReplicateTask:
                 (edges.full, permuted, everyone, self.units.n_roles),
                 (edges.replicates, permuted, self.units.rows_of(units), self.n),
             ]
-            if table.correction is None:
-                signs = null_signs(
-                    self.units.n_roles, len(table.names), indicators, child_rng(self.seed, r, 1)
-                )
-                searches.append((edges.flipped, table.flipped(signs), everyone, self.units.n_roles))
+            signs = null_signs(self.units.n_roles, len(table.names), indicators, child_rng(self.seed, r, 1))
+            flipped = table.flipped(signs)
+            if flipped is not None:
+                searches.append((edges.flipped, flipped, everyone, self.units.n_roles))
             for counts, null_table, rows, n in searches:
                 try:
                     n_edges = self.search.run(null_table, rows, n).result.graph.n_edges

@@ -61,12 +61,16 @@ class ScoreTable:
         correction = None if self.correction is None else self.correction.permuted(sources)
         return replace(self, data=data, correction=correction)
 
-    def flipped(self, signs: FloatArray) -> ScoreTable:
+    def flipped(self, signs: FloatArray) -> ScoreTable | None:
         """The table in which column j of the rows of role g lies as far on the other side of its mean where
-        signs[g, j] is −1; for a table without a correction."""
-        centre = self.data.mean(axis=0)
+        signs[g, j] is −1; None where its correction knows more than scores."""
+        centre = self.data.mean(axis=0)  # what fills gaps, too: it stays
         by_row = signs if self.groups is None else signs[self.groups]
-        return replace(self, data=centre + by_row * (self.data - centre))
+        data = centre + by_row * (self.data - centre)
+        if self.correction is None:
+            return replace(self, data=data)
+        correction = self.correction.with_scores(data)
+        return None if correction is None else replace(self, data=data, correction=correction)
 
 
 class Strength(NamedTuple):
@@ -79,10 +83,8 @@ class Strength(NamedTuple):
 
 
 def relatedness(table: ScoreTable, rows: IndexArray) -> float:
-    """The sum of squared correlations over pairs of the columns that vary in these rows, scores as they are;
-    0 where the table corrects them, since only the search then knows its correlations."""
-    if table.correction is not None:
-        return 0.0
+    """The sum of squared correlations over pairs of the columns that vary in these rows, scores as they are
+    and gaps as they are filled: less than what the search sees, in the table and in its null alike."""
     data = table.data[rows]
     r = np.corrcoef(data[:, ~constant_columns(data)].T)
     return float(np.sum(np.triu(np.atleast_2d(r), k=1) ** 2))

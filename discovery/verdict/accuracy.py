@@ -44,7 +44,7 @@ def roles_needed(algorithm: str, values: int, recall: float, right: float) -> in
     enough = [
         cell.roles
         for cell in _cells(algorithm, values)
-        if cell.recall >= recall and cell.right is not None and cell.right >= right
+        if round(cell.recall, 2) >= recall and round(cell.right or 0.0, 2) >= right  # as they are printed
     ]
     return min(enough, default=None)
 

@@ -24,7 +24,8 @@ class GraphEvidence:
     permuted), with `p_permuted` = (1 + tables in which as much was found) / (1 + tables), a test of
     permutation (Phipson & Smyth 2010, SAGMB 9; what is as much: discovery.resampling.score_table.Strength).
     `flipped_edges` and `p_flipped`: the same for flipped signs, which keep how extreme each role answers
-    (None where correlations were corrected). `co_kurtosis`: discovery.verdict.moments."""
+    (None where correlations were corrected for measurement error). `co_kurtosis`: that of
+    discovery.verdict.moments."""
 
     roles: int
     values: int

@@ -172,7 +172,8 @@ def _needs(evidence: GraphEvidence, algorithm: str, accuracy: Accuracy | None) -
         )
         return
     recall, right = _WANTED
-    if accuracy.recall >= recall and accuracy.right is not None and accuracy.right >= right:
+    reached = round(accuracy.recall, 2) >= recall and round(accuracy.right or 0.0, 2) >= right  # as printed
+    if reached:
         return
     goal = f"{_percent(recall)} of the true edges, {_percent(right)} of frequent arrows the right way"
     roles = roles_needed(algorithm, evidence.values, recall, right)

@@ -26,7 +26,9 @@ class Moments:
 def moments(table: ScoreTable, n_roles: int) -> Moments:
     """Of all rows of `table`, whose columns all vary; raises what its correction raises."""
     everyone = np.arange(len(table.data))
-    excess = co_kurtosis(table.data) if table.groups is None else None
+    known = None if table.correction is None else table.correction.known()
+    scores = table.data if known is None else np.where(known, table.data, np.nan)
+    excess = co_kurtosis(scores) if table.groups is None else None
     related = relatedness(table, everyone)
     if table.correction is None:
         return Moments(np.asarray(np.corrcoef(table.data.T)), n_roles, related, excess)

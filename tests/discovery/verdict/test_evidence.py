@@ -58,6 +58,17 @@ def test_extreme_roles_alone_are_no_graph():
     assert any("co-kurtosis" in sentence for sentence in verdict.cautions)
 
 
+@pytest.mark.parametrize("missing", ["em", "pairwise"])
+def test_extreme_roles_are_seen_through_gaps(missing):
+    rng = np.random.default_rng(1)
+    data = rng.standard_normal((100, 8)) * np.exp(0.9 * rng.standard_normal((100, 1)))
+    data[rng.random(data.shape) < 0.03] = np.nan
+    rows = table(data).with_columns(pl.all().exclude("role").fill_nan(None))
+    spec = DiscoverySpec(algorithm="pc", replicates=20, missing=missing)
+    evidence = discover(rows, spec, null_replicates=39).evidence
+    assert evidence.p_flipped > 0.05 and evidence.co_kurtosis > 1
+
+
 def test_co_kurtosis_of_known_laws():
     rng = np.random.default_rng(2)
     normal = rng.multivariate_normal([0, 0], [[1, 0.6], [0.6, 1]], 200_000)
