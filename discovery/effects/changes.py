@@ -214,14 +214,16 @@ def two_stages(p: FloatArray, level: float) -> tuple[FloatArray, BoolArray, floa
 
     Benjamini, Krieger & Yekutieli 2006, Biometrika 93, 491, definition 6: Benjamini–Hochberg at q′ =
     level / (1 + level) over all m tests; where it rejects r₁, again at q′ m / (m − r₁), since so many are no
-    longer taken for nulls. With R rejected the cut is q′ R / (m − r₁)."""
+    longer taken for nulls. With R rejected the cut is q′ R / (m − r₁), and at most `level`: where most of a
+    family is moved the procedure may reject above it, and what is called changed would then have 0 in its own
+    interval."""
     tests, first = int(np.isfinite(p).sum()), level / (1 + level)
     plain, at_first = benjamini_hochberg(p, first)
     nulls = max(1, tests - int(at_first.sum()))
     with np.errstate(invalid="ignore"):
-        adjusted = np.minimum(1.0, plain * (1 + level) * nulls / max(1, tests))
+        adjusted = np.maximum(p, np.minimum(1.0, plain * (1 + level) * nulls / max(1, tests)))
         rejected = adjusted <= level
-    return adjusted, rejected, first * float(rejected.sum()) / nulls
+    return adjusted, rejected, min(level, first * float(rejected.sum()) / nulls)
 
 
 def benjamini_hochberg(p: FloatArray, level: float) -> tuple[FloatArray, BoolArray]:

@@ -80,7 +80,10 @@ def test_change_that_orphans_answers_is_refused_and_named(axiograph, finished, s
 
 def test_analysis_settings_never_block(axiograph, finished, study_assets, tmp_path):
     changed = studies.write(
-        tmp_path, study_assets, discovery={"replicates": 5, "alpha": 0.2}, out=str(finished / "run")
+        tmp_path,
+        study_assets,
+        discovery={"replicates": 5, "algorithm": "pc", "alpha": 0.2},
+        out=str(finished / "run"),
     )
     code, out, err = axiograph("run", changed, "--jobs", "1")
     assert code == 0, err

@@ -60,14 +60,14 @@ def test_a_steered_study_on_vllm_gives_the_hook_workers_answers(tmp_path):
     for name in ("vllm", "hf"):
         (tmp_path / name).mkdir()
     run, rows = sampled(study(tmp_path / "vllm", "auto"))
-    assert set(rows["backend"]) == {"vllm"} and rows.height == 4 * 12 * 3
+    assert set(rows["backend"]) == {"vllm"} and rows.height == 4 * 12 * 2  # strength 0 is the baseline
     assert not list(pending(run).batches())
     by_condition = rows.group_by("condition").agg(
         pl.col("steered_tokens").min(), pl.col("proof_error").count()
     )
     found = {name: rest for name, *rest in by_condition.iter_rows()}
     assert found.pop("baseline") == [0, 0]
-    assert len(found) == 2 and all(tokens > 0 and proofs == 48 for tokens, proofs in found.values())
+    assert len(found) == 1 and all(tokens > 0 and proofs == 48 for tokens, proofs in found.values())
     _, others = sampled(study(tmp_path / "hf", "hf"))
     both = rows.join(others, on="request_id", validate="1:1")
     assert both.height == rows.height

@@ -330,7 +330,7 @@ def test_perfect_measurement_of_very_many_roles_finds_the_planted_graphs():
 def test_all_noise_finds_edges_at_the_rate_of_alpha_and_no_effects():
     noise = ItemNoise(slope=1.0, value_sd=1000.0, steering_value_sd=1000.0)
     design = Design.of(6, 12, 200, 30, mode="logprob", conditions=12)
-    found = calibrate(SimulatedStudy(design, noise, analysis(alpha=0.05, replicates=20)), 20)
+    found = calibrate(SimulatedStudy(design, noise, analysis(algorithm="pc", alpha=0.05, replicates=20)), 20)
     counts = found.graphs.filter(pl.col("which") == "all_roles")
     share, *_ = clustered(counts["graph_edges"].to_numpy(), np.full(20, 15))
     assert 0.01 < share < 0.08  # tests at 0.05; an edge that stays has more chances to go
@@ -376,7 +376,7 @@ def test_correction_by_items_and_pairwise_scores_go_to_discovery():
 def test_default_number_of_graphs_falls_with_the_size():
     small, large = (SimulatedStudy(Design.of(n, 8, 200, 30, conditions=8), SOME) for n in (8, 224))
     assert default_graphs(small) == 100
-    assert 6 <= default_graphs(large) < 60
+    assert 6 <= default_graphs(large) < 100
 
 
 def test_sweep_sizes():
