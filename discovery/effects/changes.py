@@ -221,9 +221,11 @@ def two_stages(p: FloatArray, level: float) -> tuple[FloatArray, BoolArray, floa
     plain, at_first = benjamini_hochberg(p, first)
     nulls = max(1, tests - int(at_first.sum()))
     with np.errstate(invalid="ignore"):
-        adjusted = np.maximum(p, np.minimum(1.0, plain * (1 + level) * nulls / max(1, tests)))
+        adjusted = np.minimum(1.0, plain * (1 + level) * nulls / max(1, tests))
+        cut = min(level, first * float((adjusted <= level).sum()) / nulls)
+        adjusted = np.maximum(p, adjusted)
         rejected = adjusted <= level
-    return adjusted, rejected, min(level, first * float(rejected.sum()) / nulls)
+    return adjusted, rejected, cut
 
 
 def benjamini_hochberg(p: FloatArray, level: float) -> tuple[FloatArray, BoolArray]:

@@ -35,8 +35,8 @@ class Inflation:
     """Mean edges a graph: of the data, of its replicates, and of a null with every column permuted.
 
     Where `replicates` lies far above `full`, or `null_replicates` above `null_full`, resampling itself
-    makes edges. `runs` permuted tables give two graphs each; `failed` of those 2 × runs could not be
-    found and are in no mean, which is None where none is left.
+    makes edges. `runs` permuted tables give two graphs each, and as many tables with flipped signs one each;
+    `failed` of all of these could not be found and are in no mean, which is None where none is left.
 
     `null`: of each permuted table, all of its rows; `flipped`: of each table in which the signs
     of the roles' deviations were drawn by chance (discovery.resampling.rows), empty where scores are not all
