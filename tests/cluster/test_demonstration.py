@@ -119,6 +119,7 @@ def test_a_first_start_that_is_refused_leaves_no_study(tmp_path, monkeypatch):
     assert not (tmp_path / "run" / "study.yaml").exists()
 
 
+@pytest.mark.slow
 def test_logprob_mode_runs_too(tmp_path):
     settings = DemoSettings(
         mode="logprob", roles=20, strengths=(2.0,), steered_roles=2, steered=("Power",), replicates=5

@@ -91,6 +91,7 @@ def whole(study_assets, tmp_path):
     return parts(folder / "run"), seconds
 
 
+@pytest.mark.slow
 def test_killed_runs_continue_where_they_were(study_assets, tmp_path, whole):
     expected, seconds = whole
     study = studies.write(tmp_path, study_assets)

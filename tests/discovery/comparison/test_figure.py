@@ -26,7 +26,7 @@ def random_graph(names, share, seed):
     return CausalGraph(tuple(names), table + (rng.choice((1, 2), size=(n, n)) * (table > 0)).T)
 
 
-@pytest.mark.parametrize("count", [2, 17, 40])
+@pytest.mark.parametrize("count", [2, 17, pytest.param(40, marks=pytest.mark.slow)])
 def test_every_format_is_written_and_the_same_twice(tmp_path, count):
     found = compare(*(random_graph(NAMES[:count], 3 / count, seed) for seed in (1, 2)))
     for suffix in ("png", "svg", "pdf"):

@@ -31,7 +31,7 @@ def test_kernel_is_causal_learn_on_2000_data_sets(paper_data):
     assert seen.unexplained == []
 
 
-@pytest.mark.parametrize("columns", [25, 40])
+@pytest.mark.parametrize("columns", [25, pytest.param(40, marks=pytest.mark.slow)])
 def test_kernel_is_causal_learn_on_wide_answers(paper_data, columns):
     table = pl.read_csv(paper_data / "gemma" / "answers_wide_400x359.csv", infer_schema=False)
     wide = table.cast(pl.Float64).to_numpy()
