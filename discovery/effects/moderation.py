@@ -19,7 +19,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from axiograph.discovery.numerics.arrays import CountArray, FloatArray
-from axiograph.discovery.numerics.intervals import ROUNDING
+from axiograph.discovery.numerics.intervals import ROUNDING, column_moments
 
 MIN_CELLS = 3  # variances that a prior is learned from: two that are equal by chance would seem to be certain
 _FLOOR = 1e-2  # of the median: the logarithm of a tiny variance would count as if it were a large difference
@@ -128,11 +128,7 @@ class MeanTests:
 def moments(table: FloatArray) -> tuple[CountArray, FloatArray, FloatArray]:
     """How many numbers, their mean (NaN without any) and variance [m], of the columns of [n_roles, m], NaN
     left out; 0 where a mean or a standard deviation is no more than rounding."""
-    known = ~np.isnan(table)
-    count = known.sum(axis=0)
-    mean = np.where(known, table, 0.0).sum(axis=0) / np.maximum(count, 1)
-    squares = (np.where(known, table - mean, 0.0) ** 2).sum(axis=0)
-    variance = squares / np.maximum(count - 1, 1)
+    count, mean, variance = column_moments(table)
     mean = np.where(np.abs(mean) <= ROUNDING, 0.0, mean)
     return count, np.where(count > 0, mean, np.nan), np.where(variance <= ROUNDING**2, 0.0, variance)
 

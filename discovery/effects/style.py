@@ -8,6 +8,7 @@ import polars as pl
 
 from axiograph.discovery.effects.changes import BASELINE, Pairing, select_roles
 from axiograph.discovery.numerics.arrays import FloatArray
+from axiograph.discovery.numerics.intervals import column_moments, t_interval
 
 _PARTS = ("plain", "content", "style", "items")
 _SCHEMA = {
@@ -65,12 +66,5 @@ def _without_rounding(differences: FloatArray) -> FloatArray:
 
 def _with_intervals(differences: FloatArray, level: float) -> tuple[FloatArray, FloatArray, FloatArray]:
     """(mean, low, high) [n_values] of [n_roles, n_values] differences with NaN for no pair."""
-    from scipy.stats import t
-
-    n = np.isfinite(differences).sum(axis=0)
-    filled = np.nan_to_num(differences, nan=0.0)
-    mean = np.where(n > 0, filled.sum(axis=0) / np.maximum(n, 1), np.nan)
-    off = np.where(np.isfinite(differences), differences - mean, 0.0)
-    error = np.sqrt((off**2).sum(axis=0) / np.maximum(n - 1, 1) / np.maximum(n, 1))
-    wide = np.where(n > 1, t.ppf(1 - level / 2, np.maximum(n - 1, 1)) * error, np.nan)
-    return mean, mean - wide, mean + wide
+    count, mean, _ = column_moments(differences)
+    return np.where(count > 0, mean, np.nan), *t_interval(differences, level)

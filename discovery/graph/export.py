@@ -133,11 +133,17 @@ def to_json(graph: CausalGraph, rows: list[dict[str, Any]] | None = None) -> str
 def load_graph(path: Path) -> CausalGraph:
     """Read a graph that `to_json` wrote; one that names no kind is a CPDAG. Raises InputError for a file that
     is not one."""
+    return _read(path)[0]
+
+
+def _read(path: Path) -> tuple[CausalGraph, list[dict[str, Any]]]:
+    """The graph in a file, and its edges as they stand there; errors as `load_graph`."""
     try:
         document = json.loads(path.read_text(encoding="utf-8"))
         if document["schema"] != SCHEMA:
             raise InputError(str(path), f"schema {SCHEMA!r}", f"{document['schema']!r}", "Discover again.")
-        return _from_rows(document["values"], document["edges"], document.get("kind"))
+        edges = document["edges"]
+        return _from_rows(document["values"], edges, document.get("kind")), edges
     except OSError as error:
         raise InputError(
             str(path), "a graph file", f"{error.strerror}", "Give the path of a graph.json."
@@ -151,8 +157,7 @@ def load_graph(path: Path) -> CausalGraph:
 def load_strengths(path: Path) -> pl.DataFrame | None:
     """The strengths of the edges in a file of `to_json`, as discovery.graph.strengths.edge_strengths gives
     them; None where the file has none. Raises InputError as `load_graph`."""
-    load_graph(path)
-    rows = json.loads(path.read_text(encoding="utf-8"))["edges"]
+    _, rows = _read(path)
     if rows and "partial" not in rows[0]:
         return None
     schema = {"source": pl.String, "target": pl.String} | dict.fromkeys(STRENGTHS, pl.Float64)

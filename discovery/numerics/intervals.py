@@ -117,17 +117,24 @@ def percentile_range(draws: FloatArray, level: float) -> tuple[FloatArray, Float
     return np.where(usable, low, np.nan), np.where(usable, high, np.nan)
 
 
+def column_moments(table: FloatArray) -> tuple[CountArray, FloatArray, FloatArray]:
+    """How many numbers the columns of [n_roles, m] hold, their mean (0 without any) and variance (divisor
+    n − 1; 0 with fewer than two), each [m], NaN left out."""
+    observed = ~np.isnan(table)
+    count = observed.sum(axis=0)
+    mean = np.where(observed, table, 0.0).sum(axis=0) / np.maximum(count, 1)
+    squares = (np.where(observed, table - mean, 0.0) ** 2).sum(axis=0)
+    return count, mean, squares / np.maximum(count - 1, 1)
+
+
 def t_interval(table: FloatArray, level: float, least: int = 2) -> tuple[FloatArray, FloatArray]:
     """Low and high [m] of the means of the columns of [n_roles, m] at 1 − level by Student's t, NaN left out;
     NaN where fewer than `least` numbers are known."""
     from scipy.stats import t
 
-    observed = ~np.isnan(table)
-    count = observed.sum(axis=0)
-    mean = np.where(observed, table, 0.0).sum(axis=0) / np.maximum(count, 1)
-    squares = (np.where(observed, table - mean, 0.0) ** 2).sum(axis=0)
+    count, mean, variance = column_moments(table)
     known = count >= max(2, least)
-    error = np.sqrt(squares / np.maximum(count - 1, 1) / np.maximum(count, 1))
+    error = np.sqrt(variance / np.maximum(count, 1))
     reach = np.where(known, t.isf(level / 2, np.maximum(count - 1, 1)) * error, np.nan)
     return mean - reach, mean + reach
 

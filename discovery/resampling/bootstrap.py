@@ -128,7 +128,7 @@ def bootstrap(
             full=full.n_edges,
             replicates=_mean(int(tally.edges.adjacent.sum()) // 2, tally.used),
             null_full=_mean(sum(one.edges for one in null.full), len(null.full)),
-            null_replicates=_mean(sum(one.edges for one in null.replicates), len(null.replicates)),
+            null_replicates=_mean(sum(null.replicates), len(null.replicates)),
             runs=runs,
             failed=null.failed,
             null=tuple(null.full),

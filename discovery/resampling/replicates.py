@@ -6,7 +6,7 @@ from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 import numpy as np
@@ -91,11 +91,11 @@ class Replicates:
 
 @dataclass
 class NullEdges:
-    """What was found in permuted tables: in all rows, and in a replicate of each; in tables with flipped
-    signs: `flipped`, in all rows; `failed` of all of these."""
+    """What was found in permuted tables: in all rows, and the edges in a replicate of each; in tables with
+    flipped signs: `flipped`, in all rows; `failed` of all of these."""
 
     full: list[Strength] = field(default_factory=list)
-    replicates: list[Strength] = field(default_factory=list)
+    replicates: list[int] = field(default_factory=list)
     flipped: list[Strength] = field(default_factory=list)
     failed: int = 0
 
@@ -166,22 +166,28 @@ class ReplicateTask:
             permuted = table.permuted(
                 null_sources(table.data, table.groups, indicators, child_rng(self.seed, r))
             )
-            everyone = np.arange(len(table.data))
-            searches = [
-                (edges.full, permuted, everyone, self.units.n_roles),
-                (edges.replicates, permuted, self.units.rows_of(units), self.n),
-            ]
             signs = null_signs(self.units.n_roles, len(table.names), indicators, child_rng(self.seed, r, 1))
             flipped = table.flipped(signs)
+            searches: list[tuple[list[Any], Callable[[], Any]]] = [
+                (edges.full, partial(self._strength, permuted)),
+                (edges.replicates, partial(self._edges, permuted, self.units.rows_of(units), self.n)),
+            ]
             if flipped is not None:
-                searches.append((edges.flipped, flipped, everyone, self.units.n_roles))
-            for counts, null_table, rows, n in searches:
+                searches.append((edges.flipped, partial(self._strength, flipped)))
+            for results, find in searches:
                 try:
-                    n_edges = self.search.run(null_table, rows, n).result.graph.n_edges
-                    counts.append(Strength(n_edges, relatedness(null_table, rows)))
+                    results.append(find())
                 except AxiographError:
                     edges.failed += 1
         return edges
+
+    def _edges(self, table: ScoreTable, rows: IndexArray, n: int) -> int:
+        return self.search.run(table, rows, n).result.graph.n_edges
+
+    def _strength(self, table: ScoreTable) -> Strength:
+        """What the search finds in all rows of a table."""
+        everyone = np.arange(len(table.data))
+        return Strength(self._edges(table, everyone, self.units.n_roles), relatedness(table))
 
     @cached_property
     def _products(self) -> Products | None:

@@ -82,11 +82,10 @@ class Strength(NamedTuple):
     relatedness: float
 
 
-def relatedness(table: ScoreTable, rows: IndexArray) -> float:
-    """The sum of squared correlations over pairs of the columns that vary in these rows, scores as they are
-    and gaps as they are filled: less than what the search sees, in the table and in its null alike."""
-    data = table.data[rows]
-    r = np.corrcoef(data[:, ~constant_columns(data)].T)
+def relatedness(table: ScoreTable) -> float:
+    """The sum of squared correlations over pairs of the columns that vary, scores as they are and gaps as
+    they are filled: less than what the search sees, in the table and in its null alike."""
+    r = np.corrcoef(table.data[:, ~constant_columns(table.data)].T)
     return float(np.sum(np.triu(np.atleast_2d(r), k=1) ** 2))
 
 

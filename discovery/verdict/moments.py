@@ -29,7 +29,7 @@ def moments(table: ScoreTable, n_roles: int) -> Moments:
     known = None if table.correction is None else table.correction.known()
     scores = table.data if known is None else np.where(known, table.data, np.nan)
     excess = co_kurtosis(scores) if table.groups is None else None
-    related = relatedness(table, everyone)
+    related = relatedness(table)
     if table.correction is None:
         return Moments(np.asarray(np.corrcoef(table.data.T)), n_roles, related, excess)
     corrected = table.correction.correlation(everyone)
