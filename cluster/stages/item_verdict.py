@@ -5,7 +5,8 @@ from __future__ import annotations
 
 import polars as pl
 
-WEAK = 0.5  # Cronbach's alpha below which less than half of a score's variance is common to its items
+from axiograph.engine.scoring.reliability import WEAK_ALPHA
+
 _NAMED = 8
 
 
@@ -38,8 +39,8 @@ def weak_verdict(reliability: pl.DataFrame) -> str | None:
             "Not told from noise (Cronbach's alpha not above 0, or its interval holds 0)",
         ),
         (
-            defined.filter(~noise & (pl.col("alpha") < WEAK)),
-            f"Weakly measured (Cronbach's alpha below {WEAK:g})",
+            defined.filter(~noise & (pl.col("alpha") < WEAK_ALPHA)),
+            f"Weakly measured (Cronbach's alpha below {WEAK_ALPHA:g})",
         ),
     ):
         if rows.height:

@@ -7,8 +7,9 @@ import json
 import polars as pl
 
 from axiograph.cluster.stages.score import read_scores
-from axiograph.discovery.verdict.judgement import WEAK_ALPHA, Answering
+from axiograph.discovery.verdict.judgement import Answering
 from axiograph.engine.runs.run_dir import RunDir
+from axiograph.engine.scoring.reliability import WEAK_ALPHA
 from axiograph.engine.scoring.style import LEVEL
 from axiograph.engine.study.conditions import BASELINE
 

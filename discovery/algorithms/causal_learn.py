@@ -8,63 +8,32 @@ from __future__ import annotations
 import contextlib
 import io
 import warnings
-from abc import ABC, abstractmethod
+from abc import abstractmethod
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import ClassVar, Literal
 
 import numpy as np
 
 from axiograph.discovery.graph.causal_graph import CausalGraph
-from axiograph.discovery.graph.knowledge import Knowledge
 from axiograph.discovery.graph.marks import GraphKind
-from axiograph.discovery.numerics.arrays import BoolArray, FloatArray
+from axiograph.discovery.numerics.arrays import BoolArray
 from axiograph.discovery.pc.inputs import SearchInput
-from axiograph.discovery.pc.search import LearnedGraph, on_varying_columns
+from axiograph.discovery.pc.search import ColumnSearch
 from axiograph.engine.errors import InputError, RunError
 
 MAX_VALUES = 20  # of exact search: its time grows 2.4 times with each value, half an hour at 20
 
 
-class CausalLearnSearch(ABC):
-    """An algorithm of causal-learn as a `discovery.pc.search.SearchFunction`; subclasses hold its settings.
+class CausalLearnSearch(ColumnSearch):
+    """An algorithm of causal-learn; subclasses hold its settings."""
 
-    `name`: as in discovery.algorithms.registry; `kind`: of its graphs; `no_knowledge`: why it refuses
-    background knowledge, empty where it takes it."""
-
-    name: ClassVar[str]
-    kind: ClassVar[GraphKind] = GraphKind.CPDAG
-    no_knowledge: ClassVar[str] = ""
-
-    def __call__(
-        self,
-        data: FloatArray,
-        names: Sequence[str],
-        alpha: float = 0.05,
-        knowledge: Knowledge | None = None,
-        *,
-        n: int | None = None,
-        correlation: FloatArray | None = None,
-    ) -> LearnedGraph:
-        """Arguments and errors as `discovery.pc.search.pc`; also InputError for what the algorithm cannot
-        take, and RunError where it cannot work with these scores."""
-        if self.no_knowledge and knowledge is not None and not knowledge.is_empty:
-            raise InputError(
-                f"algorithm {self.name}",
-                "no background knowledge",
-                "forbidden or required edges, or tiers",
-                f"{self.no_knowledge} Leave the knowledge out, or use algorithm pc.",
-            )
-        result = on_varying_columns(
-            lambda inputs: (self.find(inputs), 0), data, names, alpha, knowledge, n, correlation
-        )
-        if result.graph.kind is self.kind:
-            return result
-        # Fewer than two columns vary: the empty graph, which was not made by `find`.
-        return replace(result, graph=CausalGraph.empty(result.graph.names, self.kind))
+    def find(self, inputs: SearchInput) -> tuple[CausalGraph, int]:
+        """InputError for what the algorithm cannot take, RunError where it cannot work with these scores."""
+        return self.find_graph(inputs), 0  # causal-learn does not say where rounding decides
 
     @abstractmethod
-    def find(self, inputs: SearchInput) -> CausalGraph:
+    def find_graph(self, inputs: SearchInput) -> CausalGraph:
         """The graph of columns that all vary and of which no two are collinear."""
 
 
@@ -141,7 +110,7 @@ class FCI(CausalLearnSearch):
         "common causes are allowed."
     )
 
-    def find(self, inputs: SearchInput) -> CausalGraph:
+    def find_graph(self, inputs: SearchInput) -> CausalGraph:
         from causallearn.search.ConstraintBased.FCI import fci
 
         columns = [_Column(k) for k in range(len(inputs.names))]
@@ -170,7 +139,7 @@ class GES(CausalLearnSearch):
     name: ClassVar[str] = "ges"
     no_knowledge: ClassVar[str] = "causal-learn's GES takes none."
 
-    def find(self, inputs: SearchInput) -> CausalGraph:
+    def find_graph(self, inputs: SearchInput) -> CausalGraph:
         from causallearn.search.ScoreBased.GES import ges
 
         require_more_rows("ges", inputs)
@@ -200,7 +169,7 @@ class Exact(CausalLearnSearch):
     name: ClassVar[str] = "exact"
     no_knowledge: ClassVar[str] = "The class of the best graph would hold graphs that the knowledge forbids."
 
-    def find(self, inputs: SearchInput) -> CausalGraph:
+    def find_graph(self, inputs: SearchInput) -> CausalGraph:
         from causallearn.search.ScoreBased.ExactSearch import bic_exact_search
 
         if len(inputs.names) > MAX_VALUES:

@@ -61,7 +61,7 @@ class KernelPC(CausalLearnSearch):
 
     name: ClassVar[str] = "pc_kci"
 
-    def find(self, inputs: SearchInput) -> CausalGraph:
+    def find_graph(self, inputs: SearchInput) -> CausalGraph:
         require_rows("pc_kci", inputs, "The kernel test compares rows with rows, not correlations.")
         return _pc(inputs, inputs.table, "kci", self.max_conditioning)
 
@@ -82,7 +82,7 @@ class ChiSquarePC(CausalLearnSearch):
 
     name: ClassVar[str] = "pc_chisq"
 
-    def find(self, inputs: SearchInput) -> CausalGraph:
+    def find_graph(self, inputs: SearchInput) -> CausalGraph:
         require_rows("pc_chisq", inputs, "The test counts rows; correlations say nothing of counts.")
         table = levels_of(inputs.table, self.bins, self.levels)
         _check_different(table, inputs.names)

@@ -9,8 +9,7 @@ from __future__ import annotations
 
 from axiograph.discovery.numerics.arrays import ByteArray
 from axiograph.discovery.numerics.compiled import inlined, jit_inner
-
-NONE, TAIL, ARROW = 0, 1, 2
+from axiograph.discovery.pc.orientation import ARROW, NONE, TAIL, directed, undirected
 
 
 @jit_inner
@@ -37,19 +36,9 @@ def fill_class(dag: ByteArray, known: ByteArray, marks: ByteArray) -> None:
         changed = False
         for i in range(p):
             for j in range(p):
-                if marks[i, j] == TAIL and marks[j, i] == TAIL and _is_settled(marks, i, j):
+                if undirected(marks, i, j) and _is_settled(marks, i, j):
                     marks[i, j] = ARROW
                     changed = True
-
-
-@inlined
-def _directed(marks: ByteArray, i: int, j: int) -> bool:
-    return marks[i, j] == ARROW and marks[j, i] == TAIL
-
-
-@inlined
-def _undirected(marks: ByteArray, i: int, j: int) -> bool:
-    return marks[i, j] == TAIL and marks[j, i] == TAIL
 
 
 @inlined
@@ -58,17 +47,17 @@ def _is_settled(marks: ByteArray, i: int, j: int) -> bool:
     (rules 1 and 2) or with the edges that it then settles (3 and 4)."""
     p = len(marks)
     for a in range(p):
-        if _directed(marks, a, i) and a != j and marks[a, j] == NONE:
+        if directed(marks, a, i) and a != j and marks[a, j] == NONE:
             return True
-        if _directed(marks, i, a) and _directed(marks, a, j):
+        if directed(marks, i, a) and directed(marks, a, j):
             return True
-        if not _undirected(marks, i, a) or a == j:
+        if not undirected(marks, i, a) or a == j:
             continue
         for b in range(p):
-            if marks[i, b] == NONE or b in (a, j) or not _directed(marks, b, j):
+            if marks[i, b] == NONE or b in (a, j) or not directed(marks, b, j):
                 continue
             # i — a → j and i — b → j; or i — a → b → j
-            third = _undirected(marks, i, b) and _directed(marks, a, j) and marks[a, b] == NONE
-            if third or (_directed(marks, a, b) and marks[a, j] == NONE):
+            third = undirected(marks, i, b) and directed(marks, a, j) and marks[a, b] == NONE
+            if third or (directed(marks, a, b) and marks[a, j] == NONE):
                 return True
     return False

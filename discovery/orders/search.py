@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
 
 from axiograph.discovery.graph.causal_graph import CausalGraph
-from axiograph.discovery.graph.knowledge import Knowledge
 from axiograph.discovery.numerics.arrays import ByteArray, FloatArray
 from axiograph.discovery.orders.constraints import Constraints, constraints
 from axiograph.discovery.pc.inputs import SearchInput
-from axiograph.discovery.pc.search import LearnedGraph, on_varying_columns
+from axiograph.discovery.pc.search import ColumnSearch
 from axiograph.engine.errors import InputError
 
 PENALTY = 2.0
@@ -22,7 +21,7 @@ _ROWS_PER_PARENT = 4
 
 
 @dataclass(frozen=True)
-class BestOrder:
+class BestOrder(ColumnSearch):
     """Best-order search (BOSS; Andrews et al. 2023, NeurIPS) with the Gaussian BIC.
 
     It maximises Σ_y −n log var(y | parents) − `penalty` · log n · parents over orders of the values; 1 is
@@ -31,23 +30,11 @@ class BestOrder:
     penalty: float = PENALTY
     starts: int = STARTS
 
-    def __call__(
-        self,
-        data: FloatArray,
-        names: Sequence[str],
-        alpha: float = 0.05,
-        knowledge: Knowledge | None = None,
-        *,
-        n: int | None = None,
-        correlation: FloatArray | None = None,
-    ) -> LearnedGraph:
-        """Arguments and errors as `discovery.pc.search.pc`; also InputError for knowledge that no graph
-        agrees with, or that requires more parents than rows can tell.
+    name: ClassVar[str] = "boss"
 
-        Forbidden edges are in no graph, required ones in every one."""
-        return on_varying_columns(self._find, data, names, alpha, knowledge, n, correlation)
-
-    def _find(self, inputs: SearchInput) -> tuple[CausalGraph, int]:
+    def find(self, inputs: SearchInput) -> tuple[CausalGraph, int]:
+        """Forbidden edges are in no graph, required ones in every one. InputError for knowledge that no graph
+        agrees with, or that requires more parents than rows can tell."""
         told = constraints(inputs.knowledge, inputs.names)
         found = best_dag(inputs.correlation, inputs.n, self, told)
         from axiograph.discovery.orders.equivalence import fill_class

@@ -14,7 +14,7 @@ import numpy as np
 
 from axiograph.discovery.numerics.arrays import ByteArray, FloatArray, IndexArray
 from axiograph.discovery.numerics.compiled import inlined, jit, jit_inner
-from axiograph.discovery.pc.orientation import ARROW, NONE, TAIL
+from axiograph.discovery.pc.orientation import ARROW, NONE, TAIL, directed, undirected
 
 DEFINITE, MAJORITY, MAX_P = 1, 2, 3
 MOST_GIVEN = 5  # larger sets: more than 4,000 of 15 neighbours, with few rows left for each
@@ -78,7 +78,7 @@ def orient_by_sets(
         changed = False
         for i in range(n):
             for j in range(n):
-                is_open = marks[i, j] == TAIL and marks[j, i] == TAIL and not banned[i, j]
+                is_open = undirected(marks, i, j) and not banned[i, j]
                 if is_open and _follows(marks, ambiguous, i, j) and not _leads(marks, j, i, stack, seen):
                     marks[i, j] = ARROW
                     changed = True
@@ -198,11 +198,6 @@ def _statistic(
     return np.sqrt(max(n_rows - size - 3.0, 0.0)) * 0.5 * np.log((1 + r) / (1 - r))
 
 
-@inlined
-def _directed(marks: ByteArray, i: int, j: int) -> bool:
-    return marks[i, j] == ARROW and marks[j, i] == TAIL
-
-
 @jit_inner
 def _leads(marks: ByteArray, start: int, end: int, stack: IndexArray, seen: ByteArray) -> bool:
     """Whether a directed path leads from start to end."""
@@ -215,7 +210,7 @@ def _leads(marks: ByteArray, start: int, end: int, stack: IndexArray, seen: Byte
         size -= 1
         node = stack[size]
         for t in range(n):
-            if seen[t] == 0 and _directed(marks, node, t):
+            if seen[t] == 0 and directed(marks, node, t):
                 if t == end:
                     return True
                 seen[t] = 1
@@ -231,18 +226,22 @@ def _follows(marks: ByteArray, ambiguous: ByteArray, i: int, j: int) -> bool:
     for a in range(n):
         if a == j or marks[i, a] == NONE:
             continue
-        if _directed(marks, i, a) and _directed(marks, a, j):
+        if directed(marks, i, a) and directed(marks, a, j):
             return True
         open_triple = marks[a, j] == NONE and not ambiguous[a, i, j]
-        if _directed(marks, a, i) and open_triple:
+        if directed(marks, a, i) and open_triple:
             return True
-        if marks[i, a] != TAIL or marks[a, i] != TAIL:
+        if not undirected(marks, i, a):
             continue
         for b in range(n):
-            if b in (j, a) or marks[i, b] == NONE or not _directed(marks, b, j):
+            if b in (j, a) or marks[i, b] == NONE or not directed(marks, b, j):
                 continue
-            undirected = marks[i, b] == TAIL and marks[b, i] == TAIL
-            third = undirected and _directed(marks, a, j) and marks[a, b] == NONE and not ambiguous[a, i, b]
-            if third or (_directed(marks, a, b) and open_triple):
+            third = (
+                undirected(marks, i, b)
+                and directed(marks, a, j)
+                and marks[a, b] == NONE
+                and not ambiguous[a, i, b]
+            )
+            if third or (directed(marks, a, b) and open_triple):
                 return True
     return False

@@ -88,12 +88,12 @@ def _from_knowledge(adjacent: ByteArray, drawn: ByteArray, marks: ByteArray, anc
 
 
 @inlined
-def _directed(marks: ByteArray, i: int, j: int) -> bool:
+def directed(marks: ByteArray, i: int, j: int) -> bool:
     return marks[i, j] == ARROW and marks[j, i] == TAIL
 
 
 @inlined
-def _undirected(marks: ByteArray, i: int, j: int) -> bool:
+def undirected(marks: ByteArray, i: int, j: int) -> bool:
     return marks[i, j] == TAIL and marks[j, i] == TAIL
 
 
@@ -131,7 +131,7 @@ def _colliders(
                         ):
                             continue
                         for start in (x, z):
-                            again = count if _directed(marks, start, y) else again
+                            again = count if directed(marks, start, y) else again
                             _draw(marks, start, y)
                             if count < len(arrows):
                                 arrows[count, 0] = start
@@ -143,7 +143,7 @@ def _colliders(
 @inlined
 def _collide(initial: ByteArray, sepset: WordArray, marks: ByteArray, x: int, y: int, z: int) -> bool:
     unshielded = (initial[x, z] == NONE) & (not in_sepset(sepset, x, z, y))
-    return unshielded & (not _directed(marks, y, x)) & (not _directed(marks, y, z))
+    return unshielded & (not directed(marks, y, x)) & (not directed(marks, y, z))
 
 
 @inlined
@@ -191,9 +191,9 @@ def _rebuild(marks: ByteArray, ancestor: ByteArray) -> None:
     n = len(marks)
     for i in range(n - 1, -1, -1):
         for j in range(n - 1, i, -1):
-            if _directed(marks, i, j):
+            if directed(marks, i, j):
                 _extend(ancestor, i, j)
-            elif _directed(marks, j, i):
+            elif directed(marks, j, i):
                 _extend(ancestor, j, i)
 
 
@@ -237,12 +237,12 @@ def _rule1(
         for j in range(len(marks)):
             for p in range(1, 1 + near[j, 0]):
                 i = near[j, p]
-                if initial[i, j] != mark or not _directed(marks, i, j):
+                if initial[i, j] != mark or not directed(marks, i, j):
                     continue
                 for q in range(1, 1 + near[j, 0]):
                     k = near[j, q]
                     open_pair = marks[i, k] == NONE and not unsettled[i, k]
-                    if k != i and open_pair and _undirected(marks, j, k):
+                    if k != i and open_pair and undirected(marks, j, k):
                         changed |= _arrow(marks, banned, ancestor, j, k)
     return changed
 
@@ -257,12 +257,12 @@ def _rule2(
         for j in range(len(marks)):
             for p in range(1, 1 + near[j, 0]):
                 i = near[j, p]
-                if initial[i, j] != mark or not _directed(marks, i, j):
+                if initial[i, j] != mark or not directed(marks, i, j):
                     continue
                 for second in (TAIL, ARROW):
                     for q in range(1, 1 + near[j, 0]):
                         k = near[j, q]
-                        if initial[j, k] == second and _undirected(marks, i, k) and _directed(marks, j, k):
+                        if initial[j, k] == second and undirected(marks, i, k) and directed(marks, j, k):
                             changed |= _arrow(marks, banned, ancestor, i, k)
     return changed
 
@@ -276,15 +276,15 @@ def _rule3(
     for j in range(len(marks)):
         for p in range(1, 1 + near[j, 0]):
             i = near[j, p]
-            if not _undirected(marks, i, j):
+            if not undirected(marks, i, j):
                 continue
             for second in (TAIL, ARROW):
                 for q in range(1, 1 + near[j, 0]):
                     end = near[j, q]
                     if (
                         initial[j, end] != second
-                        or not _directed(marks, j, end)
-                        or not _undirected(marks, i, end)
+                        or not directed(marks, j, end)
+                        or not undirected(marks, i, end)
                     ):
                         continue
                     if _has_partner(marks, near, i, j, end):
@@ -296,6 +296,6 @@ def _rule3(
 def _has_partner(marks: ByteArray, near: NodeArray, i: int, j: int, end: int) -> bool:
     for p in range(1, 1 + near[end, 0]):
         k = near[end, p]
-        if k > j and marks[j, k] == NONE and _undirected(marks, i, k) and _directed(marks, k, end):
+        if k > j and marks[j, k] == NONE and undirected(marks, i, k) and directed(marks, k, end):
             return True
     return False

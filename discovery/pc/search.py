@@ -8,14 +8,16 @@ the kernel must equal (DESIGN 10). discovery.algorithms has the others.
 from __future__ import annotations
 
 import warnings
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from functools import partial
+from dataclasses import dataclass, replace
+from typing import ClassVar
 
 import numpy as np
 
 from axiograph.discovery.graph.causal_graph import CausalGraph
 from axiograph.discovery.graph.knowledge import Knowledge
+from axiograph.discovery.graph.marks import GraphKind
 from axiograph.discovery.numerics.arrays import FloatArray
 from axiograph.discovery.pc.inputs import (
     SearchInput,
@@ -25,7 +27,7 @@ from axiograph.discovery.pc.inputs import (
     collinear,
     constant_columns,
 )
-from axiograph.engine.errors import RunError
+from axiograph.engine.errors import InputError, RunError
 
 
 @dataclass(frozen=True)
@@ -69,11 +71,16 @@ def pc(
     return on_varying_columns(_kernel, data, names, alpha, knowledge, n, correlation)
 
 
-@dataclass(frozen=True)
-class PC:
-    """`pc` with another rule for colliders (discovery.pc.colliders): "definite", "majority" or "max_p"."""
+class ColumnSearch(ABC):
+    """A search with settings, as a `SearchFunction`: subclasses hold the settings and find the graph of the
+    columns that vary.
 
-    colliders: str
+    `name`: as in discovery.algorithms.registry; `kind`: of its graphs; `no_knowledge`: why it refuses
+    background knowledge, empty where it takes it."""
+
+    name: ClassVar[str]
+    kind: ClassVar[GraphKind] = GraphKind.CPDAG
+    no_knowledge: ClassVar[str] = ""
 
     def __call__(
         self,
@@ -85,9 +92,37 @@ class PC:
         n: int | None = None,
         correlation: FloatArray | None = None,
     ) -> LearnedGraph:
-        """Arguments and errors as `pc`."""
-        find = partial(_kernel, colliders=self.colliders)
-        return on_varying_columns(find, data, names, alpha, knowledge, n, correlation)
+        """Arguments and errors as `pc`; also InputError for knowledge that it does not take, and what `find`
+        raises."""
+        if self.no_knowledge and knowledge is not None and not knowledge.is_empty:
+            raise InputError(
+                f"algorithm {self.name}",
+                "no background knowledge",
+                "forbidden or required edges, or tiers",
+                f"{self.no_knowledge} Leave the knowledge out, or use algorithm pc.",
+            )
+        result = on_varying_columns(self.find, data, names, alpha, knowledge, n, correlation)
+        if result.graph.kind is self.kind:
+            return result
+        # Fewer than two columns vary: the empty graph, which was not made by `find`.
+        return replace(result, graph=CausalGraph.empty(result.graph.names, self.kind))
+
+    @abstractmethod
+    def find(self, inputs: SearchInput) -> tuple[CausalGraph, int]:
+        """The graph of columns that all vary and of which no two are collinear, and how many tests rounding
+        decides."""
+
+
+@dataclass(frozen=True)
+class PC(ColumnSearch):
+    """`pc` with another rule for colliders (discovery.pc.colliders): "definite", "majority" or "max_p"."""
+
+    colliders: str
+
+    name: ClassVar[str] = "pc"
+
+    def find(self, inputs: SearchInput) -> tuple[CausalGraph, int]:
+        return _kernel(inputs, self.colliders)
 
 
 def pc_causal_learn(

@@ -9,9 +9,9 @@ from enum import StrEnum
 
 from axiograph.discovery.verdict.accuracy import Accuracy, expected_accuracy, roles_needed
 from axiograph.discovery.verdict.evidence import FREQUENT, GraphEvidence
+from axiograph.engine.scoring.reliability import WEAK_ALPHA
 
 LEVEL = 0.05  # of the test against chance
-WEAK_ALPHA = 0.5  # below it more than half of a score's variance is error
 ONE_WORD = 0.95  # of the answers: such a questionnaire tells no role from another
 STYLE = 0.25  # of the variance of scores
 EXTREMITY = 0.5  # co-kurtosis: correlations of unrelated values then scatter as with a third fewer roles

@@ -19,6 +19,9 @@ def varying_items(table: NDArray[np.float64]) -> NDArray[np.bool_]:
     return np.asarray(high - low > _NO_VARIANCE)
 
 
+WEAK_ALPHA = 0.5  # below it less than half of a score's variance is common to its items
+
+
 def cronbach_alpha(table: NDArray[np.float64]) -> tuple[float | None, str | None]:
     """(alpha, None) of a roles × items table with NaN for missing, or (None, why it is undefined).
 
