@@ -30,12 +30,11 @@ from axiograph.cluster.stages.effects import (
     compare_roles,
     find_effects,
     has_contrasts,
-    read_split_effects,
     reference_role,
     run_graph,
 )
 from axiograph.cluster.stages.score import check_scored, is_partial, read_scores, score
-from axiograph.cluster.stages.stored_effects import read_between_roles, read_effects
+from axiograph.cluster.stages.stored_effects import read_between_roles, read_effects, read_split_effects
 from axiograph.cluster.stages.verdict import answering_of
 from axiograph.discovery.resampling.replicates import Jobs
 from axiograph.discovery.stored import GraphChoice, StoredDiscovery
@@ -128,7 +127,7 @@ class Run(Shown):
     @property
     def has_graph(self) -> bool:
         """Whether a graph has been made of the run."""
-        return (self.directory.graph / "graph.json").is_file()
+        return StoredDiscovery(self.directory.graph).has(GraphChoice.GRAPH)
 
     @property
     def averaged(self) -> ValueGraph:

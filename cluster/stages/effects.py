@@ -10,6 +10,7 @@ import polars as pl
 
 from axiograph.cluster.stages.doses import write_doses
 from axiograph.cluster.stages.score import read_scores, scored_items
+from axiograph.cluster.stages.stored_effects import GRAPH_TABLES
 from axiograph.discovery.effects.contrast import between_roles
 from axiograph.discovery.effects.relations import among
 from axiograph.discovery.effects.style import split_effects
@@ -117,9 +118,6 @@ def _answered_alike(run: RunDir, reference: str) -> pl.Series:
     return used.join(workers, on=list(WORKER), how="semi")["role"]
 
 
-GRAPH_TABLES = ("relations", "responses", "pooled", "contrasts")
-
-
 def find_effects(run: RunDir, spec: EffectsSpec, graph: CausalGraph | None, path: Path | None) -> Effects:
     """What every condition changed against `graph`, which came from `path`; saved in the run, with what
     sweeps of strengths did. Without a graph the tables that need one are not there."""
@@ -184,12 +182,6 @@ def write_split_effects(run: RunDir, spec: EffectsSpec) -> pl.DataFrame | None:
     )
     write_atomic(run.effects / "style.parquet", table.write_parquet)
     return table
-
-
-def read_split_effects(run: RunDir) -> pl.DataFrame | None:
-    """What `write_split_effects` wrote; None where there is nothing."""
-    path = run.effects / "style.parquet"
-    return pl.read_parquet(path) if path.is_file() else None
 
 
 def has_contrasts(run: RunDir, study: Study) -> bool:

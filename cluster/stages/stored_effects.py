@@ -14,7 +14,8 @@ from axiograph.engine.errors import InputError, RunError
 from axiograph.engine.runs.run_dir import RunDir
 from axiograph.engine.study.schema import EffectsSpec
 
-TABLES = ("changes", "relations", "responses", "pooled", "contrasts")
+GRAPH_TABLES = ("relations", "responses", "pooled", "contrasts")  # there only where there was a graph
+TABLES = ("changes", *GRAPH_TABLES)
 
 
 def read_effects(run: RunDir) -> Effects | None:
@@ -87,3 +88,9 @@ def _damaged(run: RunDir, path: Path, error: Exception) -> RunError:
         str(error).splitlines()[0],
         f"Run `axiograph effects {run.where}` again.",
     )
+
+
+def read_split_effects(run: RunDir) -> pl.DataFrame | None:
+    """discovery.effects.style.split_effects of the run; None where there is nothing."""
+    path = run.effects / "style.parquet"
+    return pl.read_parquet(path) if path.is_file() else None

@@ -164,20 +164,24 @@ def _changes(
     for i in range(low, current):
         w = walk.others[i]
         walk.change[i] = 0.0
-        if model.allowed[w, v]:
-            node, _ = trace(trees, model, room, walk.rank, w, i)
-            if node == FULL:
-                return False
-            walk.change[i] = trees.scores[node] - walk.scores[w]
+        if model.allowed[w, v] and not _change(trees, model, room, walk, w, i):
+            return False
     walk.rank[v] = _LAST
     for i in range(current, high):
         w = walk.others[i]
         walk.change[i] = 0.0
-        if walk.grown[w, v]:
-            node, _ = trace(trees, model, room, walk.rank, w, i)
-            if node == FULL:
-                return False
-            walk.change[i] = trees.scores[node] - walk.scores[w]
+        if walk.grown[w, v] and not _change(trees, model, room, walk, w, i):
+            return False
+    return True
+
+
+@inlined
+def _change(trees: Trees, model: Model, room: Room, walk: Walk, w: int, place: int) -> bool:
+    """What the score of w becomes at this place with the ranks as they are, less what it is."""
+    node, _ = trace(trees, model, room, walk.rank, w, place)
+    if node == FULL:
+        return False
+    walk.change[place] = trees.scores[node] - walk.scores[w]
     return True
 
 
