@@ -14,7 +14,7 @@ from axiograph.engine.kernels.compiled import Function, cache_folder, compiled
 _SOURCES = (
     "numerics/compiled", "numerics/philox", "numerics/lanes", "pc/walk", "pc/skeleton", "pc/orientation",
     "pc/colliders",
-    "orders/trees", "orders/climb", "orders/kernel", "orders/equivalence",
+    "orders/trees", "orders/climb", "orders/kernel", "orders/exhaustive", "orders/equivalence",
     "resampling/weighted", "matrix/em_loop", "graph/descendants", "effects/relation_sums",
 )  # fmt: skip
 

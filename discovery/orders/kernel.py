@@ -1,4 +1,5 @@
-"""Best-order search, compiled: from correlations to a DAG with a high Gaussian BIC.
+"""Best-order search, compiled: from correlations to a DAG with a high Gaussian BIC: of few values the highest
+(discovery.orders.exhaustive), else the highest that is climbed to from some orders.
 
 Columns are first put into an order of their own, by their squared correlations with all others, so that the
 result does not depend on the order in which they are given. Starts: that order, its reverse, then orders
@@ -13,6 +14,7 @@ import numpy as np
 from axiograph.discovery.numerics.arrays import ByteArray, FloatArray, IndexArray, WordArray
 from axiograph.discovery.numerics.compiled import jit, jit_inner
 from axiograph.discovery.orders.climb import BETTER, Walk, climb
+from axiograph.discovery.orders.exhaustive import Sets, best_of_all
 from axiograph.discovery.orders.trees import (
     Model,
     Room,
@@ -67,16 +69,26 @@ def best_order(
     trees: Trees,
     room: Room,
     walk: Walk,
+    sets: Sets,
     dag: ByteArray,
 ) -> tuple[float, Trees]:
     """Fill dag [p, p], entry [i, j] 1 for i → j, with the best one found; its score, and the trees, which may
     have grown.
 
     corr [p, p]; `allowed`, `required`, `before`: of discovery.orders.constraints; `bound`: most parents of a
-    value; `rows`: n of the score; `cost`: of a parent; `starts`: how many orders are started from."""
+    value; `rows`: n of the score; `cost`: of a parent; `starts`: how many orders are climbed from, where
+    `sets` have no room for all DAGs."""
     p = len(corr)
     own = own_order(corr)
     model = _model(corr, allowed, required, bound, rows, cost, own)
+    if len(sets.total) > 0:
+        inner = np.empty((p, p), np.uint8)
+        score = best_of_all(model, sets, inner)
+        if score > -np.inf:
+            for i in range(p):
+                for j in range(p):
+                    dag[own[i], own[j]] = inner[i, j]
+            return score, trees
     earlier = np.empty((p, p), np.uint8)
     for i in range(p):
         for j in range(p):

@@ -25,7 +25,8 @@ class BestOrder(ColumnSearch):
     """Best-order search (BOSS; Andrews et al. 2023, NeurIPS) with the Gaussian BIC.
 
     It maximises Σ_y −n log var(y | parents) − `penalty` · log n · parents over orders of the values; 1 is
-    BIC, 2 asks for twice the evidence. `starts`: how many orders it climbs from. alpha is not used."""
+    BIC, 2 asks for twice the evidence. Of up to 12 values the best of all DAGs is found; of more, the best
+    that is climbed to from so many orders (`starts`). alpha is not used."""
 
     penalty: float = PENALTY
     starts: int = STARTS
@@ -56,9 +57,13 @@ class BestDag:
     score: float
 
 
-def best_dag(corr: FloatArray, n: int, search: BestOrder, told: Constraints) -> BestDag:
-    """The DAG that `search` finds in correlations corr [p, p] of n rows. InputError as `parents_bound`."""
+def best_dag(
+    corr: FloatArray, n: int, search: BestOrder, told: Constraints, most: int | None = None
+) -> BestDag:
+    """The DAG that `search` finds in correlations corr [p, p] of n rows; of all DAGs the best where there are
+    no more than `most` values, 12 where nothing is said. InputError as `parents_bound`."""
     from axiograph.discovery.orders.climb import make_walk
+    from axiograph.discovery.orders.exhaustive import MOST_VALUES, make_sets
     from axiograph.discovery.orders.kernel import best_order
     from axiograph.discovery.orders.trees import make_room, make_trees
 
@@ -67,7 +72,8 @@ def best_dag(corr: FloatArray, n: int, search: BestOrder, told: Constraints) -> 
     dag = np.empty((p, p), np.uint8)
     score, _ = best_order(
         np.ascontiguousarray(corr), told.allowed, told.required, told.before, bound, float(n),
-        search.cost(n), search.starts, make_trees(p, 32 * p, 256 * p), make_room(p, bound), make_walk(p), dag,
+        search.cost(n), search.starts, make_trees(p, 32 * p, 256 * p), make_room(p, bound), make_walk(p),
+        make_sets(p, MOST_VALUES if most is None else most), dag,
     )  # fmt: skip
     return BestDag(dag, score)
 

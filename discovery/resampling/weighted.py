@@ -25,6 +25,7 @@ from axiograph.discovery.numerics.lanes import LANES, add_rows
 from axiograph.discovery.orders.climb import make_walk
 from axiograph.discovery.orders.constraints import Constraints
 from axiograph.discovery.orders.equivalence import fill_class
+from axiograph.discovery.orders.exhaustive import MOST_VALUES, make_sets
 from axiograph.discovery.orders.kernel import best_order
 from axiograph.discovery.orders.search import BestOrder, parents_bound
 from axiograph.discovery.orders.trees import make_room, make_trees
@@ -231,10 +232,11 @@ def _orders(
     corr, root = np.empty((n, n)), np.empty((n, n))
     dag = np.empty((n, n), np.uint8)
     trees, room, walk = make_trees(n, 32 * n, 256 * n), make_room(n, bound), make_walk(n)
+    sets = make_sets(n, MOST_VALUES)
     for r in range(len(sums)):
         if _correlate(sums, r, last, corr, root) and _of_full_rank(corr, sums[r, last], root):
             _, trees = best_order(
-                corr, allowed, required, before, bound, rows, cost, starts, trees, room, walk, dag
+                corr, allowed, required, before, bound, rows, cost, starts, trees, room, walk, sets, dag
             )
             fill_class(dag, known, marks[r])
             done[r] = True

@@ -30,10 +30,16 @@ def score(data: np.ndarray, dag: np.ndarray, penalty: float) -> float:
     return total
 
 
-def best_score(data: np.ndarray, penalty: float, bound: int, allowed: np.ndarray | None = None) -> float:
+def best_score(
+    data: np.ndarray,
+    penalty: float,
+    bound: int,
+    allowed: np.ndarray | None = None,
+    required: np.ndarray | None = None,
+) -> float:
     """The highest score of any DAG, by dynamic programming over sets (Silander & Myllymäki 2006, UAI).
 
-    allowed [p, p]: entry [x, y] is true where x may be a parent of y."""
+    allowed, required [p, p]: entry [x, y] is true where x may, or has to, be a parent of y."""
     n, p = data.shape
     corr = np.corrcoef(data.T)
     logdet = np.zeros(1 << p)
@@ -51,7 +57,8 @@ def best_score(data: np.ndarray, penalty: float, bound: int, allowed: np.ndarray
             -n * (logdet[without | 1 << y] - logdet[without]) - penalty * np.log(n) * sizes[without]
         )
         banned = 0 if allowed is None else sum(1 << x for x in range(p) if not allowed[x, y] and x != y)
-        best[(sizes > bound) | (codes & banned > 0)] = -np.inf
+        wanted = 0 if required is None else sum(1 << x for x in np.flatnonzero(required[:, y]).tolist())
+        best[(sizes > bound) | (codes & banned & ~wanted > 0) | (codes & wanted != wanted)] = -np.inf
         for x in range(p):
             holds = codes[codes >> x & 1 == 1]
             best[holds] = np.maximum(best[holds], best[holds & ~(1 << x)])
