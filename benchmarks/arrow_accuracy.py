@@ -2,7 +2,7 @@
 ships (discovery/verdict/accuracy.csv), by simulation.
 
 Random planted graphs (discovery.calibration.simulation.random_model: 9/8 edges a value, weights 0.35 to 0.7,
-no hidden causes); the consensus of half-samples of the roles at a threshold of 0.5. Scores: the values
+no hidden causes); the consensus of half-samples of the roles at the default threshold. Scores: the values
 themselves (gaussian), or the means of 12 yes/no items a value, answered greedily with the noise of the
 built-in respondent (answers).
 
@@ -42,6 +42,7 @@ from axiograph.discovery.resampling.bootstrap import bootstrap
 from axiograph.discovery.resampling.frequencies import EdgeCounts
 from axiograph.discovery.resampling.rows import Resampling
 from axiograph.discovery.resampling.score_table import ScoreTable, Search
+from axiograph.engine.study.schema import DiscoverySpec
 
 ROOT = Path(__file__).parents[1]
 TABLE = ROOT / "discovery" / "verdict" / "accuracy.csv"
@@ -52,6 +53,7 @@ NOISE = ("gaussian", "answers")
 ITEMS = 12
 BINS = (0.0, 0.5, 0.6, 0.7, 0.8, 0.9)  # lower ends; the last bin holds 1 as well
 HIGH = 0.7
+THRESHOLD = float(DiscoverySpec().threshold)
 Key = tuple[str, float, float]
 FIELDS = ("n", "right", "reversed", "none")
 
@@ -95,7 +97,7 @@ def _cell(
             Resampling(replicates, seed=g, null_replicates=0),
             full=CausalGraph.empty(model.graph.names),
         ).edges
-        consensus = found.consensus()
+        consensus = found.consensus(THRESHOLD)
         distances.append(shd(consensus, model.graph))
         _count_found(counts, found, consensus, model.dag)
         _count_recall(counts, consensus, model)
@@ -160,7 +162,7 @@ def _line(cell: list[object], graphs: int, counts: dict[Key, Counter[str]], dist
     recall = {kind: counts.get((kind, 0.0, 1.0), Counter()) for kind in ("edges", "arrows")}
     shares = [
         f"{np.mean(distances):.1f} ± {error:.1f}",
-        f"{recall['edge recall']['n'] / graphs:.1f}",
+        f"{recall['edges']['n'] / graphs:.1f}",
         _share(edges, "right"),
         _share(recall["edges"], "right"),
         f"{high['n'] / graphs:.1f}",

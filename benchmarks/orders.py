@@ -31,6 +31,7 @@ from axiograph.discovery.pc.search import PC, SearchFunction, pc
 from axiograph.discovery.resampling.bootstrap import bootstrap
 from axiograph.discovery.resampling.rows import Resampling
 from axiograph.discovery.resampling.score_table import ScoreTable, Search
+from axiograph.engine.study.schema import DiscoverySpec
 
 RESULT = Path(__file__).resolve().parent / "results" / "orders.md"
 SIZES = (8, 17, 30, 60, 224)
@@ -166,7 +167,7 @@ def _cell(function: SearchFunction, values: int, roles: int, graphs: int, replic
         plan = Resampling(replicates, null_replicates=0)
         table = ScoreTable(data, model.graph.names)
         found = bootstrap(table, Search(function, 0.05), plan, full=model.graph).edges
-        distances.append(shd(found.consensus(0.5), model.graph))
+        distances.append(shd(found.consensus(DiscoverySpec().threshold), model.graph))
         sure = found.forward >= 0.7 * replicates
         arrows += int(sure.sum())
         wrong += int((sure & model.dag.T).sum())

@@ -9,7 +9,6 @@ from typing import Any
 import polars as pl
 
 from axiograph.cluster.stages.reference import REFERENCE
-from axiograph.discovery.effects.relations import frequency_first
 from axiograph.engine.study.conditions import BASELINE
 from axiograph.report.artefacts import Artefacts
 from axiograph.report.blocks.chart import RELATION_COLOURS
@@ -35,7 +34,7 @@ def pooled(artefacts: Artefacts, graphs: dict[str, str | None], scope: str) -> p
     for name, against in graphs.items():
         table = artefacts.effects("pooled", against)
         assert table is not None  # sources() has looked
-        chosen = frequency_first(table.filter(pl.col("scope") == scope))
+        chosen = table.filter(pl.col("scope") == scope)
         parts.append(chosen.with_columns(graph=pl.lit(name)))
     table = pl.concat(parts)
     by = pl.col("weights").replace_strict(BY, return_dtype=pl.String)

@@ -10,7 +10,7 @@ import polars as pl
 
 from axiograph.discovery.effects.changes import negative_control_note, notes_on_test
 from axiograph.discovery.effects.doses import DoseTables
-from axiograph.discovery.effects.relations import frequency_first
+from axiograph.discovery.effects.relations import Source
 from axiograph.discovery.effects.testing import Effects
 from axiograph.engine.study.roles import shown
 from axiograph.texts.plain import SHOWN_ROWS, more, number, percent, table
@@ -54,7 +54,7 @@ def _changes(changed: pl.DataFrame) -> str:
 
 
 def _responses(effects: Effects) -> str:
-    """Over all changed values of all conditions: what the others did, by frequency and by the one graph."""
+    """Over all changed values of all conditions: what the others did, by the graph and by frequency."""
     pooled = effects.pooled.filter(pl.col("scope") == "all conditions")
     rows = [
         [
@@ -66,7 +66,7 @@ def _responses(effects: Effects) -> str:
             number(row["size"], "+.3f"),
             _range(row, "size_graphs" if row["weights"] == "replicates" else "size", number_range),
         ]
-        for row in frequency_first(pooled).iter_rows(named=True)
+        for row in pooled.iter_rows(named=True)
     ]
     header = ["when a value changed, others", "changed too", "share", "over roles", "and graphs"]
     return "\n".join([table([*header, "size", "interval"], rows), *_response_notes(effects)])
@@ -94,7 +94,7 @@ def _of(changed: float, weight: float, weights: str) -> str:
 
 def _contrasts(effects: Effects) -> str:
     """Per condition: shares by relation, expected − unexpected, and the same under random graphs."""
-    weights = "replicates" if effects.graph_replicates and effects.spec.control == "relabelled" else "graph"
+    weights = str(Source.GRAPH)
     shares = {
         (row["condition"], row["relation"]): row["share"]
         for row in effects.pooled.filter(pl.col("weights") == weights).iter_rows(named=True)
@@ -113,7 +113,7 @@ def _contrasts(effects: Effects) -> str:
                 for relation in ("expected", "possible", "unexpected")
             ),
             number(row["difference"], "+.3f"),
-            _range(row, "graphs" if weights == "replicates" else "", number_range),
+            _range(row, "", number_range),
             _range(row, "control", number_range),
             number(row["p"], ".4f"),
             number(row["p_adjusted"], ".4f") if row["scope"] == "condition" else "",

@@ -10,7 +10,7 @@ import io
 import warnings
 from abc import abstractmethod
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import ClassVar, Literal
 
 import numpy as np
@@ -18,6 +18,7 @@ import numpy as np
 from axiograph.discovery.graph.causal_graph import CausalGraph
 from axiograph.discovery.graph.marks import GraphKind
 from axiograph.discovery.numerics.arrays import BoolArray
+from axiograph.discovery.orders.search import PENALTY_ON_HALF
 from axiograph.discovery.pc.inputs import SearchInput
 from axiograph.discovery.pc.search import ColumnSearch
 from axiograph.engine.errors import InputError, RunError
@@ -138,6 +139,10 @@ class GES(CausalLearnSearch):
 
     name: ClassVar[str] = "ges"
     no_knowledge: ClassVar[str] = "causal-learn's GES takes none."
+
+    def on_half(self) -> GES:
+        """As best-order search."""
+        return replace(self, penalty=PENALTY_ON_HALF * self.penalty)
 
     def find_graph(self, inputs: SearchInput) -> CausalGraph:
         from causallearn.search.ScoreBased.GES import ges

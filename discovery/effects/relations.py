@@ -128,18 +128,6 @@ def among(graph: CausalGraph, names: Sequence[str]) -> CausalGraph:
     return CausalGraph(tuple(graph.names[i] for i in nodes), graph.marks[np.ix_(nodes, nodes)], graph.kind)
 
 
-def frequency_first(table: pl.DataFrame) -> pl.DataFrame:
-    """The rows of a table with a column `weights`, those weighted by the replicates before those by the one
-    graph, which says of a relation that it is there or not, however unsure it is."""
-    return table.sort(pl.col("weights") != str(Source.REPLICATES), maintain_order=True)
-
-
-def preferred(table: pl.DataFrame) -> str:
-    """The weights to show where there is room for one: by the replicates, where there are any."""
-    weights = set(table["weights"])
-    return str(Source.REPLICATES) if str(Source.REPLICATES) in weights else str(Source.GRAPH)
-
-
 @dataclass(frozen=True, eq=False)
 class DrawnGraphs:
     """`codes` [B, n, n]: what the graph of draw b says of k when j changed, 1 + its place in `Relation`; 0

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import ClassVar
 
 import numpy as np
@@ -16,6 +16,10 @@ from axiograph.discovery.pc.search import ColumnSearch
 from axiograph.engine.errors import InputError
 
 PENALTY = 2.0
+# On half of the roles, as a share of it. With the whole of it an effect has to be nearly twice as strong
+# there, and most replicates lack edges that all roles show; with half of it as strong, while chance is
+# twice as large. Between them the consensus is nearest to planted graphs (benchmarks/results/relations.md).
+PENALTY_ON_HALF = 0.75
 STARTS = 3
 _ROWS_PER_PARENT = 4
 
@@ -43,6 +47,10 @@ class BestOrder(ColumnSearch):
         marks = np.empty(found.dag.shape, np.uint8)
         fill_class(found.dag, told.known, marks)
         return CausalGraph(inputs.names, marks), 0
+
+    def on_half(self) -> BestOrder:
+        """With three quarters of the penalty."""
+        return replace(self, penalty=PENALTY_ON_HALF * self.penalty)
 
     def cost(self, n: int) -> float:
         """What a parent costs among n rows."""

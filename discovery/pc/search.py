@@ -11,7 +11,7 @@ import warnings
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from typing import ClassVar
+from typing import ClassVar, Self
 
 import numpy as np
 
@@ -106,6 +106,10 @@ class ColumnSearch(ABC):
             return result
         # Fewer than two columns vary: the empty graph, which was not made by `find`.
         return replace(result, graph=CausalGraph.empty(result.graph.names, self.kind))
+
+    def on_half(self) -> Self:
+        """What is asked of half of the roles: the same, where nothing else is said."""
+        return self
 
     @abstractmethod
     def find(self, inputs: SearchInput) -> tuple[CausalGraph, int]:

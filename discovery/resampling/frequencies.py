@@ -107,13 +107,13 @@ class EdgeCounts:
         """[n, n], symmetric: the share of its replicates in which a pair is adjacent; NaN without any."""
         return share(self.adjacent, self.together)
 
-    def consensus(self, threshold: float = 0.5) -> CausalGraph:
+    def consensus(self, threshold: float) -> CausalGraph:
         """The graph of the pairs adjacent in at least `threshold` of their replicates.
 
         Its marks are those of most of the replicates that join it (`majority`). InputError for a threshold
         outside (0, 1]."""
         if not 0 < threshold <= 1:
-            raise InputError("threshold", "a share in (0, 1]", f"{threshold}", "0.5 is usual.")
+            raise InputError("threshold", "a share in (0, 1]", f"{threshold}", "Choose one, for example 0.5.")
         return self.majority(self.adjacent >= threshold * self.together)
 
     def data_driven_threshold(self) -> float:

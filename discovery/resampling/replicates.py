@@ -131,6 +131,11 @@ class ReplicateTask:
         """How many rows the tests of a replicate count as independent."""
         return rows_in_replicate(self.units.n_roles, self.resample)
 
+    @cached_property
+    def asked(self) -> Search:
+        """What replicates ask of the roles that they draw."""
+        return self.search.on_half() if self.resample is Resample.HALF_OF_ROLES else self.search
+
     @property
     def in_threads(self) -> bool:
         """Whether threads can work side by side: the kernel does not hold the interpreter's lock."""
@@ -148,7 +153,7 @@ class ReplicateTask:
         for k in np.flatnonzero(~self._from_weights(drawn, chunk.marks)):
             chunk.marks[k] = 0
             try:
-                answer = self.search.run(self.table, self.units.rows_of(drawn[k]), self.n)
+                answer = self.asked.run(self.table, self.units.rows_of(drawn[k]), self.n)
             except AxiographError as error:
                 chunk.fail(int(k), error.found)
             else:
@@ -170,7 +175,10 @@ class ReplicateTask:
             flipped = table.flipped(signs)
             searches: list[tuple[list[Any], Callable[[], Any]]] = [
                 (edges.full, partial(self._strength, permuted)),
-                (edges.replicates, partial(self._edges, permuted, self.units.rows_of(units), self.n)),
+                (
+                    edges.replicates,
+                    partial(self._edges, self.asked, permuted, self.units.rows_of(units), self.n),
+                ),
             ]
             if flipped is not None:
                 searches.append((edges.flipped, partial(self._strength, flipped)))
@@ -181,13 +189,13 @@ class ReplicateTask:
                     edges.failed += 1
         return edges
 
-    def _edges(self, table: ScoreTable, rows: IndexArray, n: int) -> int:
-        return self.search.run(table, rows, n).result.graph.n_edges
+    def _edges(self, search: Search, table: ScoreTable, rows: IndexArray, n: int) -> int:
+        return search.run(table, rows, n).result.graph.n_edges
 
     def _strength(self, table: ScoreTable) -> Strength:
         """What the search finds in all rows of a table."""
         everyone = np.arange(len(table.data))
-        return Strength(self._edges(table, everyone, self.units.n_roles), relatedness(table))
+        return Strength(self._edges(self.search, table, everyone, self.units.n_roles), relatedness(table))
 
     @cached_property
     def _products(self) -> Products | None:
@@ -206,10 +214,10 @@ class ReplicateTask:
             return np.zeros(len(drawn), dtype=bool)
         from axiograph.discovery.resampling.weighted import graphs, orders
 
-        knowledge = self.search.knowledge
-        if isinstance(self.search.function, BestOrder):
+        knowledge, function = self.search.knowledge, self.asked.function
+        if isinstance(function, BestOrder):
             told = constraints(knowledge, self.table.names)
-            return orders(self._products, drawn, self.n, self.search.function, marks, told)
+            return orders(self._products, drawn, self.n, function, marks, told)
         matrices = None if knowledge is None else knowledge.matrices(self.table.names)
         return graphs(self._products, drawn, self.n, self.search.alpha, marks, matrices)
 

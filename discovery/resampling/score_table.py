@@ -12,7 +12,7 @@ from axiograph.discovery.graph.knowledge import Knowledge
 from axiograph.discovery.matrix.corrections import Correction
 from axiograph.discovery.numerics.arrays import FloatArray, IndexArray
 from axiograph.discovery.pc.inputs import constant_columns
-from axiograph.discovery.pc.search import LearnedGraph, SearchFunction, pc
+from axiograph.discovery.pc.search import ColumnSearch, LearnedGraph, SearchFunction, pc
 from axiograph.engine.errors import InputError
 
 
@@ -106,6 +106,12 @@ class Search:
     function: SearchFunction = pc
     alpha: float = 0.05
     knowledge: Knowledge | None = None
+
+    def on_half(self) -> Search:
+        """What replicates ask of half of the roles."""
+        if not isinstance(self.function, ColumnSearch):
+            return self
+        return replace(self, function=self.function.on_half())
 
     def run(self, table: ScoreTable, rows: IndexArray, n: int) -> SearchResult:
         """The graph of these rows, which may hold a row several times, n of them independent.

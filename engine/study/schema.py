@@ -216,7 +216,7 @@ class DiscoverySpec(Spec):
     replicates: int = Field(default=1000, gt=0)
     resample: Literal["half_of_roles", "roles_with_replacement", "rows_with_replacement"] = "half_of_roles"
     seed: int = Field(default=0, ge=0)
-    threshold: Annotated[float, Field(gt=0, le=1)] = 0.5
+    threshold: Annotated[float, Field(gt=0, le=1)] = 0.4
     rows: Literal["baseline", "pooled"] = "baseline"
     missing: Literal["listwise", "pairwise", "em"] = "em"
     correction: Literal["none", "items", "repeats"] = "none"

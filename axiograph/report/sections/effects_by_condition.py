@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import polars as pl
 
-from axiograph.discovery.effects.relations import frequency_first
 from axiograph.report.artefacts import Artefacts
 from axiograph.report.blocks.chart import RELATION_COLOURS, Chart
 from axiograph.report.blocks.numbers import count
@@ -55,7 +54,7 @@ def _contrast_chart(data: pl.DataFrame, order: list[str], kinds: dict[str, str])
 
     wide = pl.col("weights") == "replicates"
     rows = (
-        frequency_first(data.drop_nulls("difference"))
+        data.drop_nulls("difference")
         .with_columns(
             source=pl.col("graph")
             + pl.lit(", ")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import polars as pl
 
-from axiograph.discovery.effects.relations import frequency_first
 from axiograph.report.artefacts import Artefacts
 from axiograph.report.blocks.chart import RELATION_COLOURS, Chart
 from axiograph.report.blocks.section import Block, Note
@@ -25,16 +24,10 @@ def target_blocks(artefacts: Artefacts, graphs: dict[str, str | None]) -> list[B
     order = in_order(artefacts, data["condition"].unique())
     index = {condition: k for k, condition in enumerate(order)}
     position = pl.col("condition").replace_strict(index, default=len(order), return_dtype=pl.Int64)
-    data = (
-        frequency_first(data)
-        .sort(position, maintain_order=True)
-        .with_columns(
-            **shown_ends("share"),
-            **size_ends(),
-            source=pl.col("graph")
-            + pl.lit(", ")
-            + pl.col("weights").replace_strict(BY, return_dtype=pl.String),
-        )
+    data = data.sort(position, maintain_order=True).with_columns(
+        **shown_ends("share"),
+        **size_ends(),
+        source=pl.col("graph") + pl.lit(", ") + pl.col("weights").replace_strict(BY, return_dtype=pl.String),
     )
     return [_target_chart(data, order), _target_table(data)]
 

@@ -8,7 +8,7 @@ import polars as pl
 from axiograph.cluster.stages.effects import check_fresh
 from axiograph.cluster.stages.reference import REFERENCE
 from axiograph.cluster.stages.verdict import answering_of
-from axiograph.discovery.effects.relations import preferred
+from axiograph.discovery.effects.relations import Source
 from axiograph.discovery.verdict.evidence import GraphEvidence
 from axiograph.discovery.verdict.judgement import Level, Verdict, judge
 from axiograph.engine.errors import AxiographError
@@ -154,7 +154,7 @@ def _effects(artefacts: Artefacts) -> list[tuple[str, str]]:
         if pooled is None:
             continue
         whole = pooled.filter(
-            (pl.col("scope") == "all conditions") & (pl.col("weights") == preferred(pooled))
+            (pl.col("scope") == "all conditions") & (pl.col("weights") == str(Source.GRAPH))
         )
         cells = [
             f"{r['relation']} {estimate((r['share'], r['share_low'], r['share_high']))}"

@@ -172,7 +172,7 @@ def test_replicates_are_of_the_kind_of_the_algorithm(name):
     full = run(DATA, "abcd").graph
     found = bootstrapped(DATA, "abcd", full=full, function=run, replicates=3, null_replicates=1)
     assert found.replicates.used == 3
-    assert found.kind is found.edges.consensus().kind is kind
+    assert found.kind is found.edges.consensus(0.5).kind is kind
     assert ("circle_circle" in found.edges.table().columns) == (kind is GraphKind.PAG)
     for k, rows in enumerate(draw_many(60, Resample.HALF_OF_ROLES, 0, range(3))):
         assert found.graphs.graph(k) == run(DATA[rows], "abcd").graph

@@ -88,7 +88,7 @@ def test_pair_that_was_never_together_is_null_not_zero():
 def test_all_replicates_failed():
     result = run([FAILURE])
     assert result.inflation.replicates is None
-    assert result.edges.consensus().n_edges == 0
+    assert result.edges.consensus(0.5).n_edges == 0
     assert result.edges.table()["adjacent"].null_count() == 3
 
 
@@ -118,7 +118,7 @@ def test_real_edges_are_frequent_and_absent_ones_are_not():
     assert row(table, "a", "c")["forward"] > 0.8
     assert row(table, "b", "c")["forward"] > 0.8
     assert row(table, "a", "b")["absent"] > 0.8
-    assert result.edges.consensus() == CausalGraph.from_edges("abc", [("a", "c"), ("b", "c")])
+    assert result.edges.consensus(0.5) == CausalGraph.from_edges("abc", [("a", "c"), ("b", "c")])
     assert result.inflation.full == 2
     assert result.inflation.null_full < 1 < result.inflation.replicates
 

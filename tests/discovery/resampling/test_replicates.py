@@ -1,12 +1,15 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from axiograph.discovery.algorithms.causal_learn import GES
 from axiograph.discovery.graph.causal_graph import CausalGraph
 from axiograph.discovery.graph.knowledge import Knowledge
 from axiograph.discovery.orders.search import BestOrder
-from axiograph.discovery.pc.search import pc, pc_causal_learn
+from axiograph.discovery.pc.search import PC, pc, pc_causal_learn
 from axiograph.discovery.resampling import weighted
 from axiograph.discovery.resampling.replicates import ReplicateTask
 from axiograph.discovery.resampling.rows import Resample, Units, draw_many
@@ -204,12 +207,25 @@ def test_ray_changes_nothing_and_shows_progress():
 
 
 @pytest.mark.parametrize("known", [None, Knowledge(tiers={"a": 0, "b": 1}, required=frozenset({("c", "d")}))])
-def test_best_orders_from_sums_are_those_of_copied_rows(known):
+@pytest.mark.parametrize("values", [6, 14])  # the best of all DAGs; the best that is climbed to
+def test_best_orders_from_sums_are_those_of_copied_rows(known, values):
     rng = np.random.default_rng(17)
-    data = rng.normal(size=(90, 6)) @ np.triu(rng.normal(size=(6, 6)))
-    table, search = ScoreTable(data, "abcdef"), Search(BestOrder(), 0.05, known)
+    data = rng.normal(size=(90, values)) @ np.triu(rng.normal(size=(values, values)))
+    table, search = ScoreTable(data, "abcdefghijklmn"[:values]), Search(BestOrder(), 0.05, known)
     task = ReplicateTask(table, search)
     assert task._products is not None
     found = task.replicates(range(40))
     for k, drawn in enumerate(draw_many(90, Resample.HALF_OF_ROLES, 0, range(40))):
-        assert np.array_equal(found.marks[k], search.run(table, drawn, 45).result.graph.marks)
+        assert np.array_equal(found.marks[k], search.on_half().run(table, drawn, 45).result.graph.marks)
+
+
+@pytest.mark.parametrize("function", [BestOrder(2.0), GES(2.0)])
+def test_replicates_of_half_of_the_roles_have_three_quarters_of_the_penalty(function):
+    table, search = ScoreTable(np.random.default_rng(0).normal(size=(20, 3)), "abc"), Search(function)
+    assert ReplicateTask(table, search).asked.function == replace(function, penalty=1.5)
+    assert ReplicateTask(table, search, Resample.ROLES_WITH_REPLACEMENT).asked == search
+
+
+def test_searches_without_a_penalty_ask_the_same_of_half_of_the_roles():
+    for function in (pc, PC("max_p")):
+        assert Search(function).on_half().function is function
