@@ -52,6 +52,7 @@ COMPILED = {
         "discovery.numerics.philox",
         "discovery.orders.climb",
         "discovery.orders.equivalence",
+        "discovery.orders.exhaustive",
         "discovery.orders.kernel",
         "discovery.orders.trees",
         "discovery.pc.colliders",

@@ -17,6 +17,7 @@ from axiograph.discovery.numerics.compiled import inlined, jit, jit_inner
 from axiograph.discovery.orders.trees import FULL, Model, Room, Trees, larger, trace
 
 BETTER = 1e-6  # a score that is higher by no more than this is the same
+_SAME = 1e-9  # of several places for a value the first counts, unless another is better by more: not rounding
 _LAST = np.iinfo(np.int64).max
 _NO_ROOM = -2
 
@@ -126,12 +127,12 @@ def _best_place(trees: Trees, model: Model, room: Room, walk: Walk, before: Byte
     total = 0.0
     for i in range(current - 1, low - 1, -1):
         total += walk.change[i]
-        if total + walk.own[i] > best:
+        if total + walk.own[i] > best + _SAME:
             best, place = total + walk.own[i], i
     total = 0.0
     for i in range(current, high):
         total += walk.change[i]
-        if total + walk.own[i + 1] > best:
+        if total + walk.own[i + 1] > best + _SAME:
             best, place = total + walk.own[i + 1], i + 1
     return place
 

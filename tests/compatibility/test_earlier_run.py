@@ -24,8 +24,9 @@ def study(tmp_path, monkeypatch):
     monkeypatch.setenv("RESPONDENT", str(RESPONDENT))
     for name in ("study.yaml", "items.csv"):
         (tmp_path / name).write_bytes((HERE / name).read_bytes())
-    file = tmp_path / "study.yaml"  # which names no algorithm: the default was PC
-    file.write_text(file.read_text().replace("discovery: {", "discovery: {algorithm: pc, "))
+    file = tmp_path / "study.yaml"  # which names neither: the defaults were these
+    defaults = "algorithm: pc, threshold: 0.5, "
+    file.write_text(file.read_text().replace("discovery: {", "discovery: {" + defaults))
     return unpacked(tmp_path) / "study.yaml"
 
 

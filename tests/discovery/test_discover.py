@@ -55,7 +55,7 @@ def test_summary_says_what_was_left_out():
     spec = DiscoverySpec(algorithm="pc", replicates=10, alpha=0.01, missing="listwise")
     found = discover(table, spec, null_replicates=0)
     text = discovery_text(found)
-    assert "79 roles, 3 values, alpha 0.01: 2 edges in 50% of the replicates" in text
+    assert "79 roles, 3 values, alpha 0.01: 2 edges in 40% of the replicates" in text
     assert "a → c" in text
     assert "→" in text
     assert "values left out (1), null for more than 20 % of roles: e" in text
@@ -165,11 +165,11 @@ def steered_rows(roles: int = 60, effect: float = 0.6, seed: int = 4) -> tuple[p
 def test_pooled_rows_make_steering_a_cause_and_direct_the_edges():
     table, indicators = steered_rows()
     baseline = discover(
-        table.filter(pl.col("condition") == "baseline"), DiscoverySpec(replicates=10), null_replicates=0
+        table.filter(pl.col("condition") == "baseline"), DiscoverySpec(replicates=100), null_replicates=0
     )
     assert baseline.graph == CausalGraph.from_edges("abc", [], [("a", "c")])  # which way, nothing says
     found = discover(
-        table, DiscoverySpec(replicates=20, rows="pooled"), null_replicates=2, indicators=indicators
+        table, DiscoverySpec(replicates=100, rows="pooled"), null_replicates=2, indicators=indicators
     )
     expected = CausalGraph.from_edges(("a", "b", "c", "steering f1"), [("steering f1", "a"), ("a", "c")])
     assert found.all_roles == expected

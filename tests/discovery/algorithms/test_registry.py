@@ -18,6 +18,7 @@ from axiograph.discovery.graph.knowledge import Knowledge
 from axiograph.discovery.graph.marks import GraphKind
 from axiograph.discovery.pc.search import pc, pc_causal_learn
 from axiograph.discovery.resampling.rows import Resample, draw_many
+from axiograph.discovery.resampling.score_table import Search
 from axiograph.engine.errors import InputError, RunError
 from axiograph.engine.study.schema import AlgorithmSpec, DiscoverySpec
 from tests.discovery.bootstrapped import bootstrapped
@@ -169,13 +170,13 @@ def test_kernel_tests_are_known_to_take_hours():
 @every
 def test_replicates_are_of_the_kind_of_the_algorithm(name):
     run, kind = search_function(name), algorithm(name).kind
-    full = run(DATA, "abcd").graph
+    full, on_half = run(DATA, "abcd").graph, Search(run).on_half().function
     found = bootstrapped(DATA, "abcd", full=full, function=run, replicates=3, null_replicates=1)
     assert found.replicates.used == 3
     assert found.kind is found.edges.consensus(0.5).kind is kind
     assert ("circle_circle" in found.edges.table().columns) == (kind is GraphKind.PAG)
     for k, rows in enumerate(draw_many(60, Resample.HALF_OF_ROLES, 0, range(3))):
-        assert found.graphs.graph(k) == run(DATA[rows], "abcd").graph
+        assert found.graphs.graph(k) == on_half(DATA[rows], "abcd").graph
 
 
 def test_processes_change_nothing():
