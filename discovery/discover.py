@@ -2,38 +2,33 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
-from pathlib import Path
-from typing import Any
 
 import numpy as np
 import polars as pl
 
 from axiograph.discovery.algorithms.registry import Algorithm, remarks
 from axiograph.discovery.algorithms.registry import algorithm as find_algorithm
-from axiograph.discovery.graph.ancestors import ancestor_table
-from axiograph.discovery.graph.causal_graph import CausalGraph
-from axiograph.discovery.graph.export import load_graph, write_graph
-from axiograph.discovery.graph.figure import draw_graph
+from axiograph.discovery.graph.export import load_graph
 from axiograph.discovery.graph.knowledge import Knowledge, with_design
-from axiograph.discovery.graph.strengths import edge_strengths
+from axiograph.discovery.interventions.experiments import Experiments
+from axiograph.discovery.interventions.prediction import Prediction, predict_left_out
+from axiograph.discovery.interventions.search import InterventionalSearch
 from axiograph.discovery.matrix.corrections import MIN_RELIABILITY, Disattenuation, Part, disattenuation
 from axiograph.discovery.matrix.em import EmCorrelations
 from axiograph.discovery.matrix.pairwise import Pairwise, check_twins
 from axiograph.discovery.matrix.profiles import ProfileMatrix, profile_matrix, profiles_digest
-from axiograph.discovery.pc.inputs import constant_columns
-from axiograph.discovery.pc.search import LearnedGraph
-from axiograph.discovery.resampling.bootstrap import BootstrapResult, bootstrap
+from axiograph.discovery.orders.constraints import constraints
+from axiograph.discovery.orders.search import BestOrder
+from axiograph.discovery.pc.inputs import SearchInput, constant_columns
+from axiograph.discovery.pc.search import LearnedGraph, SearchFunction
+from axiograph.discovery.resampling.bootstrap import bootstrap
 from axiograph.discovery.resampling.replicates import Jobs, Progress
 from axiograph.discovery.resampling.rows import Resample, Resampling
 from axiograph.discovery.resampling.score_table import ScoreTable, Search
-from axiograph.discovery.stored import SCHEMA, GraphChoice
-from axiograph.discovery.verdict.evidence import GraphEvidence, graph_evidence
+from axiograph.discovery.result import CorrectionUse, Discovery, UsedProfiles
 from axiograph.discovery.verdict.moments import Moments, moments
 from axiograph.engine.errors import InputError
-from axiograph.engine.storage.files import write_atomic, write_text
 from axiograph.engine.study.schema import DiscoverySpec
 
 __all__ = ["Discovery", "discover", "load_graph"]
@@ -44,151 +39,13 @@ _SLOW_SECONDS = 600
 _QUICK_SECONDS = 0.02  # of one search: a null of 199 tables then takes seconds
 
 
-@dataclass(frozen=True)
-class CorrectionUse:
-    """What was corrected in the graph of all roles: `projected`: the matrix was not positive definite and was
-    made so; `tested_roles`: what tests counted as independent; `reliability`: value → Cronbach's alpha, None
-    where it is undefined or too low (empty for EM and pairwise correlations, which correct no error)."""
-
-    projected: bool
-    tested_roles: int
-    reliability: dict[str, float | None]
-
-
-@dataclass(frozen=True)
-class UsedProfiles:
-    """What of the profiles a discovery rests on. `n_rows`: more than `n_roles` where conditions are pooled.
-    `indicators`: the nodes that are steering or hints. `excluded`: value → why it is in no graph.
-    `dropped_roles`: left out for missing scores. `digest`: of the whole table
-    (discovery.matrix.profiles.profiles_digest)."""
-
-    n_roles: int
-    n_rows: int
-    indicators: tuple[str, ...]
-    excluded: dict[str, str]
-    dropped_roles: tuple[str, ...]
-    digest: str
-
-
-@dataclass(frozen=True)
-class Discovery:
-    """`graph`: the consensus, the pairs adjacent in at least `spec.threshold` of the replicates, pointing as
-    most of these do (DESIGN 19). Beside it `all_roles`: the search on all roles, once; `averaged`: the pairs
-    above a threshold that the frequencies give (discovery.resampling.frequencies). `bootstrap`: how often
-    each edge is in the replicates. `moments`: of the scores, for strengths. `profiles`:
-    what it rests on; a value that varies between roles but not within a replicate is not excluded there but
-    in `bootstrap.replicates.constant`. `correction`: None where plain correlations were used. `borderline`:
-    tests on all roles in which rounding decides (DESIGN 10). `remarks`: what to know of such graphs."""
-
-    spec: DiscoverySpec
-    graph: CausalGraph
-    all_roles: CausalGraph
-    averaged: CausalGraph
-    bootstrap: BootstrapResult
-    moments: Moments
-    profiles: UsedProfiles
-    correction: CorrectionUse | None
-    borderline: int
-    remarks: tuple[str, ...]
-
-    @property
-    def method(self) -> str:
-        """The algorithm and what decides about an edge in it, for titles."""
-        algorithm = find_algorithm(self.spec.algorithm)
-        return f"{algorithm.title}, {algorithm.level(self.spec.alpha, self.spec.settings)}"
-
-    def title(self, choice: GraphChoice) -> str:
-        """What the graph is, for a figure."""
-        roles = f"{self.profiles.n_roles} roles"
-        return {
-            GraphChoice.GRAPH: f"{self.method}: pairs in {self.spec.threshold:.0%} of replicates, {roles}",
-            GraphChoice.ALL_ROLES: f"{self.method}: one search on all {roles}",
-            GraphChoice.AVERAGED: f"{self.method}: pairs above the data-driven threshold, {roles}",
-        }[choice]
-
-    def strengths(self, graph: CausalGraph) -> pl.DataFrame:
-        """Sign and strength of every edge of a graph over the same values
-        (discovery.graph.strengths.edge_strengths)."""
-        return edge_strengths(graph, self.moments.correlation, self.moments.n)
-
-    def save(self, directory: Path) -> list[Path]:
-        """Write the graphs (graph.*, all_roles.*, averaged.*), edges.parquet, ancestors.parquet, figures,
-        replicates.npz and discovery.json.
-
-        The edge table is over all pairs, the ancestor table over all ordered pairs; replicates.npz holds
-        every replicate's graph (discovery.graph.packed); discovery.json holds settings, exclusions and
-        counts. Returns the paths. Raises RunError where the disk is full."""
-        table = self.bootstrap.edges.table()
-        paths: list[Path] = []
-        for choice in GraphChoice:
-            graph: CausalGraph = getattr(self, choice)
-            strengths = self.strengths(graph)
-            paths += write_graph(graph, directory, choice, table, strengths)
-            if choice is GraphChoice.AVERAGED:
-                continue
-            for suffix in ("png", "svg"):
-                paths.append(directory / f"{choice}.{suffix}")
-                draw_graph(graph, paths[-1], table, self.title(choice), strengths)
-        paths += [directory / f"{stem}.parquet" for stem in ("edges", "ancestors")]
-        write_atomic(paths[-2], table.write_parquet)
-        write_atomic(paths[-1], ancestor_table(self.bootstrap.graphs).write_parquet)
-        paths.append(directory / "replicates.npz")
-        self.bootstrap.graphs.save(paths[-1])
-        paths.append(directory / "discovery.json")
-        # Until version 0.1 the consensus had files of its own, which would now be another graph's.
-        for stale in directory.glob("consensus.*"):
-            stale.unlink()
-        write_text(paths[-1], json.dumps(self.document(), indent=1, ensure_ascii=False) + "\n")
-        return paths
-
-    def document(self) -> dict[str, Any]:
-        """Settings, counts and exclusions, as JSON types."""
-        spec, profiles, replicates = self.spec, self.profiles, self.bootstrap.replicates
-        return {
-            "schema": SCHEMA,
-            "profiles": profiles.digest,
-            "algorithm": spec.algorithm,
-            "settings": spec.settings.model_dump(),
-            "remarks": list(self.remarks),
-            "alpha": spec.alpha,
-            "threshold": spec.threshold,
-            "data_driven_threshold": self.bootstrap.edges.data_driven_threshold(),
-            "resample": spec.resample,
-            "seed": spec.seed,
-            "n_roles": profiles.n_roles,
-            "n_rows": profiles.n_rows,
-            "indicators": list(profiles.indicators),
-            "missing_scores": spec.missing,
-            "correction": None
-            if self.correction is None
-            else asdict(self.correction) | {"projected_replicates": replicates.projected},
-            "rows_per_replicate": replicates.rows,
-            "replicates": {
-                "asked": replicates.asked,
-                "used": replicates.used,
-                "failed": replicates.failed,
-            },
-            "inflation": asdict(self.bootstrap.inflation),
-            "evidence": asdict(self.evidence),
-            "excluded_values": profiles.excluded,
-            "dropped_roles": list(profiles.dropped_roles),
-            "constant_in_replicates": replicates.constant,
-            "borderline_tests": {"graph": self.borderline, "replicates": replicates.borderline},
-            "cycles": [list(cycle) for cycle in self.graph.cycles()],
-        }
-
-    @property
-    def evidence(self) -> GraphEvidence:
-        """What a verdict on the graph rests on."""
-        return graph_evidence(self.bootstrap, self.graph, self.all_roles, self.profiles.n_roles, self.moments)
-
-
 def discover(
     profiles: pl.DataFrame,
     spec: DiscoverySpec = DiscoverySpec(),
     *,
     indicators: pl.DataFrame | None = None,
     parts: pl.DataFrame | None = None,
+    experiments: Experiments | None = None,
     jobs: Jobs = 1,
     null_replicates: int | None = None,
     progress: Progress | None = None,
@@ -205,16 +62,23 @@ def discover(
     condition and a column per steering or hint, a node that nothing causes. Every test still counts the
     roles, not the rows. `parts`, for a `correction`: the items or repeats whose mean a score is, of
     engine.scoring.scores.part_scores: correlations are corrected for measurement error
-    (discovery.matrix.corrections), in a replicate by its own reliability. `null_replicates`: tables with
+    (discovery.matrix.corrections), in a replicate by its own reliability. `experiments`, for `rows:
+    interventional` (DESIGN 20): what steering and hints did to the same values
+    (discovery.interventions.experiments). `null_replicates`: tables with
     permuted columns; None for as many as a p-value wants, fewer where a search is slow. `progress` is called
     with (done, total) replicates; `notify` with a sentence where the work may take longer than ten minutes.
 
     Raises InputError for profiles or settings that cannot be used, RunError
     where PC fails on all roles (collinear values are named)."""
-    check_tables(spec, indicators, parts)
+    check_tables(spec, indicators, parts, experiments)
     matrix = profile_matrix(profiles, keep_gaps=spec.missing != "listwise", indicators=indicators)
     algorithm = find_algorithm(spec.algorithm)
     function = algorithm.function(spec.settings)
+    if experiments is not None:
+        assert isinstance(function, BestOrder)  # the study's settings let nothing else pass
+        function = InterventionalSearch.beside(
+            function, experiments, matrix.names, matrix.data, spec.settings.starts
+        )
     if null_replicates is None:
         null_replicates = _null_runs(matrix, algorithm)
     if notify is not None:
@@ -243,13 +107,15 @@ def discover(
         jobs=jobs,
         progress=progress,
     )
+    varying = table.within(names)
+    used = moments(varying, matrix.n_roles)
     return Discovery(
         spec=spec,
         graph=result.edges.consensus(spec.threshold),
         all_roles=whole.graph,
         averaged=result.edges.averaged_network(),
         bootstrap=result,
-        moments=moments(table.within(names), matrix.n_roles),
+        moments=used,
         profiles=UsedProfiles(
             n_roles=matrix.n_roles,
             n_rows=len(matrix.data),
@@ -261,14 +127,34 @@ def discover(
         correction=correction,
         borderline=whole.borderline,
         remarks=tuple(remarks(spec.algorithm, spec.settings, matrix.data)),
+        experiments=experiments,
+        prediction=_prediction(function, varying, used, knowledge),
     )
 
 
-def check_tables(spec: DiscoverySpec, indicators: pl.DataFrame | None, parts: pl.DataFrame | None) -> None:
+def _prediction(
+    function: SearchFunction, table: ScoreTable, used: Moments, knowledge: Knowledge | None
+) -> Prediction | None:
+    """Of the levers left out one at a time, by the graph of all roles; None without experiments."""
+    if not isinstance(function, InterventionalSearch):
+        return None
+    told = None if knowledge is None else knowledge.within(table.names)
+    names, plain = tuple(table.names), table.correction is None
+    inputs = SearchInput(table.data, used.correlation, names, used.n, 0.0, told, plain)
+    return predict_left_out(function, inputs, constraints(told, names))
+
+
+def check_tables(
+    spec: DiscoverySpec,
+    indicators: pl.DataFrame | None,
+    parts: pl.DataFrame | None,
+    experiments: Experiments | None = None,
+) -> None:
     """InputError where the settings need a table beside the profiles that there is not, or the other way."""
     needed = {
         "rows: pooled": spec.rows == "pooled" and indicators is None,
         "correction": spec.correction != "none" and parts is None,
+        "rows: interventional": spec.rows == "interventional" and experiments is None,
     }
     for name, missing in needed.items():
         if missing:
@@ -281,9 +167,14 @@ def check_tables(spec: DiscoverySpec, indicators: pl.DataFrame | None, parts: pl
     for name, table, unused in (
         ("rows", indicators, spec.rows != "pooled"),
         ("correction", parts, spec.correction == "none"),
+        ("rows", experiments, spec.rows != "interventional"),
     ):
         if table is not None and unused:
-            expected = "pooled beside indicators" if name == "rows" else "items or repeats beside parts"
+            expected = (
+                "pooled beside indicators, interventional beside experiments"
+                if name == "rows"
+                else "items or repeats beside parts"
+            )
             raise InputError(
                 f"discovery setting {name}",
                 expected,

@@ -46,6 +46,8 @@ COMPILED = {
     for name in [
         "discovery.effects.relation_sums",
         "discovery.graph.descendants",
+        "discovery.interventions.kernel",
+        "discovery.interventions.local",
         "discovery.matrix.em_loop",
         "discovery.numerics.compiled",
         "discovery.numerics.lanes",

@@ -175,7 +175,7 @@ class DiscoveryResult(Shown):
     @property
     def verdict(self) -> Verdict:
         """What the answers can and cannot carry."""
-        return judge(self.discovery.evidence, self.discovery.spec.algorithm, self.answering)
+        return judge(self.discovery.evidence, self.discovery.simulated_as, self.answering)
 
     @property
     def pairs(self) -> pl.DataFrame:

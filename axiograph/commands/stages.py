@@ -32,8 +32,11 @@ def discover(
     resample: Annotated[Resampling | None, typer.Option(help="How a replicate is drawn.")] = None,
     seed: Annotated[int | None, typer.Option(min=0, help="Seed of the resampling.")] = None,
     rows: Annotated[
-        Literal["baseline", "pooled"] | None,
-        typer.Option(help="Baseline profiles, or those of all conditions with steering and hints as nodes."),
+        Literal["baseline", "pooled", "interventional"] | None,
+        typer.Option(
+            help="Baseline profiles, alone or with what steering and hints did as experiments; or those of "
+            "all conditions with steering and hints as nodes."
+        ),
     ] = None,
     missing: Annotated[
         Literal["listwise", "pairwise", "em"] | None, typer.Option(help="What to do with missing scores.")

@@ -58,7 +58,7 @@ def graph_text(demo: Demo) -> str:
         f"Found: {_held_against(agreed)}",
         f"One search on all roles: {_held_against(of_all)}",
         "",
-        verdict_text(judge(discovery.evidence, discovery.spec.algorithm, answering_of(demo.run))),
+        verdict_text(judge(discovery.evidence, discovery.simulated_as, answering_of(demo.run))),
     ]
     return "\n".join(lines + _left_out(demo))
 

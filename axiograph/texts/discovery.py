@@ -12,6 +12,7 @@ import polars as pl
 from axiograph.discovery.discover import Discovery
 from axiograph.discovery.graph.export import MASS, edge_rows
 from axiograph.discovery.graph.marks import EdgeKind
+from axiograph.discovery.interventions.prediction import MIN_LEVERS, Prediction
 from axiograph.discovery.matrix.profiles import MUCH_DROPPED
 from axiograph.discovery.resampling.bootstrap import Inflation
 from axiograph.discovery.verdict.judgement import Answering, judge
@@ -30,6 +31,7 @@ def discovery_text(discovery: Discovery, answering: Answering | None = None) -> 
         _counts_line(discovery),
         *_inflation_lines(discovery.bootstrap.inflation),
         *_correction_lines(discovery),
+        *_experiment_lines(discovery),
     ]
     lines += [*_borderline_lines(discovery), *discovery.remarks, "", *_edge_lines(discovery)]
     cycles = discovery.graph.cycles()
@@ -43,8 +45,51 @@ def discovery_text(discovery: Discovery, answering: Answering | None = None) -> 
     some = {name: k for name, k in replicates.constant.items() if name not in profiles.excluded}
     why = "constant" if discovery.correction is None else "constant or without reliability"
     lines += [f"{why} in {count} replicates: {name}" for name, count in some.items()]
-    verdict = judge(discovery.evidence, discovery.spec.algorithm, answering)
-    return "\n".join([*lines, "", verdict_text(verdict)]) + "\n"
+    verdict = judge(discovery.evidence, discovery.simulated_as, answering)
+    return "\n".join([*lines, "", verdict_text(verdict), *_prediction_lines(discovery)]) + "\n"
+
+
+def _experiment_lines(discovery: Discovery) -> list[str]:
+    tried = discovery.experiments
+    if tried is None:
+        return []
+    text = (
+        f"with what {len(tried.conditions)} conditions of {len(set(tried.levers))} levers did to "
+        f"{tried.n_roles} roles"
+    )
+    lines = textwrap.wrap(text, _WIDTH)
+    return lines + [f"condition left out: {name}, {why}" for name, why in tried.left_out.items()]
+
+
+def _prediction_lines(discovery: Discovery) -> list[str]:
+    """What the graph is worth: how well it says what levers do that it has not seen."""
+    prediction = discovery.prediction
+    if prediction is None:
+        return []
+    return ["", textwrap.fill(prediction_text(prediction), _WIDTH, subsequent_indent="  ")]
+
+
+def prediction_text(prediction: Prediction) -> str:
+    """In a sentence or two."""
+    levers, explained, least = prediction.levers, prediction.r_squared, prediction.least
+    if explained is None or least is None:
+        return (
+            f"Prediction: not known. To leave each lever out and predict it from the others, "
+            f"{MIN_LEVERS} levers are needed; there are {levers}."
+        )
+    alone = prediction.observational
+    rest = "" if alone is None else f" (the graph of the roles alone: {alone:.2f})"
+    head = (
+        f"Prediction: each of {levers} levers left out in turn, the graph explains {explained:.2f} of what "
+    )
+    if least <= 0:
+        return (
+            f"{head}they did to other values{rest}. Chance may do as well: the graph does not tell what "
+            "steering does."
+        )
+    slope = prediction.slope
+    measured = "" if slope is None else f" Measured = {slope[0]:.2f} ± {slope[1]:.2f} × predicted."
+    return f"{head}they did to other values, by R²{rest}.{measured}"
 
 
 def _dropped_lines(discovery: Discovery) -> list[str]:

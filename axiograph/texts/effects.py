@@ -15,6 +15,12 @@ from axiograph.discovery.effects.testing import Effects
 from axiograph.engine.study.roles import shown
 from axiograph.texts.plain import SHOWN_ROWS, more, number, percent, table
 
+_CIRCULAR = (
+    "The graph was made with these effects: whether they are as it expects would be judged by",
+    "what made it. How well it says what a lever does that it has not seen is its prediction,",
+    "printed by `axiograph discover` and kept in graph/prediction.parquet.",
+)
+
 
 def effects_text(effects: Effects) -> str:
     """Changed values per condition, and what the graph says of the values that changed with them."""
@@ -29,7 +35,9 @@ def effects_text(effects: Effects) -> str:
     lines += negative_control_note(effects.changes, effects.negative_controls)
     if not changed.is_empty():
         lines += ["", _changes(changed)]
-    if not effects.has_graph:
+    if effects.circular:
+        lines += ["", *_CIRCULAR]
+    elif not effects.has_graph:
         lines += ["", "There is no graph: which changes it would expect is not said."]
     elif not changed.is_empty():
         lines += ["", _responses(effects), "", _contrasts(effects)]

@@ -11,6 +11,8 @@ import polars as pl
 from axiograph.cluster.sampling.progress import counted
 from axiograph.cluster.stages.score import profile_items, read_scores
 from axiograph.discovery.discover import PARTS, Discovery, Notify, discover
+from axiograph.discovery.interventions.experiments import Experiments, experiments
+from axiograph.discovery.matrix.profiles import value_columns
 from axiograph.discovery.resampling.replicates import Jobs
 from axiograph.engine.errors import InputError
 from axiograph.engine.runs.run_dir import RunDir
@@ -73,11 +75,12 @@ def discover_graph(
     notify: Notify | None = None,
 ) -> Discovery:
     """The value graph from the training roles' baseline profiles, one row per role, or, on request, from
-    those of all conditions with steering and hints as nodes (DESIGN 11); saved in the run.
+    those of all conditions with steering and hints as nodes (DESIGN 11), or from baseline profiles and what
+    steering and hints did together (DESIGN 20); saved in the run.
 
     `jobs` and `notify` as in discovery.discover."""
     rows = pl.col("split") == "train"
-    if spec.rows == "baseline":
+    if spec.rows != "pooled":
         rows &= pl.col("condition") == BASELINE
     train = read_scores(run, "profiles").filter(rows)
     indicators = None
@@ -96,12 +99,60 @@ def discover_graph(
         drop_shared = run.inputs().study.scoring.drop_shared_items
         scored = profile_items(run).filter(rows)
         parts = scores.part_scores(scored, PARTS[spec.correction], drop_shared=drop_shared)
+    tried = run_experiments(run) if spec.rows == "interventional" else None
     with counted("discovery", "replicates") as progress:
         discovery = discover(
-            train, spec, indicators=indicators, parts=parts, jobs=jobs, progress=progress, notify=notify
+            train,
+            spec,
+            indicators=indicators,
+            parts=parts,
+            experiments=tried,
+            jobs=jobs,
+            progress=progress,
+            notify=notify,
         )
     discovery.save(run.graph)
     return discovery
+
+
+def run_experiments(run: RunDir) -> Experiments:
+    """What every condition but negative controls did to each value: to training roles, or to test roles where
+    no training role was steered or hinted.
+
+    An experiment is a direction with all of its strengths, or a hint; a lever is left out with its controls.
+    InputError where there is none."""
+    profiles = read_scores(run, "profiles")
+    done = profiles.filter(pl.col("condition") != BASELINE)
+    if done.is_empty():
+        raise InputError(
+            f"run directory {run.where}",
+            "steered or hinted answers, as experiments beside the baseline",
+            "none",
+            "Give the study steering or hints and run it again, or take `rows: baseline`.",
+        )
+    groups = {
+        condition.name: (_experiment(condition), _lever(condition))
+        for condition in run.inputs().conditions
+        if condition.name != BASELINE and not condition.is_negative_control
+    }
+    split = "train" if (done["split"] == "train").any() else "test"
+    return experiments(profiles, BASELINE, value_columns(profiles), groups, split)
+
+
+def _experiment(condition: Condition) -> str:
+    """The same for conditions that differ only in strengths."""
+    hint = [] if condition.hint is None else [condition.name]
+    return " & ".join([*hint, *(str(_key(point)) for point in condition.operations)])
+
+
+def _lever(condition: Condition) -> str:
+    """The directions and the hint, controls under the name of what they stand beside."""
+    hint = [] if condition.hint is None else [condition.name]
+    directions = [
+        f"f{point.feature}" if point.feature is not None else point.label.partition(":")[0]
+        for point in condition.operations
+    ]
+    return " & ".join([*hint, *directions])
 
 
 def discover_profiles(

@@ -122,10 +122,13 @@ def find_effects(run: RunDir, spec: EffectsSpec, graph: CausalGraph | None, path
     """What every condition changed against `graph`, which came from `path`; saved in the run, with what
     sweeps of strengths did. Without a graph the tables that need one are not there."""
     profiles = read_scores(run, "profiles")
-    replicates = None if path is None else replicates_of(path)
+    circular = path is not None and has_experiments(path)
+    replicates = None if path is None or circular else replicates_of(path)
+    held_against = None if circular else graph
     tested = replace(
-        effects(profiles, read_scores(run, "provenance"), graph, spec, replicates=replicates),
+        effects(profiles, read_scores(run, "provenance"), held_against, spec, replicates=replicates),
         negative_controls=negative_controls(run),
+        circular=circular,
     )
     write_atomic(run.effects / "changes.parquet", tested.changes.write_parquet)
     for name in GRAPH_TABLES:
@@ -148,6 +151,7 @@ def find_effects(run: RunDir, spec: EffectsSpec, graph: CausalGraph | None, path
             "control_graphs": spec.control_graphs,
             "seed": spec.seed,
             "negative_controls": list(tested.negative_controls),
+            "circular": tested.circular,
             "not_in_graph": list(tested.not_in_graph),
             "cycles": [list(cycle) for cycle in tested.cycles],
         },
@@ -155,6 +159,12 @@ def find_effects(run: RunDir, spec: EffectsSpec, graph: CausalGraph | None, path
     write_split_effects(run, spec)
     write_doses(run, spec, profiles, tested.changes, scored_items(run))
     return tested
+
+
+def has_experiments(path: Path) -> bool:
+    """Whether the graph file `path` came from roles and experiments together."""
+    stored = stored_with(path)
+    return stored is not None and stored.settings.get("experiments") is not None
 
 
 def negative_controls(run: RunDir) -> tuple[str, ...]:

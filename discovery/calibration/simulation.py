@@ -18,7 +18,7 @@ from axiograph.discovery.graph.causal_graph import CausalGraph, reachability
 from axiograph.discovery.graph.knowledge import no_knowledge
 from axiograph.discovery.matrix.corrections import Part
 from axiograph.discovery.numerics.arrays import BoolArray, FloatArray, IndexArray
-from axiograph.discovery.resampling.rows import child_rng
+from axiograph.discovery.numerics.streams import child_rng
 from axiograph.engine.errors import InputError
 from axiograph.engine.study.schema import DiscoverySpec
 

@@ -31,7 +31,7 @@ from axiograph.discovery.graph.causal_graph import CausalGraph
 from axiograph.discovery.matrix.profiles import PROVENANCE
 from axiograph.discovery.numerics.arrays import FloatArray
 from axiograph.discovery.numerics.intervals import share
-from axiograph.discovery.resampling.rows import child_rng
+from axiograph.discovery.numerics.streams import child_rng
 from axiograph.engine.errors import AxiographError
 from axiograph.engine.study.schema import DiscoverySpec, EffectsSpec, KnowledgeSpec
 

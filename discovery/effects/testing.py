@@ -46,8 +46,9 @@ _STREAM = (1, 0)  # child seed of the replicates' graphs; the control has (2, g)
 class Effects:
     """The tables of `effects`, which explains their columns, and what they rest on: `spec`; the `prior` of
     the moderated t (None: tables of an earlier version, whose test was a bootstrap); how many graphs of
-    resamples there were (`graph_replicates`); the values that are `not_in_graph`; its directed `cycles`; the
-    conditions that are `negative_controls`."""
+    resamples there were (`graph_replicates`); the values that are `not_in_graph`; its directed `cycles`;
+    the conditions that are `negative_controls`; whether the graph was made with these effects (`circular`),
+    so that relations to it say nothing."""
 
     changes: pl.DataFrame
     relations: pl.DataFrame
@@ -60,6 +61,7 @@ class Effects:
     not_in_graph: tuple[str, ...]
     cycles: list[tuple[str, ...]]
     negative_controls: tuple[str, ...] = ()
+    circular: bool = False
 
     @property
     def has_graph(self) -> bool:

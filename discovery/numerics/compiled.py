@@ -15,6 +15,7 @@ _SOURCES = (
     "numerics/compiled", "numerics/philox", "numerics/lanes", "pc/walk", "pc/skeleton", "pc/orientation",
     "pc/colliders",
     "orders/trees", "orders/climb", "orders/kernel", "orders/exhaustive", "orders/equivalence",
+    "interventions/local", "interventions/kernel",
     "resampling/weighted", "matrix/em_loop", "graph/descendants", "effects/relation_sums",
 )  # fmt: skip
 

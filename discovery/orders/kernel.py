@@ -26,7 +26,7 @@ from axiograph.discovery.orders.trees import (
     trace,
 )
 
-_STREAM = 88172645463325252  # Marsaglia's own first number
+FIRST_OF_STREAM = 88172645463325252  # Marsaglia's own first number
 
 
 @jit
@@ -96,12 +96,12 @@ def best_order(
     while not plant(trees, model, room):
         trees = larger(trees)
     best, wanted, turns = np.empty(p, np.int64), np.empty(p, np.int64), np.empty(p, np.int64)
-    stream = np.array([_STREAM], np.uint64)
+    stream = np.array([FIRST_OF_STREAM], np.uint64)
     highest = -np.inf
     for start in range(starts):
-        _preference(start, stream, wanted)
-        _preference(0 if start == 1 else start, stream, turns)
-        _respect(earlier, wanted, walk.order)
+        preferred(start, stream, wanted)
+        preferred(0 if start == 1 else start, stream, turns)
+        respecting(earlier, wanted, walk.order)
         trees = climb(trees, model, room, walk, earlier, turns)
         score = 0.0
         for y in range(p):
@@ -147,7 +147,7 @@ def _model(
 
 
 @jit_inner
-def _preference(start: int, stream: WordArray, wanted: IndexArray) -> None:
+def preferred(start: int, stream: WordArray, wanted: IndexArray) -> None:
     """The order that this start would have without knowledge."""
     p = len(wanted)
     for i in range(p):
@@ -166,7 +166,7 @@ def _preference(start: int, stream: WordArray, wanted: IndexArray) -> None:
 
 
 @jit
-def _respect(before: ByteArray, wanted: IndexArray, order: IndexArray) -> None:
+def respecting(before: ByteArray, wanted: IndexArray, order: IndexArray) -> None:
     """Fill `order`: always the first of `wanted` before which nothing has to come any more."""
     p = len(wanted)
     waits = np.zeros(p, np.int64)

@@ -111,6 +111,14 @@ class ColumnSearch(ABC):
         """What is asked of half of the roles: the same, where nothing else is said."""
         return self
 
+    def of_replicate(self, seed: int, number: int) -> Self:
+        """What replicate `number` asks: the same, where a search knows nothing but the rows."""
+        return self
+
+    def of_null(self, seed: int, number: int, *, signs: bool) -> Self:
+        """What is asked of null table `number`, with flipped `signs` or shuffled: the same, likewise."""
+        return self
+
     @abstractmethod
     def find(self, inputs: SearchInput) -> tuple[CausalGraph, int]:
         """The graph of columns that all vary and of which no two are collinear, and how many tests rounding

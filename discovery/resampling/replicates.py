@@ -11,7 +11,9 @@ from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 import numpy as np
 
+from axiograph.discovery.interventions.search import InterventionalSearch
 from axiograph.discovery.numerics.arrays import BoolArray, ByteArray, IndexArray
+from axiograph.discovery.numerics.streams import child_rng
 from axiograph.discovery.orders.constraints import constraints
 from axiograph.discovery.orders.search import BestOrder
 from axiograph.discovery.pc.inputs import check_input
@@ -19,7 +21,6 @@ from axiograph.discovery.pc.search import PC, LearnedGraph, pc
 from axiograph.discovery.resampling.rows import (
     Resample,
     Units,
-    child_rng,
     draw_many,
     null_signs,
     null_sources,
@@ -139,7 +140,9 @@ class ReplicateTask:
     @property
     def in_threads(self) -> bool:
         """Whether threads can work side by side: the kernel does not hold the interpreter's lock."""
-        return self.search.function is pc or isinstance(self.search.function, PC | BestOrder)
+        return self.search.function is pc or isinstance(
+            self.search.function, PC | BestOrder | InterventionalSearch
+        )
 
     def chunks(self, count: int) -> list[range]:
         """The numbers up to `count` in tasks."""
@@ -153,7 +156,8 @@ class ReplicateTask:
         for k in np.flatnonzero(~self._from_weights(drawn, chunk.marks)):
             chunk.marks[k] = 0
             try:
-                answer = self.asked.run(self.table, self.units.rows_of(drawn[k]), self.n)
+                asked = self.asked.of_replicate(self.seed, numbers[k])
+                answer = asked.run(self.table, self.units.rows_of(drawn[k]), self.n)
             except AxiographError as error:
                 chunk.fail(int(k), error.found)
             else:
@@ -173,15 +177,18 @@ class ReplicateTask:
             )
             signs = null_signs(self.units.n_roles, len(table.names), indicators, child_rng(self.seed, r, 1))
             flipped = table.flipped(signs)
+            rows = self.units.rows_of(units)
+            whole, asked = (search.of_null(self.seed, r) for search in (self.search, self.asked))
             searches: list[tuple[list[Any], Callable[[], Any]]] = [
-                (edges.full, partial(self._strength, permuted)),
+                (edges.full, partial(self._strength, whole, permuted)),
                 (
                     edges.replicates,
-                    partial(self._edges, self.asked, permuted, self.units.rows_of(units), self.n),
+                    partial(self._edges, asked.of_replicate(self.seed, r), permuted, rows, self.n),
                 ),
             ]
             if flipped is not None:
-                searches.append((edges.flipped, partial(self._strength, flipped)))
+                whole = self.search.of_null(self.seed, r, signs=True)
+                searches.append((edges.flipped, partial(self._strength, whole, flipped)))
             for results, find in searches:
                 try:
                     results.append(find())
@@ -192,10 +199,10 @@ class ReplicateTask:
     def _edges(self, search: Search, table: ScoreTable, rows: IndexArray, n: int) -> int:
         return search.run(table, rows, n).result.graph.n_edges
 
-    def _strength(self, table: ScoreTable) -> Strength:
-        """What the search finds in all rows of a table."""
+    def _strength(self, search: Search, table: ScoreTable) -> Strength:
+        """What a search finds in all rows of a table."""
         everyone = np.arange(len(table.data))
-        return Strength(self._edges(self.search, table, everyone, self.units.n_roles), relatedness(table))
+        return Strength(self._edges(search, table, everyone, self.units.n_roles), relatedness(table))
 
     @cached_property
     def _products(self) -> Products | None:

@@ -172,11 +172,6 @@ def _sizes(n_rows: int, groups: IndexArray) -> IndexArray:
     return sizes.astype(np.int64)
 
 
-def child_rng(seed: int, *key: int) -> np.random.Generator:
-    """The generator of child `key` of `seed`: that of `SeedSequence(seed).spawn(r + 1)[r]` for key (r,)."""
-    return np.random.default_rng(np.random.SeedSequence(seed, spawn_key=key))
-
-
 def null_sources(
     data: FloatArray, groups: IndexArray | None, indicators: IndexArray, rng: np.random.Generator
 ) -> IndexArray:

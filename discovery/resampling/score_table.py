@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
@@ -109,9 +109,20 @@ class Search:
 
     def on_half(self) -> Search:
         """What replicates ask of half of the roles."""
+        return self._with(lambda function: function.on_half())
+
+    def of_replicate(self, seed: int, number: int) -> Search:
+        """What replicate `number` asks."""
+        return self._with(lambda function: function.of_replicate(seed, number))
+
+    def of_null(self, seed: int, number: int, *, signs: bool = False) -> Search:
+        """What is asked of null table `number`."""
+        return self._with(lambda function: function.of_null(seed, number, signs=signs))
+
+    def _with(self, change: Callable[[ColumnSearch], ColumnSearch]) -> Search:
         if not isinstance(self.function, ColumnSearch):
             return self
-        return replace(self, function=self.function.on_half())
+        return replace(self, function=change(self.function))
 
     def run(self, table: ScoreTable, rows: IndexArray, n: int) -> SearchResult:
         """The graph of these rows, which may hold a row several times, n of them independent.

@@ -203,12 +203,13 @@ WHOLE_ROWS = ("pc_kci", "pc_chisq")
 
 class DiscoverySpec(Spec):
     """`algorithm`: the compiled PC or best-order search, or one of causal-learn's, and its `settings`.
-    `rows`: the training roles' baseline profiles, or those of all conditions with steering and hints as nodes
-    that nothing causes; tests count roles either way. `missing`: a role without a score on some value is left
-    out (listwise), counts where it has scores (pairwise), or counts by what they say of the ones it lacks
-    (em); where nothing is said, em, or listwise where `correction` or the algorithm needs whole rows.
-    `correction`: of the correlations for measurement error, by reliabilities from the items or from the
-    repeats."""
+    `rows`: the training roles' baseline profiles; or those of all conditions with steering and hints as
+    nodes that nothing causes (pooled), tests counting roles either way; or baseline profiles together with
+    what steering and hints did, as experiments (interventional). `missing`: a role without a score on some
+    value is left out (listwise), counts where it has scores (pairwise), or counts by what they say of the
+    ones it lacks (em); where nothing is said, em, or listwise where `correction` or the algorithm needs
+    whole rows. `correction`: of the correlations for measurement error, by reliabilities from the items or
+    from the repeats."""
 
     alpha: Annotated[float, Field(gt=0, lt=1)] = 0.05
     algorithm: Algorithm = "boss"
@@ -217,7 +218,7 @@ class DiscoverySpec(Spec):
     resample: Literal["half_of_roles", "roles_with_replacement", "rows_with_replacement"] = "half_of_roles"
     seed: int = Field(default=0, ge=0)
     threshold: Annotated[float, Field(gt=0, le=1)] = 0.4
-    rows: Literal["baseline", "pooled"] = "baseline"
+    rows: Literal["baseline", "pooled", "interventional"] = "baseline"
     missing: Literal["listwise", "pairwise", "em"] = "em"
     correction: Literal["none", "items", "repeats"] = "none"
     knowledge: KnowledgeSpec = KnowledgeSpec()
@@ -242,6 +243,10 @@ class DiscoverySpec(Spec):
 
     @model_validator(mode="after")
     def _coherent(self) -> DiscoverySpec:
+        if self.rows == "interventional" and self.algorithm != "boss":
+            raise ValueError(f"'algorithm: boss' beside 'rows: interventional', found {self.algorithm!r}")
+        if self.rows == "interventional" and self.correction != "none":
+            raise ValueError("no 'correction' beside 'rows: interventional': effects are not corrected")
         if self.correction != "none" and self.missing != "listwise":
             raise ValueError("'missing: listwise' beside 'correction': reliabilities are those of whole rows")
         return self

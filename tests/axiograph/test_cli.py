@@ -396,10 +396,28 @@ def test_discover_from_pooled_rows_and_corrected(axiograph, finished, tmp_path):
     assert "at least two repeats" in err and "sampling.repeats" in err
 
 
+def test_discover_with_what_steering_did_and_effects_that_are_not_judged_by_it(axiograph, finished, tmp_path):
+    shutil.copytree(finished, tmp_path, dirs_exist_ok=True)
+    run = tmp_path / "run"
+    options = ("--rows", "interventional", "--algorithm", "boss", "--jobs", 1)
+    code, out, err = axiograph("discover", run, *options)
+    assert code == 0, err
+    assert "with experiments" in out and "Prediction: " in out
+    experiments = json.loads((run / "graph" / "discovery.json").read_text())["experiments"]
+    assert experiments["conditions"]
+    code, out, err = axiograph("effects", run)
+    assert code == 0, err
+    assert "The graph was made with these effects" in out
+    assert not (run / "effects" / "relations.parquet").exists()
+    assert axiograph("report", run)[0] == 0
+
+
 @pytest.mark.parametrize(
     ("options", "says"),
     [
         (["--rows", "pooled"], "a run directory"),
+        (["--rows", "interventional"], "a run directory"),
+        (["--rows", "interventional", "--algorithm", "pc"], "algorithm: boss"),
         (["--correction", "items"], "a run directory"),
         (["--correction", "items", "--missing", "pairwise"], "listwise"),
         (["--alpha", "1.5"], "--alpha"),

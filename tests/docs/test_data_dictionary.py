@@ -74,6 +74,9 @@ def test_everything_that_commands_leave_in_a_run_has_an_entry_and_no_entry_is_of
         assert code == 0, err
     (run / "study.yaml").write_text(study.read_text())
     check.look(run)
+    joint = ("--rows", "interventional", "--algorithm", "boss")
+    assert axiograph("discover", run, *joint, "--jobs", 1)[0] == 0
+    check.look(run)
     assert axiograph("discover", run, "--algorithm", "fci", "--jobs", 1)[0] == 0
     forget_some_answers(run)
     assert axiograph("score", run)[0] == 0

@@ -9,6 +9,7 @@ from axiograph.cluster.stages.effects import check_fresh
 from axiograph.cluster.stages.reference import REFERENCE
 from axiograph.cluster.stages.verdict import answering_of
 from axiograph.discovery.effects.relations import Source
+from axiograph.discovery.result import simulated_as
 from axiograph.discovery.verdict.evidence import GraphEvidence
 from axiograph.discovery.verdict.judgement import Level, Verdict, judge
 from axiograph.engine.errors import AxiographError
@@ -40,7 +41,11 @@ def stored_verdict(artefacts: Artefacts) -> Verdict | None:
     answering = None
     if artefacts.run is not None and artefacts.scores("reliability") is not None:
         answering = answering_of(artefacts.run)
-    return judge(GraphEvidence(**settings["evidence"]), settings["algorithm"], answering)
+    return judge(
+        GraphEvidence(**settings["evidence"]),
+        simulated_as(settings["algorithm"], settings.get("rows", "baseline")),
+        answering,
+    )
 
 
 def _blocks(verdict: Verdict) -> list[Block]:

@@ -3,7 +3,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from axiograph.discovery.resampling.rows import Resample, Units, child_rng, draw_many, rows_in_replicate
+from axiograph.discovery.numerics.streams import child_rng
+from axiograph.discovery.resampling.rows import Resample, Units, draw_many, rows_in_replicate
 from axiograph.engine.errors import InputError
 
 GROUPS = np.array([1, 0, 1, 2, 0, 1])

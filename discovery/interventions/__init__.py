@@ -1,0 +1,2 @@
+"""Steering as experiments: graphs from baseline profiles and measured effects together, and how well they
+predict."""
