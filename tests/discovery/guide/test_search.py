@@ -131,7 +131,7 @@ def test_the_world_saturates_as_the_respondent_does():
 @pytest.mark.slow
 def test_intervals_hold_what_judges_show():
     """Nine worlds: the stated 95 % over values, wishes and judges, of measured points and of sums."""
-    from axiograph.discovery.guide.validation import judge
+    from axiograph.discovery.guide.validation import Asked, judge
 
     world, inside, total = World.respondent(), 0, 0
     for seed in range(9):
@@ -142,7 +142,7 @@ def test_intervals_hold_what_judges_show():
             asked = search(own, world, raised, held=held)
             best = asked.proposals(1)[0]
             table = world.profiles(judges, {"p": best.settings}, rng)
-            judged = judge(table, {1: best.table(own, asked.wishes)}, {1: best.name}, {1: "p"}, {})
+            judged = judge(table, [Asked(1, best.name, best.table(own, asked.wishes), "p")])
             found = judged.coverage()
             inside, total = inside + found[0], total + found[1]
     assert total == 9 * 2 * 8
