@@ -1,10 +1,10 @@
 """From roles and experiments to a graph, compiled: causes that are worth a look, the best of their sets,
 orders.
 
-For each value the others are added one by one, the best first, as long as one explains something: these are
-its candidates, few enough for the scores of all their sets (discovery.interventions.local) to be kept. What
-an order of the values is worth is then a sum of entries of these tables, and an order is made better by
-moving one value at a time to its best place, from several orders.
+Each value has candidates, those of the others that explain something of it, few enough for the scores of all
+their sets (discovery.interventions.local) to be kept. What an order of the values is worth is then a sum of
+entries of these tables, and an order is made better by moving one value at a time to its best place, from
+several orders.
 
 An edge x → y of the best graph is directed where every graph in which y comes before x is worse by more
 than `margin`; where it is not, roles and experiments do not tell the direction. Without experiments that is
@@ -108,7 +108,7 @@ def joint_graph(
     for x in range(p):
         for y in range(p):
             if weights[x, y] != 0.0 and (
-                rules.before[x, y] or highest - _turned(rules, sets, walk, before, best, x, y) > margin
+                rules.before[x, y] or highest - _turned(sets, walk, before, best, x, y) > margin
             ):
                 marks[x, y] = ARROW
     return highest
@@ -296,13 +296,9 @@ def _place_best(sets: Sets, walk: Walk, before: ByteArray, v: int) -> bool:
 
 
 @jit
-def _turned(
-    rules: Rules, sets: Sets, walk: Walk, before: ByteArray, best: IndexArray, x: int, y: int
-) -> float:
-    """The score of the best order that is found with y before x; −∞ where knowledge leaves none."""
+def _turned(sets: Sets, walk: Walk, before: ByteArray, best: IndexArray, x: int, y: int) -> float:
+    """The score of the best order that is found with y before x, which knowledge allows."""
     p = len(best)
-    if rules.before[x, y] or _leads(rules.before, x, y):
-        return -np.inf
     before[y, x] = 1
     order = np.empty(p, np.int64)
     for i in range(p):
@@ -311,24 +307,6 @@ def _turned(
     score = _climb(sets, walk, before)
     before[y, x] = 0
     return score
-
-
-@jit
-def _leads(before: ByteArray, x: int, y: int) -> bool:
-    """Whether x has to come before y, by any way."""
-    p = len(before)
-    reached = np.zeros(p, np.uint8)
-    reached[x] = 1
-    grew = True
-    while grew:
-        grew = False
-        for a in range(p):
-            if reached[a]:
-                for b in range(p):
-                    if before[a, b] and not reached[b]:
-                        reached[b] = 1
-                        grew = True
-    return bool(reached[y])
 
 
 @jit_inner

@@ -16,8 +16,8 @@ from axiograph.engine.errors import InputError
 @dataclass(frozen=True, eq=False)
 class Constraints:
     """Each [p, p] of 0 and 1. `allowed` [x, y]: x may be a parent of y. `required` [x, y]: x is a parent of
-    y, whatever the score says. `before` [x, y]: x stands before y in every order: a required parent, or a
-    value of an earlier tier. `known` [x, y]: an edge x → y is settled by knowledge."""
+    y, whatever the score says. `before` [x, y]: x stands before y in every order, since required edges
+    and tiers lead there, by any number of steps. `known` [x, y]: an edge x → y is settled by knowledge."""
 
     allowed: ByteArray
     required: ByteArray
@@ -42,9 +42,8 @@ def constraints(knowledge: Knowledge | None, names: Sequence[str]) -> Constraint
     if contradicted.size:
         x, y = contradicted[0]
         raise _contradiction(f"{names[x]} → {names[y]} required, and forbidden or against the tiers")
-    before = required | earlier
-    reach = reachability(before)
-    circle = [names[k] for k in np.flatnonzero(np.diag(reach))]
+    before = reachability(required | earlier)
+    circle = [names[k] for k in np.flatnonzero(np.diag(before))]
     if circle:
         raise _contradiction(f"required edges and tiers that lead in a circle among {', '.join(circle)}")
     allowed = ~(forbidden | required.T | np.eye(p, dtype=bool))
