@@ -45,7 +45,7 @@ class JointGraph:
         return np.asarray(np.linalg.inv(np.eye(len(self.weights)) - self.weights))
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class InterventionalSearch(ColumnSearch):
     """The graph of baseline profiles and `experiments` (discovery.interventions.local has the score).
     `scale`: value → its standard deviation over all roles; `roles`: which of those of the experiments
@@ -61,6 +61,7 @@ class InterventionalSearch(ColumnSearch):
     roles: IndexArray | None = None
 
     name: ClassVar[str] = "boss"
+    in_threads: ClassVar[bool] = True
 
     @classmethod
     def beside(

@@ -36,6 +36,7 @@ class BestOrder(ColumnSearch):
     starts: int = STARTS
 
     name: ClassVar[str] = "boss"
+    in_threads: ClassVar[bool] = True
 
     def find(self, inputs: SearchInput) -> tuple[CausalGraph, int]:
         """Forbidden edges are in no graph, required ones in every one. InputError for knowledge that no graph

@@ -76,11 +76,13 @@ class ColumnSearch(ABC):
     columns that vary.
 
     `name`: as in discovery.algorithms.registry; `kind`: of its graphs; `no_knowledge`: why it refuses
-    background knowledge, empty where it takes it."""
+    background knowledge, empty where it takes it; `in_threads`: whether searches run side by side, since
+    compiled loops do not hold the interpreter's lock."""
 
     name: ClassVar[str]
     kind: ClassVar[GraphKind] = GraphKind.CPDAG
     no_knowledge: ClassVar[str] = ""
+    in_threads: ClassVar[bool] = False
 
     def __call__(
         self,
@@ -132,6 +134,7 @@ class PC(ColumnSearch):
     colliders: str
 
     name: ClassVar[str] = "pc"
+    in_threads: ClassVar[bool] = True
 
     def find(self, inputs: SearchInput) -> tuple[CausalGraph, int]:
         return _kernel(inputs, self.colliders)

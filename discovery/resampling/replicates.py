@@ -11,13 +11,12 @@ from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 import numpy as np
 
-from axiograph.discovery.interventions.search import InterventionalSearch
 from axiograph.discovery.numerics.arrays import BoolArray, ByteArray, IndexArray
 from axiograph.discovery.numerics.streams import child_rng
 from axiograph.discovery.orders.constraints import constraints
 from axiograph.discovery.orders.search import BestOrder
 from axiograph.discovery.pc.inputs import check_input
-from axiograph.discovery.pc.search import PC, LearnedGraph, pc
+from axiograph.discovery.pc.search import ColumnSearch, LearnedGraph, pc
 from axiograph.discovery.resampling.rows import (
     Resample,
     Units,
@@ -140,9 +139,8 @@ class ReplicateTask:
     @property
     def in_threads(self) -> bool:
         """Whether threads can work side by side: the kernel does not hold the interpreter's lock."""
-        return self.search.function is pc or isinstance(
-            self.search.function, PC | BestOrder | InterventionalSearch
-        )
+        function = self.search.function
+        return function is pc or (isinstance(function, ColumnSearch) and function.in_threads)
 
     def chunks(self, count: int) -> list[range]:
         """The numbers up to `count` in tasks."""
