@@ -76,6 +76,12 @@ class Experiments:
         return replace(self, differences=self.differences * signs[self.experiment][:, None, :])
 
     @cached_property
+    def _known(self) -> tuple[FloatArray, FloatArray]:
+        """[m, roles, p] each: 1 where there is a difference, else 0; the difference there, else 0."""
+        present = ~np.isnan(self.differences)
+        return present.astype(np.float64), np.where(present, self.differences, 0.0)
+
+    @cached_property
     def errors(self) -> Errors:
         """Of the mean effects."""
         return Errors.of(self)
@@ -89,9 +95,9 @@ class Experiments:
             weights = np.ones(self.n_roles)
         else:
             weights = np.bincount(roles, minlength=self.n_roles).astype(np.float64)
-        present = ~np.isnan(self.differences)
-        count = np.einsum("r,mrp->mp", weights, present.astype(np.float64))
-        total = np.einsum("r,mrp->mp", weights, np.where(present, self.differences, 0.0))
+        present, known = self._known
+        count = np.einsum("r,mrp->mp", weights, present)
+        total = np.einsum("r,mrp->mp", weights, known)
         with np.errstate(invalid="ignore", divide="ignore"):
             return np.asarray(total / count)
 
