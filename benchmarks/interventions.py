@@ -33,11 +33,13 @@ from axiograph.discovery.pc.search import pc
 from axiograph.discovery.resampling.bootstrap import bootstrap
 from axiograph.discovery.resampling.rows import Resampling
 from axiograph.discovery.resampling.score_table import ScoreTable, Search
+from axiograph.engine.study.schema import DiscoverySpec
 
 OUT = Path(__file__).parent / "results" / "interventions.md"
 ITEMS = 12
 STRENGTHS = (-1.0, 1.0)
 SURE = 0.9
+THRESHOLD = float(DiscoverySpec().threshold)
 
 
 @dataclass(frozen=True)
@@ -137,8 +139,7 @@ def _line(setting: Setting, graphs: int, replicates: int) -> str:
     for number in range(graphs):
         one = study(setting, number)
         names = one.model.graph.names
-        scale = dict(zip(names, one.baseline.std(axis=0).tolist(), strict=True))
-        search = InterventionalSearch(one.experiments, scale)
+        search = InterventionalSearch.beside(BestOrder(), one.experiments, names, one.baseline)
         distances["pc"].append(_distance(pc(one.baseline, names).graph, one.dag))
         distances["boss"].append(_distance(BestOrder()(one.baseline, names).graph, one.dag))
         whole = search(one.baseline, names).graph
@@ -149,7 +150,7 @@ def _line(setting: Setting, graphs: int, replicates: int) -> str:
             Resampling(replicates, null_replicates=0),
             full=whole,
         ).edges
-        distances["consensus"].append(_distance(found.consensus(0.4), one.dag))
+        distances["consensus"].append(_distance(found.consensus(THRESHOLD), one.dag))
         frequent = found.forward >= SURE * replicates
         sure += int(frequent.sum())
         turned += int((frequent & one.dag.T).sum())
@@ -175,8 +176,7 @@ def _time_of_replicates() -> float:
     """Seconds for 1,000 replicates of 17 values × 34 conditions on two threads."""
     one = study(SETTINGS[2], 0)
     names = one.model.graph.names
-    scale = dict(zip(names, one.baseline.std(axis=0).tolist(), strict=True))
-    search = Search(InterventionalSearch(one.experiments, scale))
+    search = Search(InterventionalSearch.beside(BestOrder(), one.experiments, names, one.baseline))
     table, full = ScoreTable(one.baseline, names), CausalGraph.empty(names)
     started = time.perf_counter()
     bootstrap(table, search, Resampling(1000, null_replicates=0), full=full, jobs=2)
@@ -192,8 +192,8 @@ def _page(arguments: argparse.Namespace, lines: list[str], seconds: float) -> st
 {about}
 
 SHD to the directed graph, mean ± standard error: pc and boss, one search on the training roles' baseline;
-joint, one search on roles and experiments; its consensus at a threshold of 0.4. Arrows in {SURE:g} of the
-replicates or more: how many a graph, reversed and between values that no edge joins, in %.
+joint, one search on roles and experiments; its consensus at a threshold of {THRESHOLD:g}. Arrows in
+{SURE:g} of the replicates or more: how many a graph, reversed and between values that no edge joins, in %.
 
 | setting | roles | pc | boss | joint | consensus | arrows ≥ {SURE:g} | reversed | no edge |
 |---|---|---|---|---|---|---|---|---|

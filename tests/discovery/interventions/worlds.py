@@ -6,6 +6,7 @@ import numpy as np
 
 from axiograph.discovery.interventions.experiments import Experiments
 from axiograph.discovery.interventions.search import InterventionalSearch
+from axiograph.discovery.orders.search import BestOrder
 
 
 def linear_world(weights, rows, rng):
@@ -31,9 +32,8 @@ def experiments_on(weights, pushes, roles, rng, noise=0.0, levers=None):
     )
 
 
-def search_of(data, experiments, **settings):
-    scale = dict(zip(experiments.names, data.std(axis=0).tolist(), strict=True))
-    return InterventionalSearch(experiments, scale, **settings)
+def search_of(data, experiments):
+    return InterventionalSearch.beside(BestOrder(), experiments, experiments.names, data)
 
 
 def random_weights(p, rng, density=0.5):
