@@ -13,6 +13,7 @@ import polars as pl
 from axiograph.cluster.stages.comparison import Compared, compare_paths, labels
 from axiograph.cluster.stages.effects import has_contrasts
 from axiograph.cluster.stages.score import read_scores
+from axiograph.cluster.stages.stored_effects import TABLES
 from axiograph.discovery.effects.contrast import Triples, between_roles, counted_table, sign_similarity
 from axiograph.discovery.effects.relations import among
 from axiograph.discovery.effects.testing import effects
@@ -30,7 +31,6 @@ from axiograph.engine.study.split import TEST, TRAIN
 COMPARISON = "comparison-"
 """How folders with comparisons begin; they lie in the directory itself, beside graph and effects."""
 REFERENCE = "reference"
-TABLES = ("changes", "relations", "responses", "pooled", "contrasts")
 
 
 def add_reference(run: RunDir, file: Path) -> None:
