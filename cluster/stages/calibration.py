@@ -38,8 +38,8 @@ def calibrate_study(
     `notify` is told what the simulation does not have, and how long it will take; `graphs` and
     `jobs` as in discovery.calibration.planted_studies.
 
-    Raises InputError for a study that no calibration covers (pooled rows), RunError where nothing can be
-    found."""
+    Raises InputError for a study that no calibration covers (pooled rows, experiments), RunError where
+    nothing can be found."""
     inputs = load_inputs(study)
     design = design_of(inputs)
     simulated = SimulatedStudy(design, load_noise(), analysis_of(study), seed=seed)
@@ -104,12 +104,13 @@ def _counted_items(inputs: Inputs) -> list[Item]:
 
 
 def analysis_of(study: Study) -> Analysis:
-    """The study's settings of discovery and effects. InputError for pooled rows."""
-    if study.discovery.rows == "pooled":
+    """The study's settings of discovery and effects. InputError for rows other than those of the
+    baseline."""
+    if study.discovery.rows != "baseline":
         raise InputError(
             "study, field discovery.rows",
             "baseline: calibration covers one row per role",
-            "pooled",
+            study.discovery.rows,
             "Calibrate a copy of the study with discovery.rows: baseline.",
         )
     return Analysis(study.discovery, study.effects.level)
