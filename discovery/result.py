@@ -84,8 +84,9 @@ class Discovery:
         return f"{algorithm.title}{told}, {algorithm.level(self.spec.alpha, self.spec.settings)}"
 
     @property
-    def simulated_as(self) -> str:
-        """The name under which discovery.verdict.accuracy knows how right such graphs are."""
+    def simulated_as(self) -> str | None:
+        """The name under which discovery.verdict.accuracy knows how right such graphs are; None where it does
+        not."""
         return simulated_as(self.spec.algorithm, self.spec.rows)
 
     def title(self, choice: GraphChoice) -> str:
@@ -196,6 +197,6 @@ class Discovery:
         return graph_evidence(self.bootstrap, self.graph, self.all_roles, self.profiles.n_roles, self.moments)
 
 
-def simulated_as(algorithm: str, rows: str) -> str:
+def simulated_as(algorithm: str, rows: str) -> str | None:
     """As `Discovery.simulated_as`."""
-    return f"{algorithm} with experiments" if rows == "interventional" else algorithm
+    return None if rows == "interventional" else algorithm

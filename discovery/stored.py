@@ -14,6 +14,7 @@ import polars as pl
 from axiograph.discovery.graph.causal_graph import CausalGraph
 from axiograph.discovery.graph.export import load_graph, load_strengths
 from axiograph.discovery.graph.packed import PackedGraphs
+from axiograph.discovery.interventions.prediction import Prediction
 from axiograph.discovery.resampling.frequencies import EdgeCounts
 from axiograph.engine.errors import InputError
 
@@ -87,6 +88,20 @@ class StoredDiscovery:
         """Every replicate's graph; None where they were not kept. InputError for a damaged file."""
         path = self.directory / "replicates.npz"
         return PackedGraphs.load(path) if path.is_file() else None
+
+    @cached_property
+    def prediction(self) -> Prediction | None:
+        """How well the graph says what levers do that it has not seen; None for one of roles alone.
+        InputError for a damaged file."""
+        path = self.directory / "prediction.parquet"
+        if not path.is_file():
+            return None
+        try:
+            return Prediction(pl.read_parquet(path))
+        except (OSError, pl.exceptions.PolarsError) as error:
+            raise InputError(
+                str(path), "the predictions of a discovery", f"{error}", "Discover again."
+            ) from error
 
     @cached_property
     def counts(self) -> EdgeCounts | None:

@@ -12,7 +12,6 @@ import polars as pl
 from axiograph.discovery.discover import Discovery
 from axiograph.discovery.graph.export import MASS, edge_rows
 from axiograph.discovery.graph.marks import EdgeKind
-from axiograph.discovery.interventions.prediction import MIN_LEVERS, Prediction
 from axiograph.discovery.matrix.profiles import MUCH_DROPPED
 from axiograph.discovery.resampling.bootstrap import Inflation
 from axiograph.discovery.verdict.judgement import Answering, judge
@@ -57,8 +56,8 @@ def _experiment_lines(discovery: Discovery) -> list[str]:
         f"with what {len(tried.conditions)} conditions of {len(set(tried.levers))} levers did to "
         f"{tried.n_roles} roles"
     )
-    lines = textwrap.wrap(text, _WIDTH)
-    return lines + [f"condition left out: {name}, {why}" for name, why in tried.left_out.items()]
+    left_out = (f"condition left out: {name}, {why}" for name, why in tried.left_out.items())
+    return [textwrap.fill(line, _WIDTH) for line in (text, *left_out)]
 
 
 def _prediction_lines(discovery: Discovery) -> list[str]:
@@ -66,30 +65,7 @@ def _prediction_lines(discovery: Discovery) -> list[str]:
     prediction = discovery.prediction
     if prediction is None:
         return []
-    return ["", textwrap.fill(prediction_text(prediction), _WIDTH, subsequent_indent="  ")]
-
-
-def prediction_text(prediction: Prediction) -> str:
-    """In a sentence or two."""
-    levers, explained, least = prediction.levers, prediction.r_squared, prediction.least
-    if explained is None or least is None:
-        return (
-            f"Prediction: not known. To leave each lever out and predict it from the others, "
-            f"{MIN_LEVERS} levers are needed; there are {levers}."
-        )
-    alone = prediction.observational
-    rest = "" if alone is None else f" (the graph of the roles alone: {alone:.2f})"
-    head = (
-        f"Prediction: each of {levers} levers left out in turn, the graph explains {explained:.2f} of what "
-    )
-    if least <= 0:
-        return (
-            f"{head}they did to other values{rest}. Chance may do as well: the graph does not tell what "
-            "steering does."
-        )
-    slope = prediction.slope
-    measured = "" if slope is None else f" Measured = {slope[0]:.2f} ± {slope[1]:.2f} × predicted."
-    return f"{head}they did to other values, by R²{rest}.{measured}"
+    return ["", textwrap.fill(f"Prediction: {prediction.in_words()}", _WIDTH, subsequent_indent="  ")]
 
 
 def _dropped_lines(discovery: Discovery) -> list[str]:

@@ -139,7 +139,7 @@ def find_effects(run: RunDir, spec: EffectsSpec, graph: CausalGraph | None, path
     write_json(
         run.effects / "effects.json",
         {
-            "graph": None if path is None else run.shown(path),
+            "graph": None if path is None or circular else run.shown(path),
             "baseline": BASELINE,
             "roles": spec.roles,
             "level": spec.level,

@@ -7,6 +7,7 @@ the total effects of that graph. The lever's own value is the one that it moved 
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 import numpy as np
 import polars as pl
@@ -24,44 +25,56 @@ SCHEMA = dict.fromkeys(("condition", "lever", "own_value", "value"), pl.String) 
 MIN_LEVERS = 3
 
 
+class Ratio(NamedTuple):
+    """A ratio of sums, and its standard error over levers; NaN where that is not known."""
+
+    value: float
+    error: float
+
+
 @dataclass(frozen=True, eq=False)
 class Prediction:
     """`table`: a row per condition and value but the lever's own: condition, lever, own_value, value,
     measured and predicted (in standard deviations of the roles), error (standard error of what was
     measured), observational (predicted by the graph of the roles alone).
 
-    `r_squared`: 1 − Σ (measured − predicted)² / Σ measured², so that 0 is what "nothing moves" gets;
-    `observational`: that of the graph of the roles alone; `slope`: of measured on predicted, through 0, with
-    `slope_error`, over levers. `levers`: how many were left out, each once."""
+    Errors are over levers: a jackknife of ratios of sums (Efron & Stein 1981, Ann. Stat. 9, 586)."""
 
     table: pl.DataFrame
 
     @property
     def levers(self) -> int:
+        """How many were left out, each once."""
         return self.table["lever"].n_unique()
 
     @property
     def r_squared(self) -> float | None:
-        return _explained(self.table, "predicted")
+        """1 − Σ (measured − predicted)² / Σ measured²: 0 is what "nothing moves" gets. None where nothing is
+        measured."""
+        missed = self._missed("predicted")
+        return None if missed is None else 1 - missed.value
 
     @property
     def observational(self) -> float | None:
-        return _explained(self.table, "observational")
+        """That of the graph of the roles alone."""
+        missed = self._missed("observational")
+        return None if missed is None else 1 - missed.value
 
     @property
     def least(self) -> float | None:
-        """The R² that two standard errors below are left of, by levers left out of it one at a time
-        (jackknife): above 0, what a lever does is predicted. None with fewer than three levers."""
-        if self.r_squared is None or self.levers < MIN_LEVERS:
+        """`r_squared` less two of its standard errors: above 0, what levers do is predicted
+        (benchmarks/results/prediction.md: how often that is said by chance). None with fewer than MIN_LEVERS
+        levers, or where all of the effects are one lever's."""
+        missed = self._missed("predicted")
+        if missed is None or self.levers < MIN_LEVERS or not np.isfinite(missed.error):
             return None
-        sums = self.table.group_by("lever", maintain_order=True).agg(
-            whole=(pl.col("measured") ** 2).sum(),
-            missed=((pl.col("measured") - pl.col("predicted")) ** 2).sum(),
-        )
-        whole, missed = sums["whole"].to_numpy(), sums["missed"].to_numpy()
-        without = 1 - (missed.sum() - missed) / (whole.sum() - whole)
-        k = len(sums)
-        return float(self.r_squared - 2 * np.sqrt((k - 1) / k * ((without - without.mean()) ** 2).sum()))
+        return 1 - missed.value - 2 * missed.error
+
+    @property
+    def slope(self) -> Ratio | None:
+        """Of measured on predicted, through 0; None where nothing is predicted, or with one lever."""
+        found = self._ratio(pl.col("measured") * pl.col("predicted"), pl.col("predicted") ** 2)
+        return found if found is not None and np.isfinite(found.error) else None
 
     def document(self) -> dict[str, float | int | None]:
         """As JSON types."""
@@ -71,25 +84,50 @@ class Prediction:
             "r_squared": self.r_squared,
             "r_squared_least": self.least,
             "observational": self.observational,
-            "slope": None if slope is None else slope[0],
-            "slope_error": None if slope is None else slope[1],
+            "slope": None if slope is None else slope.value,
+            "slope_error": None if slope is None else slope.error,
         }
 
-    @property
-    def slope(self) -> tuple[float, float] | None:
-        """And its standard error, from levers left out one at a time (jackknife); None where nothing is
-        predicted."""
-        sums = self.table.group_by("lever", maintain_order=True).agg(
-            xy=(pl.col("measured") * pl.col("predicted")).sum(), xx=(pl.col("predicted") ** 2).sum()
+    def in_words(self) -> str:
+        """In a sentence or two."""
+        levers, explained, least, alone = self.levers, self.r_squared, self.least, self.observational
+        if explained is None or least is None:
+            return (
+                f"Not known: to leave each lever out and predict it from the others, {MIN_LEVERS} levers are "
+                f"needed; there are {levers}."
+            )
+        rest = "" if alone is None else f" (the graph of the roles alone: {alone:.2f})"
+        head = (
+            f"Each of {levers} levers left out in turn, the graph explains {explained:.2f} of what they did"
         )
-        xy, xx = sums["xy"].to_numpy(), sums["xx"].to_numpy()
-        others = xx.sum() - xx
-        if len(sums) < 2 or not (others > 0).all():
+        if least <= 0:
+            return (
+                f"{head} to other values{rest}. Chance may do as well: the graph does not tell what steering "
+                "does."
+            )
+        slope = self.slope
+        measured = (
+            ""
+            if slope is None
+            else f" Measured = {slope.value:.2f} × predicted (standard error over levers {slope.error:.2f})."
+        )
+        return f"{head} to other values, by R²{rest}.{measured}"
+
+    def _missed(self, column: str) -> Ratio | None:
+        """Σ (measured − column)² / Σ measured²."""
+        return self._ratio((pl.col("measured") - pl.col(column)) ** 2, pl.col("measured") ** 2)
+
+    def _ratio(self, top: pl.Expr, bottom: pl.Expr) -> Ratio | None:
+        """Σ top / Σ bottom; None where the bottom is 0."""
+        sums = self.table.group_by("lever", maintain_order=True).agg(top=top.sum(), bottom=bottom.sum())
+        tops, bottoms = sums["top"].to_numpy(), sums["bottom"].to_numpy()
+        if not bottoms.sum() > 0:
             return None
-        without = (xy.sum() - xy) / others
-        k = len(sums)
-        error = np.sqrt((k - 1) / k * ((without - without.mean()) ** 2).sum())
-        return float(xy.sum() / xx.sum()), float(error)
+        with np.errstate(divide="ignore", invalid="ignore"):
+            without = (tops.sum() - tops) / (bottoms.sum() - bottoms)
+            spread = float(((without - without.mean()) ** 2).sum()) if len(sums) > 1 else np.nan
+            error = float(np.sqrt((len(sums) - 1) / len(sums) * spread))
+        return Ratio(float(tops.sum() / bottoms.sum()), error)
 
 
 def predict_left_out(search: InterventionalSearch, inputs: SearchInput, told: Constraints) -> Prediction:
@@ -103,7 +141,7 @@ def predict_left_out(search: InterventionalSearch, inputs: SearchInput, told: Co
         ours = np.array([name == lever for name in experiments.levers], dtype=bool)
         if ours.all():
             break
-        graph = replace(search, experiments=experiments.only(~ours)).joint(inputs, told)
+        totals = replace(search, experiments=experiments.without(lever)).joint(inputs, told).total_effects
         effects, errors = whole.effects.T[ours], whole.errors.T[ours] + whole.shared
         own = own_value(effects, errors)
         others = [value for value in range(len(names)) if value != own]
@@ -117,7 +155,7 @@ def predict_left_out(search: InterventionalSearch, inputs: SearchInput, told: Co
                         "own_value": names[own],
                         "value": [names[value] for value in others],
                         "measured": effects[row, others],
-                        "predicted": moved * graph.total_effects[own, others],
+                        "predicted": moved * totals[own, others],
                         "error": np.sqrt(errors[row, others]),
                         "observational": moved * roles_only[own, others],
                     }
@@ -136,10 +174,3 @@ def observational_totals(search: InterventionalSearch, inputs: SearchInput, told
     the data: here they are as the search happens to draw them."""
     none = search.experiments.only(np.zeros(len(search.experiments.conditions), dtype=bool))
     return replace(search, experiments=none).joint(inputs, told).total_effects
-
-
-def _explained(table: pl.DataFrame, column: str) -> float | None:
-    """Of the measured effects, by a column of predictions; None where nothing is measured."""
-    measured = table["measured"].to_numpy()
-    whole = float((measured**2).sum())
-    return None if whole == 0 else 1 - float(((measured - table[column].to_numpy()) ** 2).sum()) / whole

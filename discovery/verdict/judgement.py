@@ -59,10 +59,11 @@ class Verdict:
     needs: tuple[str, ...]
 
 
-def judge(evidence: GraphEvidence, algorithm: str, answering: Answering | None = None) -> Verdict:
+def judge(evidence: GraphEvidence, algorithm: str | None, answering: Answering | None = None) -> Verdict:
     """The verdict on the graph that `algorithm` found with the settings that are its defaults or others; what
-    is said of its accuracy is of the defaults (discovery.verdict.accuracy)."""
-    accuracy = expected_accuracy(algorithm, evidence.values, evidence.roles)
+    is said of its accuracy is of the defaults (discovery.verdict.accuracy). `algorithm` is None where a graph
+    rests on more than roles' scores, as with experiments, of which nothing was simulated."""
+    accuracy = None if algorithm is None else expected_accuracy(algorithm, evidence.values, evidence.roles)
     level = _level(evidence)
     useful = level in (Level.GRAPH, Level.LINES)
     because = [*_against_chance(evidence)]
@@ -164,7 +165,10 @@ def _answers(answering: Answering) -> Iterator[str]:
         )
 
 
-def _needs(evidence: GraphEvidence, algorithm: str, accuracy: Accuracy | None) -> Iterator[str]:
+def _needs(evidence: GraphEvidence, algorithm: str | None, accuracy: Accuracy | None) -> Iterator[str]:
+    if algorithm is None:
+        yield "How often such edges are right was not simulated for graphs made with experiments."
+        return
     if accuracy is None:
         yield (
             "How often such edges are right was not simulated for this algorithm and size: `axiograph "

@@ -9,6 +9,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+import axiograph as ax
 from tests import studies
 
 
@@ -403,13 +404,18 @@ def test_discover_with_what_steering_did_and_effects_that_are_not_judged_by_it(a
     code, out, err = axiograph("discover", run, *options)
     assert code == 0, err
     assert "with experiments" in out and "Prediction: " in out
+    assert "axiograph calibrate" not in out  # which does not simulate such graphs
     experiments = json.loads((run / "graph" / "discovery.json").read_text())["experiments"]
     assert experiments["conditions"]
     code, out, err = axiograph("effects", run)
     assert code == 0, err
     assert "The graph was made with these effects" in out
     assert not (run / "effects" / "relations.parquet").exists()
+    effects = ax.open(run).effects.effects
+    assert effects.circular and not effects.has_graph and not effects.changes.is_empty()
     assert axiograph("report", run)[0] == 0
+    page = (run / "report" / "report.html").read_text(encoding="utf-8")
+    assert "not held against the graph, which was made with them" in page and "Prediction" in page
 
 
 @pytest.mark.parametrize(

@@ -154,6 +154,7 @@ def _effects(artefacts: Artefacts) -> list[tuple[str, str]]:
                 f"{changes.filter(pl.col('changed')).height} of {tested} contrasts (condition × value)",
             )
         )
+    rows += _prediction(artefacts)
     for name, against in (("Side effects, own graph", None), ("Side effects, reference graph", REFERENCE)):
         pooled = artefacts.effects("pooled", against)
         if pooled is None:
@@ -167,6 +168,16 @@ def _effects(artefacts: Artefacts) -> list[tuple[str, str]]:
         ]
         rows.append((name, "share of others that changed too: " + ", ".join(cells)))
     return rows
+
+
+def _prediction(artefacts: Artefacts) -> list[tuple[str, str]]:
+    """Of a graph that was made with the run's effects, which are then not held against it."""
+    stored = artefacts.discovery
+    prediction = None if stored is None else stored.prediction
+    if prediction is None:
+        return []
+    withheld = "not held against the graph, which was made with them"
+    return [("Side effects, own graph", withheld), ("Prediction", prediction.in_words())]
 
 
 def _replication(artefacts: Artefacts) -> list[tuple[str, str]]:
