@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 
 import numpy as np
 import polars as pl
@@ -12,18 +13,17 @@ from axiograph.discovery.algorithms.registry import algorithm as find_algorithm
 from axiograph.discovery.graph.export import load_graph
 from axiograph.discovery.graph.knowledge import Knowledge, with_design
 from axiograph.discovery.interventions.experiments import Experiments
-from axiograph.discovery.interventions.prediction import Prediction, predict_left_out
+from axiograph.discovery.interventions.findings import InterventionalFindings, find, replicates_of_findings
 from axiograph.discovery.interventions.search import InterventionalSearch
 from axiograph.discovery.matrix.corrections import MIN_RELIABILITY, Disattenuation, Part, disattenuation
 from axiograph.discovery.matrix.em import EmCorrelations
 from axiograph.discovery.matrix.pairwise import Pairwise, check_twins
 from axiograph.discovery.matrix.profiles import ProfileMatrix, profile_matrix, profiles_digest
-from axiograph.discovery.orders.constraints import constraints
 from axiograph.discovery.orders.search import BestOrder
 from axiograph.discovery.pc.inputs import SearchInput, constant_columns
-from axiograph.discovery.pc.search import LearnedGraph, SearchFunction
+from axiograph.discovery.pc.search import LearnedGraph
 from axiograph.discovery.resampling.bootstrap import bootstrap
-from axiograph.discovery.resampling.replicates import Jobs, Progress
+from axiograph.discovery.resampling.replicates import Jobs, Progress, ReplicateTask
 from axiograph.discovery.resampling.rows import Resample, Resampling
 from axiograph.discovery.resampling.score_table import ScoreTable, Search
 from axiograph.discovery.result import CorrectionUse, Discovery, UsedProfiles
@@ -83,8 +83,10 @@ def discover(
         null_replicates = _null_runs(matrix, algorithm)
     if notify is not None:
         _warn(matrix, spec.replicates + 2 * null_replicates, jobs, algorithm, notify)
-    if progress is not None:
-        progress(0, spec.replicates + null_replicates)
+    more = 0 if experiments is None else replicates_of_findings(experiments, spec.replicates)
+    shown = None if progress is None else _Progress(progress, spec.replicates + null_replicates, more)
+    if shown is not None:
+        shown(0)
     knowledge = with_design(_knowledge(spec, matrix), matrix.values, matrix.indicators)
     table = ScoreTable(
         matrix.data, matrix.names, matrix.groups, matrix.indicators, _correction(matrix, parts, spec)
@@ -99,16 +101,12 @@ def discover(
             "Ask more roles, or items that they answer differently.",
         )
     # What is in no graph of all roles is in none of a replicate: leave it out at once.
-    result = bootstrap(
-        table.within(names),
-        Search(function, spec.alpha, None if knowledge is None else knowledge.within(names)),
-        Resampling(spec.replicates, Resample(spec.resample), spec.seed, null_replicates),
-        full=whole.graph,
-        jobs=jobs,
-        progress=progress,
-    )
     varying = table.within(names)
+    search = Search(function, spec.alpha, None if knowledge is None else knowledge.within(names))
+    resampling = Resampling(spec.replicates, Resample(spec.resample), spec.seed, null_replicates)
+    result = bootstrap(varying, search, resampling, full=whole.graph, jobs=jobs, progress=shown)
     used = moments(varying, matrix.n_roles)
+    task = ReplicateTask(varying, search, resampling.resample, resampling.seed)
     return Discovery(
         spec=spec,
         graph=result.edges.consensus(spec.threshold),
@@ -127,21 +125,37 @@ def discover(
         correction=correction,
         borderline=whole.borderline,
         remarks=tuple(remarks(spec.algorithm, spec.settings, matrix.data)),
-        experiments=experiments,
-        prediction=_prediction(function, varying, used, knowledge),
+        interventional=_interventional(task, resampling, used, jobs, shown),
     )
 
 
-def _prediction(
-    function: SearchFunction, table: ScoreTable, used: Moments, knowledge: Knowledge | None
-) -> Prediction | None:
-    """Of the levers left out one at a time, by the graph of all roles; None without experiments."""
-    if not isinstance(function, InterventionalSearch):
+@dataclass(frozen=True)
+class _Progress:
+    """Of the `first` graphs of the bootstrap, and of `more` behind them."""
+
+    progress: Progress
+    first: int
+    more: int
+
+    def __call__(self, done: int, total: int | None = None) -> None:
+        self.progress(done, self.first + self.more)
+
+    def behind(self, done: int) -> None:
+        """So many of the later ones."""
+        self(self.first + done)
+
+
+def _interventional(
+    task: ReplicateTask, resampling: Resampling, used: Moments, jobs: Jobs, shown: _Progress | None
+) -> InterventionalFindings | None:
+    """What experiments say beside the graph; None without them."""
+    if not isinstance(task.search.function, InterventionalSearch):
         return None
-    told = None if knowledge is None else knowledge.within(table.names)
-    names, plain = tuple(table.names), table.correction is None
-    inputs = SearchInput(table.data, used.correlation, names, used.n, 0.0, told, plain)
-    return predict_left_out(function, inputs, constraints(told, names))
+    table, plain = task.table, task.table.correction is None
+    inputs = SearchInput(
+        table.data, used.correlation, tuple(table.names), used.n, 0.0, task.search.knowledge, plain
+    )
+    return find(task, inputs, resampling.replicates, jobs, None if shown is None else shown.behind)
 
 
 def check_tables(

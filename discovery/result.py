@@ -15,8 +15,7 @@ from axiograph.discovery.graph.causal_graph import CausalGraph
 from axiograph.discovery.graph.export import write_graph
 from axiograph.discovery.graph.figure import draw_graph
 from axiograph.discovery.graph.strengths import edge_strengths
-from axiograph.discovery.interventions.experiments import Experiments
-from axiograph.discovery.interventions.prediction import Prediction
+from axiograph.discovery.interventions.findings import InterventionalFindings, remove_findings
 from axiograph.discovery.resampling.bootstrap import BootstrapResult
 from axiograph.discovery.stored import SCHEMA, GraphChoice
 from axiograph.discovery.verdict.evidence import GraphEvidence, graph_evidence
@@ -60,8 +59,8 @@ class Discovery:
     what it rests on; a value that varies between roles but not within a replicate is not excluded there but
     in `bootstrap.replicates.constant`. `correction`: None where plain correlations were used. `borderline`:
     tests on all roles in which rounding decides (DESIGN 10). `remarks`: what to know of such graphs.
-    `experiments`: what steering and hints did, where the graph was made with it (DESIGN 20), and how well it
-    says what each lever did when it was made without it (`prediction`)."""
+    `interventional`: what steering and hints did and what that says, where the graph was made with it
+    (DESIGN 20)."""
 
     spec: DiscoverySpec
     graph: CausalGraph
@@ -73,14 +72,13 @@ class Discovery:
     correction: CorrectionUse | None
     borderline: int
     remarks: tuple[str, ...]
-    experiments: Experiments | None = None
-    prediction: Prediction | None = None
+    interventional: InterventionalFindings | None = None
 
     @property
     def method(self) -> str:
         """The algorithm and what decides about an edge in it, for titles."""
         algorithm = find_algorithm(self.spec.algorithm)
-        told = ", with experiments" if self.experiments is not None else ""
+        told = ", with experiments" if self.interventional is not None else ""
         return f"{algorithm.title}{told}, {algorithm.level(self.spec.alpha, self.spec.settings)}"
 
     @property
@@ -126,21 +124,16 @@ class Discovery:
         write_atomic(paths[-1], ancestor_table(self.bootstrap.graphs).write_parquet)
         paths.append(directory / "replicates.npz")
         self.bootstrap.graphs.save(paths[-1])
-        paths += self._save_prediction(directory)
+        if self.interventional is None:
+            remove_findings(directory)  # of an earlier graph
+        else:
+            paths += self.interventional.save(directory)
         paths.append(directory / "discovery.json")
         # Until version 0.1 the consensus had files of its own, which would now be another graph's.
         for stale in directory.glob("consensus.*"):
             stale.unlink()
         write_text(paths[-1], json.dumps(self.document(), indent=1, ensure_ascii=False) + "\n")
         return paths
-
-    def _save_prediction(self, directory: Path) -> list[Path]:
-        path = directory / "prediction.parquet"
-        if self.prediction is None:
-            path.unlink(missing_ok=True)  # of an earlier graph
-            return []
-        write_atomic(path, self.prediction.table.write_parquet)
-        return [path]
 
     def document(self) -> dict[str, Any]:
         """Settings, counts and exclusions, as JSON types."""
@@ -153,7 +146,7 @@ class Discovery:
             "remarks": list(self.remarks),
             "alpha": spec.alpha,
             "rows": spec.rows,
-            "experiments": self._experiments(),
+            "experiments": None if self.interventional is None else self.interventional.document(),
             "threshold": spec.threshold,
             "data_driven_threshold": self.bootstrap.edges.data_driven_threshold(),
             "resample": spec.resample,
@@ -178,17 +171,6 @@ class Discovery:
             "constant_in_replicates": replicates.constant,
             "borderline_tests": {"graph": self.borderline, "replicates": replicates.borderline},
             "cycles": [list(cycle) for cycle in self.graph.cycles()],
-        }
-
-    def _experiments(self) -> dict[str, Any] | None:
-        if self.experiments is None or self.prediction is None:
-            return None
-        return {
-            "conditions": list(self.experiments.conditions),
-            "levers": len(set(self.experiments.levers)),
-            "roles": self.experiments.n_roles,
-            "left_out": self.experiments.left_out,
-            "prediction": self.prediction.document(),
         }
 
     @property

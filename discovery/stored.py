@@ -14,7 +14,16 @@ import polars as pl
 from axiograph.discovery.graph.causal_graph import CausalGraph
 from axiograph.discovery.graph.export import load_graph, load_strengths
 from axiograph.discovery.graph.packed import PackedGraphs
+from axiograph.discovery.interventions.findings import (
+    COEFFICIENTS,
+    LEFT_OUT,
+    PREDICTION,
+    TOTALS,
+    load_coefficients,
+)
+from axiograph.discovery.interventions.left_out import LeftOutGraphs
 from axiograph.discovery.interventions.prediction import Prediction
+from axiograph.discovery.numerics.arrays import FloatArray
 from axiograph.discovery.resampling.frequencies import EdgeCounts
 from axiograph.engine.errors import InputError
 
@@ -93,15 +102,44 @@ class StoredDiscovery:
     def prediction(self) -> Prediction | None:
         """How well the graph says what levers do that it has not seen; None for one of roles alone.
         InputError for a damaged file."""
-        path = self.directory / "prediction.parquet"
+        table = self._table(PREDICTION, "the predictions of a discovery")
+        return None if table is None else Prediction(table)
+
+    @cached_property
+    def total_effects(self) -> pl.DataFrame | None:
+        """What every value does to every other (discovery.interventions.totals); None for a graph of roles
+        alone. InputError for a damaged file."""
+        return self._table(TOTALS, "the total effects of a discovery")
+
+    @cached_property
+    def coefficients(self) -> tuple[tuple[str, ...], FloatArray] | None:
+        """(names, [U, n, n]) of the replicates of a graph of roles and experiments; None for one of roles
+        alone. InputError for a damaged file."""
+        path = self.directory / COEFFICIENTS
+        return load_coefficients(path) if path.is_file() else None
+
+    @cached_property
+    def left_out(self) -> LeftOutGraphs | None:
+        """The graphs that levers of a graph of roles and experiments are judged by; None for one of roles
+        alone. InputError where they are missing or damaged."""
+        tried = self.settings.get("experiments")
+        if tried is None:
+            return None
+        path = self.directory / LEFT_OUT
+        if not path.is_file() or not isinstance(tried.get("lever_of"), dict):
+            raise InputError(
+                str(path), "graphs that leave each lever out", "none", "Run the discovery again."
+            )
+        return LeftOutGraphs.load(path, tried["lever_of"])
+
+    def _table(self, name: str, expected: str) -> pl.DataFrame | None:
+        path = self.directory / name
         if not path.is_file():
             return None
         try:
-            return Prediction(pl.read_parquet(path))
+            return pl.read_parquet(path)
         except (OSError, pl.exceptions.PolarsError) as error:
-            raise InputError(
-                str(path), "the predictions of a discovery", f"{error}", "Discover again."
-            ) from error
+            raise InputError(str(path), expected, f"{error}", "Discover again.") from error
 
     @cached_property
     def counts(self) -> EdgeCounts | None:

@@ -49,9 +49,9 @@ def discovery_text(discovery: Discovery, answering: Answering | None = None) -> 
 
 
 def _experiment_lines(discovery: Discovery) -> list[str]:
-    tried = discovery.experiments
-    if tried is None:
+    if discovery.interventional is None:
         return []
+    tried = discovery.interventional.experiments
     text = (
         f"with what {len(tried.conditions)} conditions of {len(set(tried.levers))} levers did to "
         f"{tried.n_roles} roles"
@@ -62,10 +62,10 @@ def _experiment_lines(discovery: Discovery) -> list[str]:
 
 def _prediction_lines(discovery: Discovery) -> list[str]:
     """What the graph is worth: how well it says what levers do that it has not seen."""
-    prediction = discovery.prediction
-    if prediction is None:
+    if discovery.interventional is None:
         return []
-    return ["", textwrap.fill(f"Prediction: {prediction.in_words()}", _WIDTH, subsequent_indent="  ")]
+    said = discovery.interventional.prediction.in_words()
+    return ["", textwrap.fill(f"Prediction: {said}", _WIDTH, subsequent_indent="  ")]
 
 
 def _dropped_lines(discovery: Discovery) -> list[str]:

@@ -3,6 +3,7 @@ of roles; of sweeps of strengths trends, agreement of training and test roles, a
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Callable
 from typing import Any
 
@@ -14,12 +15,6 @@ from axiograph.discovery.effects.relations import Source
 from axiograph.discovery.effects.testing import Effects
 from axiograph.engine.study.roles import shown
 from axiograph.texts.plain import SHOWN_ROWS, more, number, percent, table
-
-_CIRCULAR = (
-    "The graph was made with these effects: whether they are as it expects would be judged by",
-    "what made it. How well it says what a lever does that it has not seen is its prediction,",
-    "printed by `axiograph discover` and kept in graph/prediction.parquet.",
-)
 
 
 def effects_text(effects: Effects) -> str:
@@ -35,12 +30,10 @@ def effects_text(effects: Effects) -> str:
     lines += negative_control_note(effects.changes, effects.negative_controls)
     if not changed.is_empty():
         lines += ["", _changes(changed)]
-    if effects.circular:
-        lines += ["", *_CIRCULAR]
-    elif not effects.has_graph:
+    if not effects.has_graph:
         lines += ["", "There is no graph: which changes it would expect is not said."]
     elif not changed.is_empty():
-        lines += ["", _responses(effects), "", _contrasts(effects)]
+        lines += ["", *_judges_lines(effects), _responses(effects), "", _contrasts(effects)]
     if effects.cycles:
         lines.append(f"Directed cycles in the graph: {'; '.join(', '.join(c) for c in effects.cycles)}.")
     return "\n".join(lines)
@@ -59,6 +52,18 @@ def _changes(changed: pl.DataFrame) -> str:
     ]
     header = ["changed value", "difference", "interval", "p (BH)", "roles"]
     return table(header, rows) + more(changed.height)
+
+
+def _judges_lines(effects: Effects) -> list[str]:
+    """By which graphs, where it is not the one graph of all."""
+    if not effects.judges:
+        return []
+    levers = len(set(effects.judges.values()))
+    text = (
+        f"The graph was made with these effects, so that each of {levers} levers is held against a graph "
+        "made without it, of the roles and of the other levers."
+    )
+    return [*textwrap.wrap(text, 78), ""]
 
 
 def _responses(effects: Effects) -> str:

@@ -9,9 +9,11 @@ from pathlib import Path
 import polars as pl
 
 from axiograph.cluster.sampling.progress import counted
-from axiograph.cluster.stages.score import profile_items, read_scores
+from axiograph.cluster.stages.doses import answers_by_role
+from axiograph.cluster.stages.score import profile_items, read_scores, scored_items
 from axiograph.discovery.discover import PARTS, Discovery, Notify, discover
-from axiograph.discovery.interventions.experiments import Experiments, experiments
+from axiograph.discovery.effects.doses import BREAKS, unreadable
+from axiograph.discovery.interventions.experiments import TOGETHER, Experiments, experiments
 from axiograph.discovery.matrix.profiles import value_columns
 from axiograph.discovery.resampling.replicates import Jobs
 from axiograph.engine.errors import InputError
@@ -120,7 +122,7 @@ def run_experiments(run: RunDir) -> Experiments:
     no training role was steered or hinted.
 
     An experiment is a direction with all of its strengths, or a hint; a lever is left out with its controls.
-    InputError where there is none."""
+    Conditions that break the model are left out. InputError where there is none."""
     profiles = read_scores(run, "profiles")
     done = profiles.filter(pl.col("condition") != BASELINE)
     if done.is_empty():
@@ -136,7 +138,15 @@ def run_experiments(run: RunDir) -> Experiments:
         if condition.name != BASELINE and not condition.is_negative_control
     }
     split = "train" if (done["split"] == "train").any() else "test"
-    return experiments(profiles, BASELINE, value_columns(profiles), groups, split)
+    broken = _broken(run, split)
+    return experiments(profiles, BASELINE, value_columns(profiles), groups, split, broken)
+
+
+def _broken(run: RunDir, split: str) -> list[str]:
+    """Conditions under which these roles refuse, or answer unreadably, much more often."""
+    answers = answers_by_role(scored_items(run).filter(pl.col("split").cast(pl.String) == split))
+    states = unreadable(answers, run.inputs().study.effects)
+    return states.filter(pl.col("state") == BREAKS)["condition"].to_list()
 
 
 def _experiment(condition: Condition) -> str:
@@ -146,13 +156,13 @@ def _experiment(condition: Condition) -> str:
 
 
 def _lever(condition: Condition) -> str:
-    """The directions and the hint, controls under the name of what they stand beside."""
-    hint = [] if condition.hint is None else [condition.name]
+    """The directions and the value of the hint, controls under the name of what they stand beside."""
+    hint = [] if condition.hint is None else [f"hint {condition.hint.value}"]
     directions = [
         f"f{point.feature}" if point.feature is not None else point.label.partition(":")[0]
         for point in condition.operations
     ]
-    return " & ".join([*hint, *directions])
+    return TOGETHER.join([*hint, *directions])
 
 
 def discover_profiles(

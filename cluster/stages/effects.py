@@ -8,11 +8,12 @@ from pathlib import Path
 
 import polars as pl
 
+from axiograph.cluster.stages.discover import run_experiments
 from axiograph.cluster.stages.doses import write_doses
 from axiograph.cluster.stages.score import read_scores, scored_items
 from axiograph.cluster.stages.stored_effects import GRAPH_TABLES
 from axiograph.discovery.effects.contrast import between_roles
-from axiograph.discovery.effects.relations import among
+from axiograph.discovery.effects.relations import Judge, Judges, among
 from axiograph.discovery.effects.style import split_effects
 from axiograph.discovery.effects.testing import Effects, effects
 from axiograph.discovery.graph.causal_graph import CausalGraph
@@ -62,6 +63,14 @@ def check_fresh(run: RunDir, path: Path, profiles: pl.DataFrame) -> None:
     if stored is None or path.parent.resolve() != run.graph.resolve():
         return
     rows = training_rows(profiles, pooled=bool(stored.settings.get("indicators")))
+    tried = stored.settings.get("experiments")
+    if tried is not None and tried.get("digest") != run_experiments(run).digest:
+        raise InputError(
+            f"graph {run.shown(path)}",
+            "a graph made with the steered and hinted answers that the run has now",
+            "one made with others (conditions, answers or scoring have changed since)",
+            f"Run `axiograph discover {run.where}` again.",
+        )
     if stored.settings.get("profiles") != profiles_digest(rows):
         raise InputError(
             f"graph {run.shown(path)}",
@@ -122,13 +131,11 @@ def find_effects(run: RunDir, spec: EffectsSpec, graph: CausalGraph | None, path
     """What every condition changed against `graph`, which came from `path`; saved in the run, with what
     sweeps of strengths did. Without a graph the tables that need one are not there."""
     profiles = read_scores(run, "profiles")
-    circular = path is not None and has_experiments(path)
-    replicates = None if path is None or circular else replicates_of(path)
-    held_against = None if circular else graph
+    judges = None if graph is None or path is None else graph_judges(path, graph)
+    replicates = None if judges is None else judges.first.replicates
     tested = replace(
-        effects(profiles, read_scores(run, "provenance"), held_against, spec, replicates=replicates),
+        effects(profiles, read_scores(run, "provenance"), graph, spec, replicates=replicates, judges=judges),
         negative_controls=negative_controls(run),
-        circular=circular,
     )
     write_atomic(run.effects / "changes.parquet", tested.changes.write_parquet)
     for name in GRAPH_TABLES:
@@ -139,7 +146,7 @@ def find_effects(run: RunDir, spec: EffectsSpec, graph: CausalGraph | None, path
     write_json(
         run.effects / "effects.json",
         {
-            "graph": None if path is None or circular else run.shown(path),
+            "graph": None if path is None else run.shown(path),
             "baseline": BASELINE,
             "roles": spec.roles,
             "level": spec.level,
@@ -151,7 +158,7 @@ def find_effects(run: RunDir, spec: EffectsSpec, graph: CausalGraph | None, path
             "control_graphs": spec.control_graphs,
             "seed": spec.seed,
             "negative_controls": list(tested.negative_controls),
-            "circular": tested.circular,
+            "judges": dict(tested.judges),
             "not_in_graph": list(tested.not_in_graph),
             "cycles": [list(cycle) for cycle in tested.cycles],
         },
@@ -161,10 +168,19 @@ def find_effects(run: RunDir, spec: EffectsSpec, graph: CausalGraph | None, path
     return tested
 
 
-def has_experiments(path: Path) -> bool:
-    """Whether the graph file `path` came from roles and experiments together."""
-    stored = stored_with(path)
-    return stored is not None and stored.settings.get("experiments") is not None
+def graph_judges(path: Path, graph: CausalGraph) -> Judges:
+    """Of a graph file: the `graph` in it, with its replicates; for a condition with which it was made, the
+    graph that was made without its lever. InputError where that is missing."""
+    first, stored = Judge(graph, replicates_of(path)), stored_with(path)
+    left_out = None if stored is None else stored.left_out
+    if stored is None or left_out is None:
+        return Judges(first)
+    threshold = float(stored.settings["threshold"])
+    others = {
+        lever: Judge(among(left_out.consensus(lever, threshold), graph.names), replicates)
+        for lever, replicates in left_out.graphs.items()
+    }
+    return Judges(first, others, left_out.lever_of)
 
 
 def negative_controls(run: RunDir) -> tuple[str, ...]:

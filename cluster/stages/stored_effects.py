@@ -45,7 +45,7 @@ def read_effects(run: RunDir) -> Effects | None:
             not_in_graph=tuple(document["not_in_graph"]),
             cycles=[tuple(cycle) for cycle in document["cycles"]],
             negative_controls=tuple(document.get("negative_controls", ())),
-            circular=document.get("circular", False),
+            judges=document.get("judges", {}),
         )
     except (OSError, ValueError, KeyError, TypeError, pl.exceptions.PolarsError) as error:
         raise _damaged(run, about, error) from error

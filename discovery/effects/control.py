@@ -23,7 +23,7 @@ from axiograph.discovery.effects.relations import Relation, Weights, relations
 from axiograph.discovery.effects.responses import Outcomes
 from axiograph.discovery.graph.causal_graph import CausalGraph
 from axiograph.discovery.graph.marks import Endpoint
-from axiograph.discovery.numerics.arrays import BoolArray, FloatArray
+from axiograph.discovery.numerics.arrays import BoolArray, FloatArray, IndexArray
 from axiograph.discovery.numerics.intervals import mean_of_known, percentile_range
 from axiograph.engine.study.schema import EffectsSpec
 
@@ -72,13 +72,22 @@ class ControlResult:
     graphs: FloatArray
 
 
-def control(
-    tested: ControlInput, observed: FloatArray, graph: CausalGraph, weights: Weights, spec: EffectsSpec
-) -> ControlResult:
-    """Compare `observed` [n_conditions + 1, sources, 2] with `spec.control_graphs` random graphs, made as
-    `spec.control` says; graph g draws from child seed (2, g). A uniform graph has no replicates: sources
-    after the first are NaN there."""
-    graphs, sources = spec.control_graphs, len(weights.sources) if spec.control == "relabelled" else 1
+@dataclass(frozen=True, eq=False)
+class Judging:
+    """`graphs` that conditions are held against, their `weights`, and which of them each of n_conditions has
+    (`of`)."""
+
+    graphs: Sequence[CausalGraph]
+    weights: Sequence[Weights]
+    of: IndexArray
+
+
+def control(tested: ControlInput, observed: FloatArray, judging: Judging, spec: EffectsSpec) -> ControlResult:
+    """Compare `observed` [n_conditions + 1, sources, 2] with `spec.control_graphs` random graphs in place of
+    each that judges, made as `spec.control` says; graph g draws from child seed (2, g), which shuffles the
+    names of all of them alike. A uniform graph has no replicates: sources after the first are NaN there."""
+    wide = len(judging.weights[0].sources)
+    graphs, sources = spec.control_graphs, wide if spec.control == "relabelled" else 1
     conditions = len(tested.changed)
     block = max(1, _CELLS // (graphs * sources * 2))
     pooled = np.zeros((graphs, 4, sources, 2))
@@ -87,15 +96,15 @@ def control(
         rows = slice(start, min(start + block, conditions))
         part = ControlInput(tested.changed[rows], tested.tested[rows], tested.outcomes[rows])
         differences = np.empty((len(part.changed), sources, 2, graphs))
-        for g, table in enumerate(_tables(graph, weights, spec)):
-            sums = _sums(part, table)
+        for g, tables in enumerate(_tables(judging, spec)):
+            sums = _sums(part, tables, judging.of[rows])
             differences[..., g] = _difference(sums)
             pooled[g] += sums.sum(axis=1)
         parts.append(_compared(differences, observed[rows, :sources], spec.level))
     together = _difference(pooled.transpose(1, 0, 2, 3)).transpose(1, 2, 0)[None]
     parts.append(_compared(together, observed[conditions:, :sources], spec.level))
     columns = [np.concatenate(column) for column in zip(*parts, strict=True)]
-    missing = np.full((conditions + 1, len(weights.sources) - sources, 2), np.nan)
+    missing = np.full((conditions + 1, wide - sources, 2), np.nan)
     return ControlResult(*(np.concatenate([column, missing], axis=1) for column in columns))
 
 
@@ -115,25 +124,33 @@ def uniform_graph(graph: CausalGraph, rng: np.random.Generator) -> CausalGraph:
     return CausalGraph(graph.names, marks, graph.kind)
 
 
-def _tables(graph: CausalGraph, weights: Weights, spec: EffectsSpec) -> Iterator[FloatArray]:
-    """[sources, 2, n, n] per control graph: the weights of expected and of unexpected."""
-    ends = weights.table[:, [0, 2]]
+def _tables(judging: Judging, spec: EffectsSpec) -> Iterator[list[FloatArray]]:
+    """[sources, 2, n, n] per control graph and judge: the weights of expected and of unexpected."""
+    ends = [weights.table[:, [0, 2]] for weights in judging.weights]
     for g in range(spec.control_graphs):
-        rng = np.random.default_rng(np.random.SeedSequence(spec.seed, spawn_key=(_STREAM, g)))
+        seed = np.random.SeedSequence(spec.seed, spawn_key=(_STREAM, g))
         if spec.control == "relabelled":
-            shuffled = rng.permutation(len(graph.names))
-            yield ends[:, :, shuffled[:, None], shuffled]
+            shuffled = np.random.default_rng(seed).permutation(len(judging.graphs[0].names))
+            yield [table[:, :, shuffled[:, None], shuffled] for table in ends]
         else:
-            by_relation = relations(uniform_graph(graph, rng))
-            yield np.stack([by_relation[r] for r in (Relation.EXPECTED, Relation.UNEXPECTED)]).astype(float)[
-                None
-            ]
+            yield [_uniform_weights(graph, np.random.default_rng(seed)) for graph in judging.graphs]
 
 
-def _sums(tested: ControlInput, table: FloatArray) -> FloatArray:
-    """[4, conditions, sources, 2]: expected top, expected bottom, unexpected top, unexpected bottom."""
+def _uniform_weights(graph: CausalGraph, rng: np.random.Generator) -> FloatArray:
+    by_relation = relations(uniform_graph(graph, rng))
+    ends = [by_relation[r] for r in (Relation.EXPECTED, Relation.UNEXPECTED)]
+    return np.stack(ends).astype(np.float64)[None]
+
+
+def _sums(tested: ControlInput, tables: Sequence[FloatArray], judge: IndexArray) -> FloatArray:
+    """[4, conditions, sources, 2]: expected top, expected bottom, unexpected top, unexpected bottom; by
+    tables[judge[c]] for condition c."""
     changed = tested.changed.astype(np.float64)
-    of = np.einsum("srcn->crsn", changed @ table)  # how much of each other is counted, over all targets
+    # How much of each other is counted, over all targets.
+    of = np.empty((len(changed), 2, tables[0].shape[0], changed.shape[1]))
+    for k in np.unique(judge):
+        rows = judge == k
+        of[rows] = np.einsum("srcn->crsn", changed[rows] @ tables[k])
     top = np.einsum("crsn,cnm->rcsm", of, tested.outcomes)
     bottom = np.einsum("crsn,cn->rcs", of, tested.tested.astype(np.float64))
     return np.stack([top[0], *_twice(bottom[0]), top[1], *_twice(bottom[1])])

@@ -3,8 +3,8 @@ one graph, by how many replicates, and by a replicate drawn at random for every 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from enum import StrEnum
 
 import numpy as np
@@ -96,6 +96,32 @@ class Weights:
                 frequency if counted is None else frequency.set(pl.Series(counted == 0), None)
             )
         return pl.DataFrame(columns)
+
+
+@dataclass(frozen=True, eq=False)
+class Judge:
+    """A graph that conditions are held against, and its replicates where there are any."""
+
+    graph: CausalGraph
+    replicates: PackedGraphs | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class Judges:
+    """Who judges a condition: one of `others` by its name in `of` (condition → name), else `first`. All are
+    over the same values, and all have replicates or none has."""
+
+    first: Judge
+    others: Mapping[str, Judge] = field(default_factory=dict)
+    of: Mapping[str, str] = field(default_factory=dict)
+
+    def name(self, condition: str) -> str | None:
+        """Of the judge of a condition; None for the first."""
+        return self.of.get(condition)
+
+    def judge(self, name: str | None) -> Judge:
+        """Of that name."""
+        return self.first if name is None else self.others[name]
 
 
 def relations(graph: CausalGraph) -> dict[Relation, BoolArray]:

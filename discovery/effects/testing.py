@@ -6,7 +6,9 @@ and under the baseline, from the same backend, dtype and device.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import lru_cache
 
 import numpy as np
 import polars as pl
@@ -19,9 +21,9 @@ from axiograph.discovery.effects.changes import (
     find_changes,
     select_roles,
 )
-from axiograph.discovery.effects.control import ControlInput, control
+from axiograph.discovery.effects.control import ControlInput, Judging, control
 from axiograph.discovery.effects.moderation import Prior
-from axiograph.discovery.effects.relations import DrawnGraphs, Weights
+from axiograph.discovery.effects.relations import DrawnGraphs, Judge, Judges, Weights
 from axiograph.discovery.effects.responses import Measure, Outcomes, Ratio, Response, respond
 from axiograph.discovery.effects.tables import (
     ALL,
@@ -47,8 +49,8 @@ class Effects:
     """The tables of `effects`, which explains their columns, and what they rest on: `spec`; the `prior` of
     the moderated t (None: tables of an earlier version, whose test was a bootstrap); how many graphs of
     resamples there were (`graph_replicates`); the values that are `not_in_graph`; its directed `cycles`;
-    the conditions that are `negative_controls`; whether the graph was made with these effects (`circular`),
-    so that relations to it say nothing."""
+    the conditions that are `negative_controls`; `judges`: condition → what was left out of the graph that it
+    was held against, where that is another than the graph of `relations`."""
 
     changes: pl.DataFrame
     relations: pl.DataFrame
@@ -61,7 +63,7 @@ class Effects:
     not_in_graph: tuple[str, ...]
     cycles: list[tuple[str, ...]]
     negative_controls: tuple[str, ...] = ()
-    circular: bool = False
+    judges: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def has_graph(self) -> bool:
@@ -76,6 +78,7 @@ def effects(
     spec: EffectsSpec = EffectsSpec(),
     *,
     replicates: PackedGraphs | None = None,
+    judges: Judges | None = None,
 ) -> Effects:
     """Which values every condition changed, and which of those changes the graph expects.
 
@@ -84,7 +87,8 @@ def effects(
     columns; changes of the others are tested too, but have no relation (`not_in_graph`); None: there is
     none, changes are all there is, and the other tables are without columns. `spec`: how, as in
     a study; on which part of the roles, among others. `replicates`: the graphs of resamples of the roles
-    that `graph` came from, over the same values.
+    that `graph` came from, over the same values. `judges`: graphs that single conditions are held against in
+    place of `graph`, such as were made without them (`judges.first` is `graph` with `replicates`).
 
     `changes`: condition, value, pairs (roles with both scores), mean_difference (condition − baseline),
     low and high (at 1 − `spec.level`, pointwise) and p by the moderated t over all contrasts
@@ -127,12 +131,11 @@ def effects(
         return Effects(
             changes.table(), nothing, nothing, nothing, nothing, spec, changes.prior, 0, tuple(names), []
         )
-    weights = Weights.of(graph, replicates)
-    work = _Work(changes, graph, weights, spec)
-    pooled = work.respond(replicates)
+    work = _Work(changes, judges or Judges(Judge(graph, replicates)), spec)
+    pooled = work.respond()
     return Effects(
         changes=changes.table(),
-        relations=weights.frame(),
+        relations=work.weights(None).frame(),
         responses=work.responses_frame(pooled),
         pooled=pooled,
         contrasts=work.contrasts_frame(),
@@ -141,6 +144,7 @@ def effects(
         graph_replicates=0 if replicates is None else int(replicates.used.sum()),
         not_in_graph=tuple(name for name in names if name not in graph.names),
         cycles=graph.cycles(),
+        judges={} if judges is None else {c: n for c in changes.pairing.conditions if (n := judges.name(c))},
     )
 
 
@@ -149,23 +153,39 @@ class _Work:
     """Goes through the conditions one by one: only sums and rows of the tables are kept of each."""
 
     changes: Changes
-    graph: CausalGraph
-    weights: Weights
+    judges: Judges
     spec: EffectsSpec
     responses: Rows = field(default_factory=Rows)
     pooled: Rows = field(default_factory=Rows)
     contrasts: list[Contrast] = field(default_factory=list)
     tested: list[ControlInput] = field(default_factory=list)
 
-    def respond(self, replicates: PackedGraphs | None) -> pl.DataFrame:
+    def __post_init__(self) -> None:
+        # Conditions of one judge mostly stand together, and the drawn graphs of many could fill the memory.
+        self.weights = lru_cache(maxsize=None)(self._weights)
+        self.graphs = lru_cache(maxsize=1)(self._graphs)
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The values of the graphs."""
+        return self.judges.first.graph.names
+
+    def _weights(self, judge: str | None) -> Weights:
+        by = self.judges.judge(judge)
+        return Weights.of(by.graph, by.replicates)
+
+    def _graphs(self, judge: str | None) -> DrawnGraphs | None:
+        replicates = self.judges.judge(judge).replicates
+        if replicates is None:
+            return None
+        rng = np.random.default_rng(np.random.SeedSequence(self.spec.seed, spawn_key=_STREAM))
+        return DrawnGraphs.of(replicates, self.names, self.spec.resamples, rng)
+
+    def respond(self) -> pl.DataFrame:
         """Fills the tables; returns `pooled`."""
         draws = RoleDraws.of(self.changes.pairing.roles, self.spec.resamples, self.spec.seed)
-        graphs = None
-        if replicates is not None:
-            rng = np.random.default_rng(np.random.SeedSequence(self.spec.seed, spawn_key=_STREAM))
-            graphs = DrawnGraphs.of(replicates, self.graph.names, self.spec.resamples, rng)
-        columns = [self.changes.pairing.names.index(name) for name in self.graph.names]
-        sources, targets = len(self.weights.sources), 0
+        columns = [self.changes.pairing.names.index(name) for name in self.names]
+        sources, targets = len(self.weights(None).sources), 0
         ratios = {measure: Ratio.zero(sources) for measure in Measure}
         counts = Counts.zero(sources)
         for condition, movement in self.changes.movements(columns):
@@ -174,8 +194,9 @@ class _Work:
                 self._pool(CONDITION, condition, nothing, Counts.zero(sources), 0)
                 self.tested.append(ControlInput.zero(len(columns)))
                 continue
-            response = respond(Outcomes.of(movement, draws), self.weights, draws, graphs)
-            added = self._add(response)
+            judge = self.judges.name(condition)
+            response = respond(Outcomes.of(movement, draws), self.weights(judge), draws, self.graphs(judge))
+            added = self._add(response, self.weights(judge))
             together = response.pooled()
             self._pool(CONDITION, condition, together, added.pooled(), len(response.outcomes.targets))
             ratios = {measure: ratios[measure] + together[measure] for measure in Measure}
@@ -185,10 +206,10 @@ class _Work:
         assert pooled is not None  # the row of all conditions is always there
         return pooled
 
-    def _add(self, response: Response) -> Counts:
-        outcomes, sources = response.outcomes, self.weights.sources
-        counts = Counts.of(self.weights, outcomes)
-        values = [self.graph.names[k] for k in outcomes.targets]
+    def _add(self, response: Response, weights: Weights) -> Counts:
+        outcomes, sources = response.outcomes, weights.sources
+        counts = Counts.of(weights, outcomes)
+        values = [self.names[k] for k in outcomes.targets]
         keys: dict[str, object] = {"condition": outcomes.condition, "value": values}
         self.responses.add(
             response_frame(keys, response.ratios, counts, counts.reasons(sources), sources, self.spec.level)
@@ -199,7 +220,7 @@ class _Work:
     def _pool(
         self, scope: str, condition: str | None, ratios: dict[Measure, Ratio], counts: Counts, targets: int
     ) -> None:
-        sources = self.weights.sources
+        sources = self.weights(None).sources
         reasons = counts.reasons(sources)
         if targets == 0:
             reasons[:] = NO_CHANGE
@@ -215,12 +236,19 @@ class _Work:
         return empty.insert_column(1, pl.Series("value", [], dtype=pl.String))
 
     def contrasts_frame(self) -> pl.DataFrame:
+        conditions = self.changes.pairing.conditions
+        named = [self.judges.name(condition) for condition in conditions]
+        names = list(dict.fromkeys([None, *named]))
+        judging = Judging(
+            [self.judges.judge(name).graph for name in names],
+            [self.weights(name) for name in names],
+            np.array([names.index(name) for name in named], dtype=np.int64),
+        )
         result = control(
             ControlInput.join(self.tested),
             np.stack([contrast.difference for contrast in self.contrasts]),
-            self.graph,
-            self.weights,
+            judging,
             self.spec,
         )
-        conditions = self.changes.pairing.conditions
-        return contrast_frame(conditions, self.contrasts, result, self.weights.sources, self.spec.level)
+        sources = judging.weights[0].sources
+        return contrast_frame(conditions, self.contrasts, result, sources, self.spec.level)

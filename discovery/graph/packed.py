@@ -76,6 +76,11 @@ class PackedGraphs:
         edges, present, used = (np.concatenate(array) for array in zip(*arrays, strict=True))
         return cls(tuple(names), edges, present, used, kind)
 
+    def part(self, start: int, stop: int) -> PackedGraphs:
+        """The replicates from `start` to before `stop`."""
+        cut = slice(start, stop)
+        return PackedGraphs(self.names, self.edges[cut], self.present[cut], self.used[cut], self.kind)
+
     def marks(self, start: int = 0, stop: int | None = None) -> ByteArray:
         """[stop − start, n, n] marks; zero throughout for a replicate that failed."""
         n, pairs = len(self.names), len(self.names) * (len(self.names) - 1) // 2

@@ -4,7 +4,7 @@ moved together."""
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import TYPE_CHECKING
 
@@ -12,6 +12,7 @@ import numpy as np
 import polars as pl
 
 from axiograph.discovery.effects.changes import Pairing, select_roles
+from axiograph.discovery.matrix.profiles import profiles_digest
 from axiograph.discovery.numerics.arrays import BoolArray, FloatArray, IndexArray
 from axiograph.engine.errors import InputError
 
@@ -19,7 +20,8 @@ if TYPE_CHECKING:
     from axiograph.discovery.interventions.local import Evidence
 
 MIN_ROLES = 3  # of a condition; fewer say nothing of its own error
-_LEAST_ERROR = 0.05  # standard deviations: effects are additive and linear only so far
+TOGETHER = " & "  # joins the parts of a lever's name: features or a hint that were used at the same time
+LEAST_ERROR = 0.05  # standard deviations: effects are additive and linear only so far
 _MOST_SHARED = 0.9  # of the variance of a difference can be the baseline's
 
 
@@ -28,7 +30,8 @@ class Experiments:
     """`names`: p values. `conditions`: m of them, those of one experiment side by side; `experiment` [m]:
     their numbers, ascending from 0; `levers` [m]: what is left out together. `differences` [m, roles, p]:
     of roles, condition − baseline in units of the scores, NaN without a pair. `left_out`: condition →
-    why."""
+    why. `digest`: of the scores that they are made of; `lever_of`: condition → lever, those that were left
+    out among them."""
 
     names: tuple[str, ...]
     conditions: tuple[str, ...]
@@ -36,6 +39,8 @@ class Experiments:
     levers: tuple[str, ...]
     differences: FloatArray
     left_out: dict[str, str]
+    digest: str = ""
+    lever_of: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def n_roles(self) -> int:
@@ -54,8 +59,13 @@ class Experiments:
         )
 
     def without(self, lever: str) -> Experiments:
-        """Those of other levers."""
-        return self.only(np.array([name != lever for name in self.levers], dtype=bool))
+        """Those without a part of this lever: what a feature does beside another tells of both."""
+        parts = set(lever.split(TOGETHER))
+        return self.only(np.array([parts.isdisjoint(n.split(TOGETHER)) for n in self.levers], dtype=bool))
+
+    def of(self, lever: str) -> BoolArray:
+        """[m]: which conditions are of this lever."""
+        return np.array([name == lever for name in self.levers], dtype=bool)
 
     def shuffled(self, rng: np.random.Generator) -> Experiments:
         """The same effects on every value, of other experiments: no value's effects go with another's."""
@@ -124,8 +134,8 @@ class Experiments:
         )
         # An effect that is not known costs nothing, whatever is said of it.
         unknown = np.isnan(mean) | np.isnan(own)
-        own = own + _LEAST_ERROR**2
-        shared = np.nan_to_num(shared) + _LEAST_ERROR**2 / 4
+        own = own + LEAST_ERROR**2
+        shared = np.nan_to_num(shared) + LEAST_ERROR**2 / 4
         ends = np.cumsum(np.bincount(self.experiment))
         sizes = np.diff(np.r_[0, ends])
         return Evidence(
@@ -183,9 +193,11 @@ def experiments(
     names: Sequence[str],
     groups: Mapping[str, tuple[str, str]],
     split: str | None = None,
+    broken: Sequence[str] = (),
 ) -> Experiments:
     """From profiles, a row per role and condition. `groups`: condition → its experiment and its lever, in the
-    order in which they shall come; others take no part. `split`: on which part of the roles.
+    order in which they shall come; others take no part. `split`: on which part of the roles. `broken`:
+    conditions that break the model, which are left out.
 
     A condition in which fewer than MIN_ROLES, or fewer than half of the roles have a pair is left out: where
     most answers cannot be read, the rest says what answers are readable. InputError where none is left."""
@@ -194,6 +206,9 @@ def experiments(
     order = [name for name in groups if name in set(pairing.conditions)]
     tables, kept, left_out = [], [], {}
     for condition in order:
+        if condition in broken:
+            left_out[condition] = "it breaks the model"
+            continue
         differences = pairing.differences(condition)
         pairs = int((~np.isnan(differences)).any(axis=1).sum())
         if pairs < max(MIN_ROLES, pairing.roles / 2):
@@ -218,4 +233,6 @@ def experiments(
         levers=tuple(groups[kept[c]][1] for c in by_number),
         differences=np.stack([tables[c] for c in by_number]),
         left_out=left_out,
+        lever_of={name: groups[name][1] for name in order},
+        digest=profiles_digest(chosen.filter(pl.col("condition").is_in([baseline, *kept]))),
     )

@@ -6,23 +6,25 @@ the total effects of that graph. The lever's own value is the one that it moved 
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 import numpy as np
 import polars as pl
 
+from axiograph.discovery.interventions.draws import JointDraws
+from axiograph.discovery.interventions.experiments import LEAST_ERROR
 from axiograph.discovery.interventions.search import InterventionalSearch
 from axiograph.discovery.numerics.arrays import FloatArray
 from axiograph.discovery.orders.constraints import Constraints
 from axiograph.discovery.pc.inputs import SearchInput
 
 SCHEMA = dict.fromkeys(("condition", "lever", "own_value", "value"), pl.String) | dict.fromkeys(
-    ("measured", "predicted", "error", "observational"), pl.Float64
+    ("measured", "predicted", "low", "high", "error", "observational"), pl.Float64
 )
-
-
 MIN_LEVERS = 3
+LEVEL = 0.05  # of the intervals of predictions
 
 
 class Ratio(NamedTuple):
@@ -35,7 +37,8 @@ class Ratio(NamedTuple):
 @dataclass(frozen=True, eq=False)
 class Prediction:
     """`table`: a row per condition and value but the lever's own: condition, lever, own_value, value,
-    measured and predicted (in standard deviations of the roles), error (standard error of what was
+    measured and predicted (in standard deviations of the roles), low and high (where 95 % of what is
+    measured should lie by the prediction; null without replicates), error (standard error of what was
     measured), observational (predicted by the graph of the roles alone).
 
     Errors are over levers: a jackknife of ratios of sums (Efron & Stein 1981, Ann. Stat. 9, 586)."""
@@ -76,9 +79,18 @@ class Prediction:
         found = self._ratio(pl.col("measured") * pl.col("predicted"), pl.col("predicted") ** 2)
         return found if found is not None and np.isfinite(found.error) else None
 
+    @property
+    def coverage(self) -> tuple[int, int] | None:
+        """(effects within the interval of their prediction, of how many); None without intervals."""
+        known = self.table.drop_nulls(["low", "high"]) if "low" in self.table.columns else self.table.clear()
+        if known.is_empty():
+            return None
+        within = known.filter(pl.col("measured").is_between("low", "high"))
+        return within.height, known.height
+
     def document(self) -> dict[str, float | int | None]:
         """As JSON types."""
-        slope = self.slope
+        slope, coverage = self.slope, self.coverage
         return {
             "levers": self.levers,
             "r_squared": self.r_squared,
@@ -86,6 +98,8 @@ class Prediction:
             "observational": self.observational,
             "slope": None if slope is None else slope.value,
             "slope_error": None if slope is None else slope.error,
+            "within_interval": None if coverage is None else coverage[0],
+            "intervals": None if coverage is None else coverage[1],
         }
 
     def in_words(self) -> str:
@@ -111,7 +125,14 @@ class Prediction:
             if slope is None
             else f" Measured = {slope.value:.2f} × predicted (standard error over levers {slope.error:.2f})."
         )
-        return f"{head} to other values, by R²{rest}.{measured}"
+        return f"{head} to other values, by R²{rest}.{measured}{self._coverage_in_words()}"
+
+    def _coverage_in_words(self) -> str:
+        coverage = self.coverage
+        if coverage is None:
+            return ""
+        within, known = coverage
+        return f" {within} of {known} effects lie in the 95 % interval of their prediction."
 
     def _missed(self, column: str) -> Ratio | None:
         """Σ (measured − column)² / Σ measured²."""
@@ -130,38 +151,87 @@ class Prediction:
         return Ratio(float(tops.sum() / bottoms.sum()), error)
 
 
-def predict_left_out(search: InterventionalSearch, inputs: SearchInput, told: Constraints) -> Prediction:
+def predict_left_out(
+    search: InterventionalSearch,
+    inputs: SearchInput,
+    told: Constraints,
+    draws: Mapping[str, JointDraws] | None = None,
+) -> Prediction:
     """Every lever of `search.experiments` left out once; `inputs`: the roles, whose columns the graph is
-    over. No row where there is but one lever."""
-    experiments, names = search.experiments, inputs.names
+    over; `draws`: of every lever, for intervals. No row where there is but one lever."""
+    experiments = search.experiments
     whole = search.evidence(inputs)
     roles_only = observational_totals(search, inputs, told)
     parts = []
     for lever in dict.fromkeys(experiments.levers):
-        ours = np.array([name == lever for name in experiments.levers], dtype=bool)
+        ours = experiments.of(lever)
         if ours.all():
             break
         totals = replace(search, experiments=experiments.without(lever)).joint(inputs, told).total_effects
         effects, errors = whole.effects.T[ours], whole.errors.T[ours] + whole.shared
-        own = own_value(effects, errors)
-        others = [value for value in range(len(names)) if value != own]
+        judged = _Judged(search, inputs.names, own_value(effects, errors), totals)
+        drawn = None if draws is None else draws[lever].totals
         for row, c in enumerate(np.flatnonzero(ours)):
-            moved = effects[row, own]
-            parts.append(
-                pl.DataFrame(
-                    {
-                        "condition": experiments.conditions[c],
-                        "lever": lever,
-                        "own_value": names[own],
-                        "value": [names[value] for value in others],
-                        "measured": effects[row, others],
-                        "predicted": moved * totals[own, others],
-                        "error": np.sqrt(errors[row, others]),
-                        "observational": moved * roles_only[own, others],
-                    }
-                )
-            )
+            parts.append(judged.rows(int(c), effects[row], errors[row], roles_only, drawn))
     return Prediction(pl.concat(parts) if parts else pl.DataFrame(schema=SCHEMA))
+
+
+class _Judged(NamedTuple):
+    """A lever that moved the value of number `own`, and the total effects [p, p] of the graph without it."""
+
+    search: InterventionalSearch
+    names: tuple[str, ...]
+    own: int
+    totals: FloatArray
+
+    def rows(
+        self,
+        condition: int,
+        effects: FloatArray,
+        errors: FloatArray,
+        roles_only: FloatArray,
+        drawn: FloatArray | None,
+    ) -> pl.DataFrame:
+        """Of one of its conditions: what moved [p] with which error variances [p], what roles alone say
+        [p, p], totals of replicates [U, p, p]."""
+        own, moved = self.own, effects[self.own]
+        others = [value for value in range(len(self.names)) if value != own]
+        predicted = moved * self.totals[own, others]
+        reach = np.full(len(others), np.nan)
+        if drawn is not None and len(drawn) > 1:
+            graph = moved**2 * drawn[:, own, others].var(axis=0, ddof=1)
+            reach = self._reach(condition, others, graph)
+        return pl.DataFrame(
+            {
+                "condition": self.search.experiments.conditions[condition],
+                "lever": self.search.experiments.levers[condition],
+                "own_value": self.names[own],
+                "value": [self.names[value] for value in others],
+                "measured": effects[others],
+                "predicted": predicted,
+                "low": pl.Series(predicted - reach, nan_to_null=True),
+                "high": pl.Series(predicted + reach, nan_to_null=True),
+                "error": np.sqrt(errors[others]),
+                "observational": moved * roles_only[own, others],
+            },
+            schema=SCHEMA,
+        )
+
+    def _reach(self, condition: int, others: list[int], graph: FloatArray) -> FloatArray:
+        """[others]: half of the interval: the `graph`'s variance; the mean over roles of moved − predicted,
+        role by role, by Student's t; and how far effects are additive."""
+        from scipy.stats import norm, t
+
+        experiments = self.search.experiments
+        columns = [experiments.names.index(name) for name in self.names]
+        scale = np.array([self.search.scale[name] for name in self.names])
+        differences = experiments.differences[condition][:, columns] / scale
+        left = differences[:, others] - differences[:, [self.own]] * self.totals[self.own, others]
+        count = np.isfinite(left).sum(axis=0)
+        with np.errstate(invalid="ignore", divide="ignore"):
+            error = np.nanstd(left, axis=0, ddof=1) / np.sqrt(count)
+            wide = t.ppf(1 - LEVEL / 2, np.maximum(count - 1, 1)) / norm.ppf(1 - LEVEL / 2)
+        return np.asarray(norm.ppf(1 - LEVEL / 2) * np.sqrt(graph + LEAST_ERROR**2 + (wide * error) ** 2))
 
 
 def own_value(effects: FloatArray, errors: FloatArray) -> int:

@@ -41,8 +41,14 @@ class JointGraph:
 
     @property
     def total_effects(self) -> FloatArray:
-        """[p, p]: entry [x, y] by how much y moves with x, over all ways: Σ_k Bᵏ = (1 − B)⁻¹."""
-        return np.asarray(np.linalg.inv(np.eye(len(self.weights)) - self.weights))
+        """[p, p], see `total_effects`."""
+        return total_effects(self.weights)
+
+
+def total_effects(weights: FloatArray) -> FloatArray:
+    """Of the coefficients […, p, p] of a DAG, entry [x, y] of x → y: by how much y moves with x, over all
+    ways, Σ_k Bᵏ = (1 − B)⁻¹ (Bollen 1989, Structural Equations with Latent Variables, ch. 8)."""
+    return np.asarray(np.linalg.inv(np.eye(weights.shape[-1]) - weights))
 
 
 @dataclass(frozen=True, eq=False)

@@ -171,13 +171,12 @@ def _effects(artefacts: Artefacts) -> list[tuple[str, str]]:
 
 
 def _prediction(artefacts: Artefacts) -> list[tuple[str, str]]:
-    """Of a graph that was made with the run's effects, which are then not held against it."""
+    """Of a graph that was made with the run's effects."""
     stored = artefacts.discovery
     prediction = None if stored is None else stored.prediction
     if prediction is None:
         return []
-    withheld = "not held against the graph, which was made with them"
-    return [("Side effects, own graph", withheld), ("Prediction", prediction.in_words())]
+    return [("Prediction", prediction.in_words())]
 
 
 def _replication(artefacts: Artefacts) -> list[tuple[str, str]]:

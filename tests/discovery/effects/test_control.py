@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from scipy.stats import binom
 
 from axiograph.discovery.effects import control as module
-from axiograph.discovery.effects.control import ControlInput, control, uniform_graph
+from axiograph.discovery.effects.control import ControlInput, Judging, control, uniform_graph
 from axiograph.discovery.effects.relations import Relation, Weights, relations
 from axiograph.discovery.effects.testing import effects
 from axiograph.discovery.graph.causal_graph import CausalGraph
@@ -22,6 +22,11 @@ def given_input(rng: np.random.Generator, conditions: int, values: int) -> Contr
     changed = tested & (rng.random((conditions, values)) < 0.5)
     size = np.where(tested, rng.normal(size=(conditions, values)), 0.0)
     return ControlInput(changed, tested, np.stack([changed.astype(float), size], axis=-1))
+
+
+def alone(graph: CausalGraph, weights: Weights, conditions: int) -> Judging:
+    """One graph that judges every condition."""
+    return Judging([graph], [weights], np.zeros(conditions, np.int64))
 
 
 def plain_difference(given: ControlInput, table: np.ndarray, conditions: range, measure: int) -> float:
@@ -48,7 +53,12 @@ def test_shuffled_names_term_by_term(seed):
     )
     asked = given_input(rng, 2, 5)
     observed = rng.normal(size=(3, 2, 2))
-    found = control(asked, observed, graph, weights, EffectsSpec(control_graphs=12, level=0.2, seed=seed))
+    found = control(
+        asked,
+        observed,
+        alone(graph, weights, len(asked.changed)),
+        EffectsSpec(control_graphs=12, level=0.2, seed=seed),
+    )
     for c, conditions in enumerate((range(1), range(1, 2), range(2))):
         for s in range(2):
             for m in range(2):
@@ -81,7 +91,7 @@ def test_graphs_without_a_difference_are_left_out():
     graph = CausalGraph.from_edges("ab", [("a", "b")])
     observed, spec = np.full((2, 1, 2), np.nan), EffectsSpec(control_graphs=50)
     asked = one_condition([True, False], [1.0, 0.0])
-    found = control(asked, observed, graph, Weights.of(graph, None), spec)
+    found = control(asked, observed, alone(graph, Weights.of(graph, None), len(asked.changed)), spec)
     assert np.isnan(found.p).all() and (found.graphs == 0).all() and np.isnan(found.mean).all()
 
 
@@ -98,7 +108,7 @@ def test_labellings_that_tie_with_the_graph_found_count():
     known = np.array(each)[~np.isnan(each)]  # none where e stands above the others: nothing is expected
     exact = np.mean(known >= observed - 1e-9)
     spec = EffectsSpec(control_graphs=4000)
-    found = control(asked, np.full((2, 1, 2), observed), graph, weights, spec)
+    found = control(asked, np.full((2, 1, 2), observed), alone(graph, weights, len(asked.changed)), spec)
     assert 0.1 < exact < 0.9
     assert found.p == pytest.approx(exact, abs=0.04)  # 5 standard errors of 4000 labellings
 
@@ -107,9 +117,13 @@ def test_the_same_in_blocks_of_any_size(monkeypatch):
     graph = CausalGraph.from_edges("abcd", [("a", "b"), ("b", "c")])
     asked = given_input(np.random.default_rng(3), 5, 4)
     spec = EffectsSpec(control_graphs=20, level=0.1, seed=4)
-    whole = control(asked, np.zeros((6, 1, 2)), graph, Weights.of(graph, None), spec)
+    whole = control(
+        asked, np.zeros((6, 1, 2)), alone(graph, Weights.of(graph, None), len(asked.changed)), spec
+    )
     monkeypatch.setattr(module, "_CELLS", 1)
-    parts = control(asked, np.zeros((6, 1, 2)), graph, Weights.of(graph, None), spec)
+    parts = control(
+        asked, np.zeros((6, 1, 2)), alone(graph, Weights.of(graph, None), len(asked.changed)), spec
+    )
     for name in ("mean", "low", "high", "p", "graphs"):
         assert np.allclose(getattr(whole, name), getattr(parts, name), equal_nan=True)
 
@@ -217,3 +231,21 @@ def test_a_graph_that_does_not_predict_gives_false_alarms_as_often_as_it_says():
         for level in (0.05, 0.1, 0.25, 0.5, 0.75):
             low, high = binom.ppf([0.0005, 0.9995], len(p), level)
             assert low <= np.sum(p <= level) <= high, (measure, level, np.mean(p <= level))
+
+
+def test_conditions_with_graphs_of_their_own_are_held_against_these():
+    # Two judges, each of which would judge its condition so if it were the only one.
+    rng = np.random.default_rng(5)
+    graphs_ = [
+        CausalGraph.from_edges("abcde", [("a", "b"), ("b", "c"), ("d", "c")], []),
+        CausalGraph.from_edges("abcde", [("e", "d"), ("d", "a")], []),
+    ]
+    weights = [Weights.of(graph, None) for graph in graphs_]
+    asked, observed = given_input(rng, 2, 5), rng.normal(size=(3, 1, 2))
+    for way in ("relabelled", "uniform"):
+        spec = EffectsSpec(control_graphs=20, control=way, seed=3)
+        both = control(asked, observed, Judging(graphs_, weights, np.array([0, 1])), spec)
+        for c in range(2):
+            single = control(asked, observed, alone(graphs_[c], weights[c], 2), spec)
+            for name in ("mean", "low", "high", "p", "graphs"):
+                np.testing.assert_array_equal(getattr(both, name)[c], getattr(single, name)[c])

@@ -72,7 +72,7 @@ def test_discover_says_what_it_used_and_how_well_it_predicts(tmp_path):
     document = found.document()
     assert document["rows"] == "interventional"
     assert document["experiments"]["levers"] == 6 and document["experiments"]["roles"] == 8
-    assert document["experiments"]["prediction"]["r_squared"] == found.prediction.r_squared
+    assert document["experiments"]["prediction"]["r_squared"] == found.interventional.prediction.r_squared
     found.save(tmp_path)
     assert pl.read_parquet(tmp_path / "prediction.parquet").height == 6 * 5
 
