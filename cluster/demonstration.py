@@ -13,12 +13,14 @@ from axiograph.cluster.sampling.executors import InProcessExecutor
 from axiograph.cluster.sampling.loop import Sampled, sample
 from axiograph.cluster.sampling.preparation import prepare
 from axiograph.cluster.stages.discover import discover_graph
-from axiograph.cluster.stages.effects import compare_roles, find_effects, run_graph
+from axiograph.cluster.stages.effects import compare_roles, find_effects, run_graph, training_rows
 from axiograph.cluster.stages.reference import set_reference
 from axiograph.cluster.stages.score import read_scores, score
-from axiograph.discovery.calibration.respondent import ASSETS, Planted, planted_effects
-from axiograph.discovery.discover import Discovery
+from axiograph.discovery.calibration.respondent import ASSETS, Planted, planted_effects, planted_totals
+from axiograph.discovery.discover import Discovery, discover
 from axiograph.discovery.effects.testing import Effects
+from axiograph.discovery.graph.causal_graph import CausalGraph
+from axiograph.discovery.interventions.experiments import MIN_ROLES as MIN_STEERED
 from axiograph.engine.errors import InputError, RunError
 from axiograph.engine.runs.run_dir import RunDir, create_run
 from axiograph.engine.storage.files import write_atomic
@@ -62,16 +64,25 @@ class DemoSettings:
 
 @dataclass(frozen=True)
 class Demo:
-    """What a demonstration measured, beside what is planted in the respondent. `effects_truth`: measured
-    effects beside the planted ones (discovery.calibration.respondent.planted_effects)."""
+    """What a demonstration measured, beside what is planted in the respondent. `discovery`: of roles and
+    steering together; `roles_alone`: of the roles alone. `effects_truth`: measured effects beside the planted
+    ones (discovery.calibration.respondent.planted_effects); `totals_truth`: total effects by the graph beside
+    them (`planted_totals` there; None where too few roles were steered)."""
 
     run: RunDir
     study_file: Path
     planted: Planted
     sampled: Sampled
     discovery: Discovery
+    roles_alone: Discovery
     effects: Effects
     effects_truth: pl.DataFrame
+    totals_truth: pl.DataFrame | None
+
+    @property
+    def truth(self) -> CausalGraph:
+        """What the graph can be at best: steering tells all directions, roles alone those of the class."""
+        return self.planted.graph if self.discovery.interventional is None else self.planted.dag
 
 
 def demo_study(settings: DemoSettings, planted: Planted) -> dict[str, Any]:
@@ -79,6 +90,7 @@ def demo_study(settings: DemoSettings, planted: Planted) -> dict[str, Any]:
     values = planted.names if settings.steered is None else settings.steered
     roles = settings.roles or ROLES
     fields = str(ASSETS / "role_fields.yaml")
+    rows = "interventional" if settings.steered_roles >= MIN_STEERED else "baseline"
     operation = {
         "kind": "add",
         "sae": {"path": str(ASSETS / "sae")},
@@ -104,7 +116,7 @@ def demo_study(settings: DemoSettings, planted: Planted) -> dict[str, Any]:
         "steer_roles": "test",
         "sampling": {"method": "greedy", "max_tokens": 40, "batch_size": 192},
         "scoring": {"mode": settings.mode},
-        "discovery": {"replicates": settings.replicates},
+        "discovery": {"replicates": settings.replicates, "rows": rows},
         "effects": {"roles": "test"},
         "out": ".",
     }
@@ -123,13 +135,36 @@ def demo(settings: DemoSettings, out: Path, jobs: int) -> Demo:
         study, sampled = _sample(directory, study_file, demo_study(settings, planted))
         score(directory)
         discovery = discover_graph(directory, study.discovery, jobs=jobs)
+        alone = _roles_alone(directory, study, jobs)
         graph, source = run_graph(directory, None)
         effects = find_effects(directory, study.effects, graph, source)
         compare_roles(directory, graph)
-        set_reference(directory, planted.graph, "planted graph")
+        told = planted.graph if discovery.interventional is None else planted.dag
+        set_reference(directory, told, "planted graph")
         truth = _effects_truth(directory, planted, effects)
         write_atomic(directory.effects / "planted.parquet", truth.write_parquet)
-    return Demo(directory, study_file, planted, sampled, discovery, effects, truth)
+        totals = _totals_truth(directory, planted, discovery)
+    return Demo(directory, study_file, planted, sampled, discovery, alone, effects, truth, totals)
+
+
+def _roles_alone(run: RunDir, study: Study, jobs: int) -> Discovery:
+    """What observation without steering gives."""
+    train = training_rows(read_scores(run, "profiles"), pooled=False)
+    spec = study.discovery.model_copy(update={"rows": "baseline"})
+    return discover(train, spec, jobs=jobs, null_replicates=0)
+
+
+def _totals_truth(run: RunDir, planted: Planted, discovery: Discovery) -> pl.DataFrame | None:
+    path = run.graph / "planted_total_effects.parquet"
+    if discovery.interventional is None:
+        path.unlink(missing_ok=True)
+        return None
+    texts = {role.name: role.text for role in run.inputs().roles}
+    train = training_rows(read_scores(run, "profiles"), pooled=False)
+    values = planted.values([texts[name] for name in train["role"]])
+    table = planted_totals(planted, discovery.interventional.totals, values.std(axis=0))
+    write_atomic(path, table.write_parquet)
+    return table
 
 
 def _sample(run: RunDir, study_file: Path, data: dict[str, Any]) -> tuple[Study, Sampled]:

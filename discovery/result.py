@@ -176,7 +176,9 @@ class Discovery:
     @property
     def evidence(self) -> GraphEvidence:
         """What a verdict on the graph rests on."""
-        return graph_evidence(self.bootstrap, self.graph, self.all_roles, self.profiles.n_roles, self.moments)
+        gain = None if self.interventional is None else self.interventional.gain
+        roles = self.profiles.n_roles
+        return graph_evidence(self.bootstrap, self.graph, self.all_roles, roles, self.moments, gain)
 
 
 def simulated_as(algorithm: str, rows: str) -> str | None:

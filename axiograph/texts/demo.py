@@ -2,19 +2,25 @@
 
 from __future__ import annotations
 
+import textwrap
+
+import numpy as np
 import polars as pl
 
 from axiograph.cluster.demonstration import Demo
 from axiograph.cluster.stages.verdict import answering_of
 from axiograph.discovery.calibration.respondent import Planted, agreement, over_names, total_effects
 from axiograph.discovery.comparison.graphs import Comparison, compare
-from axiograph.discovery.effects.relations import relations
+from axiograph.discovery.effects.relations import Relation, relations
 from axiograph.discovery.graph.causal_graph import CausalGraph
 from axiograph.discovery.graph.export import strength_of
+from axiograph.discovery.numerics.arrays import BoolArray
 from axiograph.discovery.verdict.judgement import judge
 from axiograph.texts.plain import number, table
 from axiograph.texts.run import sampled_text
 from axiograph.texts.verdict import verdict_text
+
+_WIDTH = 78
 
 
 def demo_intro(planted: Planted) -> str:
@@ -33,9 +39,10 @@ def demo_text(demo: Demo) -> str:
 
 
 def graph_text(demo: Demo) -> str:
-    """Every pair that an edge joins in the planted graph or in the one found, and the verdict."""
-    discovery, truth = demo.discovery, demo.planted.graph
-    graphs = [truth, *(over_names(graph, truth.names) for graph in (discovery.graph, discovery.all_roles))]
+    """Every pair that an edge joins in the planted graph or in those found, verdict and prediction."""
+    discovery, truth = demo.discovery, demo.truth
+    found = (discovery.graph, demo.roles_alone.graph, discovery.all_roles)
+    graphs = [truth, *(over_names(graph, truth.names) for graph in found)]
     strengths = {
         frozenset((row["source"], row["target"])): strength_of(row)
         for row in discovery.strengths(discovery.graph).iter_rows(named=True)
@@ -44,23 +51,47 @@ def graph_text(demo: Demo) -> str:
         row
         for a in range(len(truth.names))
         for b in range(a)
-        if (row := _pair(demo, graphs[:2], strengths, b, a))
+        if (row := _pair(demo, graphs[:3], strengths, b, a))
     ]
-    header = ["pair a · b", "planted", "found", "strength", "joined", "a→b", "a←b", "a—b", ""]
-    agreed, of_all = (compare(graph, truth) for graph in graphs[1:])
+    header = ["pair a · b", "planted", "found", "alone", "strength", "a→b", "a←b", "a—b", ""]
+    agreed, alone, of_all = (compare(graph, truth) for graph in graphs[1:])
     lines = [
-        f"The graph of {discovery.profiles.n_roles} roles, {discovery.method}: pairs in "
-        f"{discovery.spec.threshold:.0%} of",
-        f"{discovery.bootstrap.replicates.used:,} replicates of half of the roles",
+        *textwrap.wrap(
+            f"The graph of {discovery.profiles.n_roles} roles, {discovery.method}: pairs in "
+            f"{discovery.spec.threshold:.0%} of {discovery.bootstrap.replicates.used:,} replicates of half "
+            "of the roles (alone: what the roles without steering give)",
+            _WIDTH,
+        ),
         "",
         table(header, rows),
         "",
-        f"Found: {_held_against(agreed)}",
-        f"One search on all roles: {_held_against(of_all)}",
+        *textwrap.wrap(f"Found: {_held_against(agreed)}", _WIDTH, subsequent_indent="  "),
+        *textwrap.wrap(f"By the roles alone: {_held_against(alone)}", _WIDTH, subsequent_indent="  "),
+        *textwrap.wrap(f"One search on all roles: {_held_against(of_all)}", _WIDTH, subsequent_indent="  "),
         "",
         verdict_text(judge(discovery.evidence, discovery.simulated_as, answering_of(demo.run))),
     ]
-    return "\n".join(lines + _left_out(demo))
+    return "\n".join([*lines, *_left_out(demo), *_prediction(demo)])
+
+
+def _prediction(demo: Demo) -> list[str]:
+    """How well steering is predicted, and total effects beside the planted ones."""
+    found = demo.discovery.interventional
+    if found is None or demo.totals_truth is None:
+        return []
+    totals = demo.totals_truth
+    off = (totals["total"] - totals["planted"]).to_numpy()
+    within = totals.filter(pl.col("planted").is_between(pl.col("total_low"), pl.col("total_high"))).height
+    away = totals.filter(pl.col("planted").abs() > 1e-9)
+    text = (
+        f"Total effects by the graph, {totals.height} of one value on another in standard deviations: "
+        f"{float(np.sqrt(np.mean(off**2))):.3f} off the planted ones (root mean square), "
+        f"{within} with the planted one in the 95 % interval; {away.height} of them are planted "
+        f"({float(away['planted'].abs().mean()):.2f} on average)."  # type: ignore[arg-type]
+    )
+    said = f"Prediction: {found.prediction.in_words()}"
+    wrapped = (textwrap.wrap(line, _WIDTH, subsequent_indent="  ") for line in (said, text))
+    return ["", *(line for lines in wrapped for line in lines)]
 
 
 def _left_out(demo: Demo) -> list[str]:
@@ -78,13 +109,13 @@ def _pair(
     rows = demo.discovery.bootstrap.edges.table().filter(
         pl.col("a").is_in([names[a], names[b]]) & pl.col("b").is_in([names[a], names[b]])
     )
-    masses = ["-"] * 4
+    masses = ["-"] * 3
     if rows.height:
         row = rows.row(0, named=True)
         order = ("forward", "backward") if row["a"] == names[a] else ("backward", "forward")
-        masses = [number(row[name]) for name in ("adjacent", *order, "undirected")]
+        masses = [number(row[name]) for name in (*order, "undirected")]
     strength = number(strengths.get(frozenset((names[a], names[b]))), "+.2f")
-    return [f"{names[a]} · {names[b]}", *kinds, strength, *masses, _remark(*kinds)]
+    return [f"{names[a]} · {names[b]}", *kinds, strength, *masses, _remark(*kinds[:2])]
 
 
 def _remark(planted: str, discovered: str) -> str:
@@ -149,21 +180,27 @@ def _agreement(demo: Demo) -> list[str]:
 
 
 def _by_graph(demo: Demo) -> str:
-    """What the discovered graph, which was learned without steering, says of the values beside the steered
-    one."""
-    names = demo.planted.names
-    related = relations(over_names(demo.discovery.graph, names))
-    others = [
-        (names.index(row["steered"]), names.index(row["value"]), row["changed"])
+    """What graphs that have not seen a steering say of the values beside the steered one: those made without
+    its lever, or the one of the roles alone."""
+    names, found = demo.planted.names, demo.discovery.interventional
+    said: dict[str, dict[Relation, BoolArray]] = {}
+    for value, feature in demo.planted.features.items():
+        graph = demo.discovery.graph
+        if found is not None and f"f{feature}" in found.left_out.graphs:
+            graph = found.left_out.consensus(f"f{feature}", demo.discovery.spec.threshold)
+        said[value] = relations(over_names(graph, names))
+    rows = [
+        (said[row["steered"]], names.index(row["steered"]), names.index(row["value"]), row["changed"])
         for row in demo.effects_truth.filter(pl.col("strength") != 0).iter_rows(named=True)
         if row["steered"] != row["value"] and row["changed"] is not None
     ]
     parts = []
-    for relation, pairs in related.items():
-        changed = [c for i, j, c in others if pairs[i, j]]
+    for relation in Relation:
+        changed = [c for related, i, j, c in rows if related[relation][i, j]]
         if changed:
             parts.append(f"{sum(changed)} of {len(changed)} {relation}")
-    return f"By the graph found without steering, other values that changed: {', '.join(parts)}."
+    by = "graphs made without the lever" if found is not None else "the graph found without steering"
+    return f"By {by}, other values that changed: {', '.join(parts)}."
 
 
 def _files(demo: Demo) -> str:

@@ -11,12 +11,13 @@ from axiograph.cluster.guide.judges import Judges
 from axiograph.cluster.guide.request import Limits
 from axiograph.cluster.guide.run_levers import RunLevers, kinds_of, run_levers
 from axiograph.cluster.stages.doses import answers_by_role
-from axiograph.cluster.stages.effects import replicates_of, run_graph
+from axiograph.cluster.stages.effects import replicates_of, run_graph, stored_with
 from axiograph.cluster.stages.score import read_scores, scored_items
 from axiograph.discovery.effects.relations import Weights
 from axiograph.discovery.graph.causal_graph import CausalGraph
 from axiograph.discovery.graph.packed import PackedGraphs
 from axiograph.discovery.matrix.profiles import PROVENANCE, check_provenance
+from axiograph.discovery.numerics.arrays import FloatArray
 from axiograph.discovery.stored import GraphChoice, StoredDiscovery
 from axiograph.engine.errors import InputError
 from axiograph.engine.plan.inputs import Inputs
@@ -28,7 +29,8 @@ from axiograph.engine.study.split import TEST, TRAIN
 @dataclass(frozen=True, eq=False)
 class Evidence:
     """`part` of the roles that choose (train, test), their `profiles`, what the run is made of, its `levers`,
-    and its `graph` with what that and its replicates say (None without one)."""
+    and its `graph` with what that and its replicates say (None without one); `coefficients` of replicates
+    where the graph was made with experiments."""
 
     part: str
     profiles: pl.DataFrame
@@ -37,6 +39,7 @@ class Evidence:
     graph: CausalGraph | None
     weights: Weights | None
     replicates: PackedGraphs | None
+    coefficients: tuple[tuple[str, ...], FloatArray] | None = None
 
 
 def gather_evidence(
@@ -95,12 +98,17 @@ def _check_levers(levers: RunLevers, limits: Limits) -> None:
         )
 
 
-def _graph(run: RunDir, file: Path | None) -> tuple[CausalGraph | None, Weights | None, PackedGraphs | None]:
+def _graph(
+    run: RunDir, file: Path | None
+) -> tuple[
+    CausalGraph | None, Weights | None, PackedGraphs | None, tuple[tuple[str, ...], FloatArray] | None
+]:
     if file is None and not StoredDiscovery(run.graph).has(GraphChoice.GRAPH):
-        return None, None, None
+        return None, None, None, None
     graph, path = run_graph(run, file)
-    replicates = replicates_of(path)
-    return graph, Weights.of(graph, replicates), replicates
+    replicates, stored = replicates_of(path), stored_with(path)
+    coefficients = None if stored is None else stored.coefficients
+    return graph, Weights.of(graph, replicates), replicates, coefficients
 
 
 def asked_alike(run: RunDir, evidence: Evidence, judges: Judges) -> list[str]:

@@ -89,7 +89,7 @@ def _proposals(
     if LeverKind.ROLE in search.kinds:
         by_roles = _proposals_by_roles(run, evidence, judges, search, top)
         if refused is not None and search.levers():
-            # One role of many always lies the wanted way; a trait does so by its interval.
+            # One role of many always lies the wanted way.
             by_roles = [
                 p for p in by_roles if p.kind is LeverKind.TRAIT and search.objective.holds(p.prediction)
             ]
@@ -110,13 +110,15 @@ def _proposals(
 def _proposals_by_roles(
     run: RunDir, evidence: Evidence, judges: Judges, search: Search, top: int
 ) -> list[Proposal]:
-    """At most `top` roles, and `top` traits, by rising cost of each."""
+    """At most `top` roles, and `top` traits, by rising cost of each; those that move the targets for
+    certain."""
     scores = _role_scores(run, evidence, judges, search)
     texts = {role.name: role.text for role in evidence.inputs.roles}
     judging = [role.text for role in judges.roles]
     roles = role_proposals(scores, search, top, ratio=judges.ratio if judges.new_items else 1.0)
     ratio = judges.ratio if judges.new_items else None
-    return roles + trait_proposals(scores, texts, judging, search, top, ratio=ratio)
+    by_traits = trait_proposals(scores, texts, judging, search, top, ratio=ratio)
+    return [p for p in roles + by_traits if search.objective.moves_targets(p.prediction)]
 
 
 def _role_scores(run: RunDir, evidence: Evidence, judges: Judges, search: Search) -> RoleScores:

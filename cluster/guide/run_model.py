@@ -51,7 +51,11 @@ def _paths(run: RunDir, evidence: Evidence, width: float, names: Sequence[str], 
         return None
     scores = _scores(read_scores(run, "profiles").filter(pl.col("split") == TRAIN), names)
     rng = np.random.default_rng(np.random.SeedSequence(seed, spawn_key=(6,)))
-    return Paths.of(position(scores, width), names, evidence.graph, evidence.replicates, DRAWS, rng)
+    positions = position(scores, width)
+    if evidence.coefficients is not None and len(evidence.coefficients[1]):
+        nodes, weights = evidence.coefficients
+        return Paths.of_weights(weights, nodes, positions, names, DRAWS, rng)
+    return Paths.of(positions, names, evidence.graph, evidence.replicates, DRAWS, rng)
 
 
 def _scores(profiles: pl.DataFrame, names: Sequence[str]) -> FloatArray:

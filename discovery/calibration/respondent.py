@@ -23,13 +23,14 @@ ASSETS = Path(str(resources.files("axiograph.engine"))) / "assets" / "respondent
 class Planted:
     """`total` [n, n]: what one unit added to the equation of value j does to value i, at [i, j].
 
-    `graph`: the CPDAG of the planted model. `features`: value → SAE feature whose direction adds
-    `shift_per_strength` × strength to the value's equation. `slope`: log-odds of yes against no per unit of
-    value. `thresholds`: item → the value at which yes and no are equally likely.
+    `graph`: the CPDAG of the planted model; `dag`: all of its arrows. `features`: value → SAE feature whose
+    direction adds `shift_per_strength` × strength to the value's equation. `slope`: log-odds of yes against
+    no per unit of value. `thresholds`: item → the value at which yes and no are equally likely.
     `loadings`: field → option → [n] exogenous terms, which `noise_sd` [n] scales."""
 
     names: tuple[str, ...]
     graph: CausalGraph
+    dag: CausalGraph
     total: FloatArray
     features: dict[str, int]
     shift_per_strength: float
@@ -51,6 +52,7 @@ class Planted:
             return cls(
                 names=tuple(data["values"]),
                 graph=CausalGraph.from_edges(data["values"], arrows, lines),
+                dag=CausalGraph.from_edges(data["values"], edges, []),
                 total=np.array(data["total_effects"]),
                 features=dict(data["features"]),
                 shift_per_strength=float(data["shift_per_strength"]),
@@ -184,6 +186,15 @@ def agreement(table: pl.DataFrame) -> Agreement:
         still=int((~moved).sum()),
         alarms=int(changed[~moved].sum()),
     )
+
+
+def planted_totals(planted: Planted, totals: pl.DataFrame, deviations: FloatArray) -> pl.DataFrame:
+    """`totals` (discovery.interventions.totals) with the `planted` total effect of every pair, in standard
+    deviations: `deviations` [n] of the planted values over the roles."""
+    place = {name: k for k, name in enumerate(planted.names)}
+    source, target = (np.array([place[name] for name in totals[key]]) for key in ("source", "target"))
+    truth = planted.total[target, source] * deviations[source] / deviations[target]
+    return totals.with_columns(planted=pl.Series(truth))
 
 
 def total_effects(table: pl.DataFrame) -> pl.DataFrame:

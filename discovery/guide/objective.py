@@ -62,9 +62,10 @@ class Objective:
     def bounds(self) -> FloatArray:
         """The largest |shift| of held values, inf for all others."""
         bounds = np.full(len(self.model.names), np.inf)
+        allowed = self.wishes.tolerance * self.model.measured.deviation / self.model.link.slope()
         for name in self.held:
             k = self.index(name)
-            bounds[k] = self.wishes.tolerance / self._unit()[k]
+            bounds[k] = allowed[k]
         return bounds
 
     def weight(self) -> FloatArray:
@@ -105,7 +106,7 @@ class Objective:
             k, wanted = self.index(target.value), self.change(target)
             if wanted is None:
                 weight[k] = 0.0
-                gained += target.sign * draws[:, k] / deviation[k]
+                gained += target.sign * (draws[:, k] / deviation[k] if deviation[k] > 0 else 0.0)
             else:
                 change[k] = wanted
         return float(((np.abs(draws - change) * weight).sum(axis=1) - gained).mean())
@@ -118,6 +119,15 @@ class Objective:
             change = float(prediction.mean[self.index(target.value)])
             shares[target.value] = None if wanted is None else change / wanted
         return shares
+
+    def is_certain(self, prediction: Prediction, target: Target) -> bool:
+        """Whether the interval of the target lies on the wanted side of 0."""
+        k = self.index(target.value)
+        return bool((prediction.low[k] if target.sign > 0 else -prediction.high[k]) > 0)
+
+    def moves_targets(self, prediction: Prediction) -> bool:
+        """Whether all targets move the wanted way for certain."""
+        return all(self.is_certain(prediction, target) for target in self.wishes.targets)
 
     def holds(self, prediction: Prediction) -> bool:
         """Whether no held value is expected to move by more than the tolerance."""

@@ -3,7 +3,8 @@
 Every replicate's graph is one guess at the causes. A member of its class (a DAG) is drawn at random, its
 path coefficients are the least squares of every value on its causes over the roles of that draw, on the
 scale of discovery.guide.link, and the total effect of a unit added to value j on value i is entry [i, j] of
-(1 − B)⁻¹ (Bollen 1989, Structural Equations with Latent Variables, ch. 8).
+(1 − B)⁻¹ (Bollen 1989, Structural Equations with Latent Variables, ch. 8). A graph that was made with
+experiments has coefficients of its own, which these know as well as the roles.
 """
 
 from __future__ import annotations
@@ -26,6 +27,31 @@ class Paths:
     names: tuple[str, ...]
     coefficients: FloatArray
     total: FloatArray
+
+    @classmethod
+    def of_weights(
+        cls,
+        weights: FloatArray,
+        nodes: Sequence[str],
+        positions: FloatArray,
+        names: Sequence[str],
+        draws: int,
+        rng: np.random.Generator,
+    ) -> Paths:
+        """From the coefficients `weights` [U, k, k] of replicates of a graph of roles and experiments, entry
+        [x, y] of x → y over `nodes` in standard deviations (discovery.interventions.draws); `positions`
+        [n_roles, n] give the standard deviations on the scale of discovery.guide.link."""
+        n = len(names)
+        spread = np.nanstd(positions, axis=0)
+        columns = np.array([names.index(node) for node in nodes if node in names])
+        shared = np.array([k for k, node in enumerate(nodes) if node in names])
+        drawn = weights[rng.integers(len(weights), size=draws)][:, shared][:, :, shared]
+        of = spread[columns]
+        ratio = np.divide(of[:, None], of[None, :], out=np.zeros((len(of), len(of))), where=of[None, :] > 0)
+        coefficients = np.zeros((draws, n, n))
+        coefficients[:, columns[:, None], columns] = drawn.transpose(0, 2, 1) * ratio
+        total: FloatArray = np.linalg.inv(np.eye(n) - coefficients).astype(np.float64)
+        return cls(tuple(names), coefficients, total)
 
     @classmethod
     def of(

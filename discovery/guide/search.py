@@ -51,7 +51,7 @@ class Search:
         """At most `count` of each kind, by rising cost. Raises InputError where no lever moves a target the
         wanted way, or where the held values keep the targets from moving."""
         for target in self.wishes.targets:
-            if not self._pushing(self.objective.index(target.value), target.sign):
+            if not self._pushing(target):
                 raise _nothing_moves(self.objective, target, self.levers())
         proposals: list[Proposal] = []
         for kind in sorted(self.kinds & {LeverKind.SAE, LeverKind.HINT}):
@@ -59,6 +59,9 @@ class Search:
             proposals += self._sets(levers, count)
         moving = [proposal for proposal in proposals if self._moves(proposal)]
         if not moving:
+            unsure = next((p for p in proposals if self._moves_enough(p)), None)
+            if unsure is not None:
+                raise _uncertain(self.objective, unsure)
             settings = self._without_holding()
             free = self.model.predict(settings, self.judges) if settings else None
             raise _contradiction(self.objective, self.levers(), free)
@@ -70,7 +73,7 @@ class Search:
         is as far as possible, as the proposal does."""
         target = self.wishes.targets[0]
         k = self.objective.index(target.value)
-        lever, strength, _ = max(self._pushing(k, target.sign), key=lambda push: push[2])
+        lever, strength, _ = max(self._pushing(target), key=lambda push: push[2])
         if lever.switch:
             return lever, strength
         change = np.zeros(len(self.model.names))
@@ -85,20 +88,45 @@ class Search:
         enough = np.flatnonzero(np.abs(shifts) >= abs(wanted))
         return round_strength(extreme if not enough.size else float(grid[max(enough[0], 1)]), lever)
 
-    def _pushing(self, k: int, sign: int) -> list[tuple[Lever, float, float]]:
-        """Levers with a strength at which value k was found to change the wanted way, with the largest such
-        change in points."""
+    def _pushing(self, target: Target) -> list[tuple[Lever, float, float]]:
+        """Levers with a strength at which the target was found to change the wanted way, or at which its
+        causes do, so that its prediction's interval lies on that side of 0; with the largest such change in
+        points."""
         pushing = []
         for lever in self.levers():
             changes = [
-                (sign * float(np.nanmean(self.model.measured.differences[c][:, k])), s)
+                change
                 for s, c in lever.usable
-                if self.model.measured.changed[c][k]
+                for change in (self._measured(c, target, s), self._predicted(lever.name, target, s))
+                if change is not None
             ]
             if changes and max(changes)[0] > 0:
                 largest, strength = max(changes)
                 pushing.append((lever, strength, largest))
         return pushing
+
+    def _measured(self, condition: str, target: Target, strength: float) -> tuple[float, float] | None:
+        """(change the wanted way, strength), where the test finds that the target changed."""
+        k = self.objective.index(target.value)
+        if not self.model.measured.changed[condition][k]:
+            return None
+        return target.sign * float(np.nanmean(self.model.measured.differences[condition][:, k])), strength
+
+    def _predicted(self, lever: str, target: Target, strength: float) -> tuple[float, float] | None:
+        """The same by the model, where the interval of its prediction does not hold 0."""
+        prediction = self._singles[lever, strength]
+        if not self.objective.is_certain(prediction, target):
+            return None
+        return target.sign * float(prediction.mean[self.objective.index(target.value)]), strength
+
+    @cached_property
+    def _singles(self) -> dict[tuple[str, float], Prediction]:
+        """What each lever is predicted to do alone, at every strength that was measured."""
+        return {
+            (lever.name, s): self.model.predict({lever.name: s}, self.judges)
+            for lever in self.levers()
+            for s, _ in lever.usable
+        }
 
     def _sets(self, levers: Sequence[Lever], count: int) -> Iterable[Proposal]:
         """The best set, then the best of those that do not contain it, and so on."""
@@ -162,10 +190,14 @@ class Search:
         )
 
     def _moves(self, proposal: Proposal) -> bool:
-        """Whether the targets move the wanted way, and by enough of what is possible without holding."""
+        """Whether the targets move the wanted way for certain, and by enough."""
+        return self._moves_enough(proposal) and self.objective.moves_targets(proposal.prediction)
+
+    def _moves_enough(self, proposal: Proposal) -> bool:
+        """Whether the targets move the wanted way by enough of what is possible without holding."""
         for target in self.wishes.targets:
             k = self.objective.index(target.value)
-            possible = max(size for *_, size in self._pushing(k, target.sign))
+            possible = max(size for *_, size in self._pushing(target))
             wanted = self.objective.change(target)
             aim = possible if wanted is None else min(possible, abs(wanted))
             if target.sign * proposal.prediction.mean[k] < _ENOUGH * aim:
@@ -193,6 +225,21 @@ def _nothing_moves(objective: Objective, target: Target, levers: Sequence[Lever]
         "(by the test over roles)",
         "none",
         f"Measure next: {_next(objective, target.value)}.",
+    )
+
+
+def _uncertain(objective: Objective, proposal: Proposal) -> InputError:
+    """The best set of levers may as well not move a target."""
+    prediction = proposal.prediction
+    target = next(t for t in objective.wishes.targets if not objective.is_certain(prediction, t))
+    k, level = objective.index(target.value), objective.model.level
+    return InputError(
+        objective.wishes.words(),
+        f"levers whose {1 - level:.0%} interval for {target.value} does not hold 0",
+        f"{prediction.mean[k]:+.2f} [{prediction.low[k]:+.2f}, {prediction.high[k]:+.2f}] of the best, "
+        f"{proposal.name}",
+        f"Measure next: more items of {target.value}, or more steered roles than "
+        f"{len(objective.model.measured.baseline)}; or ask for more.",
     )
 
 
@@ -228,7 +275,8 @@ def _moved(objective: Objective, free: Prediction | None) -> str:
     """The held values that go beyond the tolerance."""
     if free is None:
         return "other values"
-    moves = free.mean / objective.model.measured.deviation
+    deviation = objective.model.measured.deviation
+    moves = np.divide(free.mean, deviation, out=np.zeros_like(free.mean), where=deviation > 0)
     held = [(name, float(moves[objective.index(name)])) for name in objective.held]
     beyond = [
         f"{name} by {size:+.2f} standard deviations"

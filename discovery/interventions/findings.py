@@ -35,13 +35,15 @@ PREDICTION, TOTALS, LEFT_OUT, COEFFICIENTS = (
 class InterventionalFindings:
     """`experiments` that the graph was made with; how well graphs without a lever say what it did
     (`prediction`); what every value does to every other (`totals`, of totals_table); the graphs by which
-    levers are judged (`left_out`); the coefficients of replicates (`draws`)."""
+    levers are judged (`left_out`); the coefficients of replicates (`draws`); the `gain` of one search on all
+    roles."""
 
     experiments: Experiments
     prediction: Prediction
     totals: pl.DataFrame
     left_out: LeftOutGraphs
     draws: JointDraws
+    gain: float
 
     def save(self, directory: Path) -> list[Path]:
         """Write the four files; returns their paths. Raises RunError where the disk is full."""
@@ -92,12 +94,14 @@ def find(
     count = min(replicates, REPLICATES)
     without = left_out_draws(task, count, jobs, report)
     draws = joint_draws(task, count, jobs)
+    joint = search.joint(inputs, told)
     return InterventionalFindings(
         search.experiments,
         predict_left_out(search, inputs, told, without),
-        totals_table(search.joint(inputs, told), draws),
+        totals_table(joint, draws),
         LeftOutGraphs.of(search.experiments, without),
         draws,
+        joint.gain,
     )
 
 

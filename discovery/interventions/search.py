@@ -10,13 +10,14 @@ from typing import TYPE_CHECKING, ClassVar
 import numpy as np
 
 from axiograph.discovery.graph.causal_graph import CausalGraph
+from axiograph.discovery.graph.knowledge import Knowledge
 from axiograph.discovery.interventions.experiments import Experiments
 from axiograph.discovery.numerics.arrays import ByteArray, FloatArray, IndexArray
 from axiograph.discovery.numerics.streams import child_rng
 from axiograph.discovery.orders.constraints import Constraints, constraints
 from axiograph.discovery.orders.search import PENALTY, BestOrder, parents_bound
 from axiograph.discovery.pc.inputs import SearchInput
-from axiograph.discovery.pc.search import ColumnSearch
+from axiograph.discovery.pc.search import ColumnSearch, LearnedGraph, on_varying_columns
 
 if TYPE_CHECKING:
     from axiograph.discovery.interventions.local import Evidence
@@ -33,11 +34,13 @@ _ROLES = 2  # child of a replicate's stream from which the roles of experiments 
 @dataclass(frozen=True, eq=False)
 class JointGraph:
     """`weights` [p, p]: coefficients of the best DAG, entry [x, y] of x → y, in standard deviations; `marks`
-    [p, p]: its edges, directed where the other direction is worse by the margin; its `score`."""
+    [p, p]: its edges, directed where the other direction is worse by the margin; its `score`, and by how much
+    that is better than the empty graph's (`gain`)."""
 
     weights: FloatArray
     marks: ByteArray
     score: float
+    gain: float
 
     @property
     def total_effects(self) -> FloatArray:
@@ -95,6 +98,27 @@ class InterventionalSearch(ColumnSearch):
         chance = self.experiments.flipped(rng) if signs else self.experiments.shuffled(rng)
         return replace(self, experiments=chance)
 
+    def __call__(
+        self,
+        data: FloatArray,
+        names: Sequence[str],
+        alpha: float = 0.05,
+        knowledge: Knowledge | None = None,
+        *,
+        n: int | None = None,
+        correlation: FloatArray | None = None,
+    ) -> LearnedGraph:
+        """Arguments and errors as `pc`; with the gain."""
+        gains = [0.0]
+
+        def find(inputs: SearchInput) -> tuple[CausalGraph, int]:
+            joint = self.joint(inputs, constraints(inputs.knowledge, inputs.names))
+            gains[0] = joint.gain
+            return CausalGraph(inputs.names, joint.marks), 0
+
+        result = on_varying_columns(find, data, names, alpha, knowledge, n, correlation)
+        return replace(result, gain=gains[0])
+
     def find(self, inputs: SearchInput) -> tuple[CausalGraph, int]:
         """InputError as best-order search."""
         told = constraints(inputs.knowledge, inputs.names)
@@ -118,7 +142,7 @@ class InterventionalSearch(ColumnSearch):
 def joint_graph(evidence: Evidence, search: InterventionalSearch, told: Constraints) -> JointGraph:
     """What `search` finds in `evidence` with what is known."""
     from axiograph.discovery.interventions import kernel
-    from axiograph.discovery.interventions.local import make_bench
+    from axiograph.discovery.interventions.local import local_score, make_bench
 
     p, n = len(evidence.corr), int(evidence.rows)
     bound = parents_bound(n, p, told)
@@ -127,8 +151,10 @@ def joint_graph(evidence: Evidence, search: InterventionalSearch, told: Constrai
     )
     most = min(p - 1, max(kernel.MOST_CANDIDATES, told.most_required))
     weights, marks = np.empty((p, p)), np.empty((p, p), np.uint8)
+    bench = make_bench(evidence)
     score = kernel.joint_graph(
-        evidence, rules, search.starts, search.margin, make_bench(evidence), kernel.make_sets(p, most),
-        kernel.make_walk(p), weights, marks,
+        evidence, rules, search.starts, search.margin, bench, kernel.make_sets(p, most), kernel.make_walk(p),
+        weights, marks,
     )  # fmt: skip
-    return JointGraph(weights, marks, score)
+    empty = sum(local_score(evidence, bench, y, 0) for y in range(p))
+    return JointGraph(weights, marks, score, score - empty)

@@ -35,11 +35,13 @@ class LearnedGraph:
     """A graph over the columns that vary, and the names of those that do not (they are in no graph).
 
     `borderline`: tests within 1e-9 of alpha or on a submatrix with a condition number above 1e10, where
-    rounding decides (DESIGN 10; counted by the kernel only)."""
+    rounding decides (DESIGN 10; counted by the kernel only). `gain`: how much better than the empty graph the
+    search takes it to be, where it sees more than scores."""
 
     graph: CausalGraph
     constant: tuple[str, ...]
     borderline: int = 0
+    gain: float | None = None
 
 
 # (data, names, alpha), and by keyword, where there is one, `knowledge`, `n` and `correlation`: see `pc`.

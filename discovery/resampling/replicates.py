@@ -200,7 +200,8 @@ class ReplicateTask:
     def _strength(self, search: Search, table: ScoreTable) -> Strength:
         """What a search finds in all rows of a table."""
         everyone = np.arange(len(table.data))
-        return Strength(self._edges(search, table, everyone, self.units.n_roles), relatedness(table))
+        result = search.run(table, everyone, self.units.n_roles).result
+        return Strength(result.graph.n_edges, relatedness(table), result.gain)
 
     @cached_property
     def _products(self) -> Products | None:

@@ -75,11 +75,19 @@ class ScoreTable:
 
 class Strength(NamedTuple):
     """How much a search found: more edges are more, and of equally many those in more closely related scores.
-
-    A count alone has so many ties that few values could never be told from chance."""
+    A count alone has so many ties that few values could never be told from chance. Where a search sees more
+    than scores, it is its own `gain` that is compared: what experiments did by chance costs an edge each, and
+    a graph of true edges explains much more with as many."""
 
     edges: int
     relatedness: float
+    gain: float | None = None
+
+    def is_as_much_as(self, other: Strength) -> bool:
+        """Both of the same search."""
+        if self.gain is not None and other.gain is not None:
+            return self.gain >= other.gain
+        return (self.edges, self.relatedness) >= (other.edges, other.relatedness)
 
 
 def relatedness(table: ScoreTable) -> float:

@@ -25,7 +25,8 @@ class GraphEvidence:
     permutation (Phipson & Smyth 2010, SAGMB 9; what is as much: discovery.resampling.score_table.Strength).
     `flipped_edges` and `p_flipped`: the same for flipped signs, which keep how extreme each role answers
     (None where correlations were corrected for measurement error). `co_kurtosis`: that of
-    discovery.verdict.moments."""
+    discovery.verdict.moments. `gain`: of a search that sees more than scores, compared in place of edges;
+    `null_gain`: on average where all is permuted."""
 
     roles: int
     values: int
@@ -38,6 +39,8 @@ class GraphEvidence:
     flipped_edges: float | None
     p_flipped: float | None
     co_kurtosis: float | None
+    gain: float | None = None
+    null_gain: float | None = None
 
     @property
     def p(self) -> float | None:
@@ -52,12 +55,13 @@ def graph_evidence(
     all_roles: CausalGraph,
     roles: int,
     moments: Moments,
+    gain: float | None = None,
 ) -> GraphEvidence:
     """Of a discovery: `graph` made from the replicates of `result`, `all_roles` by one search on scores with
-    `moments`."""
+    `moments`; its `gain`, where the search sees more than these."""
     inflation, edges = result.inflation, result.edges
     frequent = edges.forward >= FREQUENT * np.maximum(edges.together, 1)
-    observed = Strength(all_roles.n_edges, moments.relatedness)
+    observed = Strength(all_roles.n_edges, moments.relatedness, gain)
     return GraphEvidence(
         roles=roles,
         values=len(graph.names),
@@ -70,13 +74,20 @@ def graph_evidence(
         flipped_edges=_mean(inflation.flipped),
         p_flipped=p_of(observed, inflation.flipped),
         co_kurtosis=moments.co_kurtosis,
+        gain=gain,
+        null_gain=_mean_gain(inflation.null),
     )
 
 
 def p_of(observed: Strength, null: Sequence[Strength]) -> float | None:
     """The share of the null, the observed one among it, that is as strong; None without any."""
-    return (1 + sum(one >= observed for one in null)) / (1 + len(null)) if null else None
+    return (1 + sum(one.is_as_much_as(observed) for one in null)) / (1 + len(null)) if null else None
 
 
 def _mean(null: Sequence[Strength]) -> float | None:
     return float(np.mean([one.edges for one in null])) if null else None
+
+
+def _mean_gain(null: Sequence[Strength]) -> float | None:
+    gains = [one.gain for one in null if one.gain is not None]
+    return float(np.mean(gains)) if gains else None

@@ -95,13 +95,22 @@ def _headline(level: Level, evidence: GraphEvidence) -> str:
         Level.GRAPH: f"A graph of {edges}, {evidence.arrows} with a direction.",
         Level.LINES: f"A graph of {edges}, none with a direction.",
         Level.UNSETTLED: "The values are related, but not one edge holds in enough of the replicates.",
-        Level.NOTHING: "No graph was found: the answers show no more edges than chance makes.",
+        Level.NOTHING: "No graph was found: the answers show no more than chance makes."
+        if evidence.gain is not None
+        else "No graph was found: the answers show no more edges than chance makes.",
         Level.UNKNOWN: f"A graph of {edges}; whether they are more than chance makes was not tested.",
     }[level]
 
 
 def _against_chance(evidence: GraphEvidence) -> Iterator[str]:
-    if evidence.p_permuted is not None:
+    if evidence.p_permuted is not None and evidence.gain is not None:
+        yield (
+            f"One search on all {evidence.roles} roles and all experiments finds "
+            f"{_count(evidence.edges_all_roles, 'edge')}, which explain {evidence.gain:.0f} (twice the log "
+            f"likelihood, less what edges cost); where the scores and effects of every value are shuffled, "
+            f"{evidence.null_gain:.0f} on average (p {evidence.p_permuted:.3f})."
+        )
+    elif evidence.p_permuted is not None:
         yield (
             f"One search on all {evidence.roles} roles finds {_count(evidence.edges_all_roles, 'edge')}; "
             f"where every value's scores are shuffled between roles, {evidence.null_edges:.1f} on average (p "

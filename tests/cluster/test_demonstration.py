@@ -30,7 +30,7 @@ from axiograph.texts.demo import demo_text
 from tests import studies
 from tests.docs.dictionary import Check
 
-ROLES, STEERED = 20, 2
+ROLES, STEERED = 20, 3
 
 
 @pytest.fixture(scope="module")

@@ -73,3 +73,26 @@ def test_replicates_are_drawn_and_values_outside_have_no_causes():
     share = (found.coefficients[:, 1, 0] != 0).mean()
     assert 0.4 < share < 0.6
     assert not found.coefficients[:, 2].any() and not found.coefficients[:, :, 2].any()
+
+
+def test_coefficients_of_replicates_are_taken_over_in_the_order_and_scale_of_the_values():
+    # a → b by 0.5 standard deviations; on the other scale b spreads twice as far, and z is in no graph.
+    rng = np.random.default_rng(0)
+    weights = np.zeros((3, 2, 2))
+    weights[:, 1, 0] = (0.4, 0.5, 0.6)  # over (b, a)
+    a = rng.standard_normal(2000)
+    positions = np.stack([rng.standard_normal(2000), a / a.std(), 2 * a / a.std()], axis=1)
+    found = Paths.of_weights(weights, ("b", "a"), positions, ("z", "a", "b"), 300, rng)
+    assert set(found.coefficients[:, 2, 1].round(9)) == {0.8, 1.0, 1.2}
+    assert (
+        np.count_nonzero(found.coefficients) == 300
+        and (found.total[:, 2, 1] == found.coefficients[:, 2, 1]).all()
+    )
+
+
+def test_a_value_that_never_varies_gives_and_takes_nothing():
+    weights = np.full((1, 2, 2), 0.5) * np.array([[0, 1], [0, 0]])
+    positions = np.stack([np.zeros(50), np.linspace(-1, 1, 50)], axis=1)
+    with np.errstate(all="raise"):
+        found = Paths.of_weights(weights, ("a", "b"), positions, ("a", "b"), 5, np.random.default_rng(0))
+    assert not found.coefficients.any()

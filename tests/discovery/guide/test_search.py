@@ -1,5 +1,7 @@
 """Proposals in a world whose truth is known: targets, held descendants, values without an own feature."""
 
+from dataclasses import fields, replace
+
 import numpy as np
 import pytest
 
@@ -147,3 +149,34 @@ def test_intervals_hold_what_judges_show():
             inside, total = inside + found[0], total + found[1]
     assert total == 9 * 2 * 8
     assert inside / total > 0.9  # 0.95 less two standard errors, and a share for what is not independent
+
+
+def test_what_is_not_told_from_0_is_no_proposal(model, world):
+    asked = search(model, world, ["Power=1sd"])
+    spread = 2 * asked.proposals(1)[0].prediction.mean[model.names.index("Power")]
+
+    class Unsure(type(model)):
+        def predict(self, settings, judges):
+            known = super().predict(settings, judges)
+            return replace(known, low=known.mean - spread, high=known.mean + spread)
+
+    unsure = Unsure(**{field.name: getattr(model, field.name) for field in fields(model)})
+    with pytest.raises(InputError, match=r"interval for Power does not hold 0.*more items of Power") as error:
+        search(unsure, world, ["Power=1sd"]).proposals(1)
+    assert "of the best, f112" in error.value.found
+
+
+def test_a_change_that_no_test_found_is_proposed_where_its_causes_carry_it(without):
+    # Achievement has no feature of its own; that it was found to change is taken away, too.
+    world, fitted_model = without
+    k = fitted_model.names.index("Achievement")
+    unfound = {
+        c: np.where(np.arange(len(fitted_model.names)) == k, False, row)
+        for c, row in fitted_model.measured.changed.items()
+    }
+    blind = replace(fitted_model, measured=replace(fitted_model.measured, changed=unfound))
+    found = search(blind, world, ["Achievement=0.5sd"]).proposals(1)[0]
+    assert (
+        found.prediction.low[k] > 0
+        and truth(world, found.settings)["Achievement"] > 0.5 * found.prediction.mean[k]
+    )

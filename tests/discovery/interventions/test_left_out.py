@@ -69,7 +69,7 @@ def test_total_effects_of_a_chain_by_hand():
     assert total[0, 2] == pytest.approx(0.1 + 0.5 * -0.4) and total[2, 0] == 0
     graphs = packed("abc", [([("a", "b"), ("b", "c"), ("a", "c")], [])] * 100)
     draws = JointDraws(np.stack([weights * s for s in np.linspace(0.5, 1.5, 100)]), graphs)
-    table = totals_table(JointGraph(weights, np.zeros((3, 3), np.uint8), 0.0), draws)
+    table = totals_table(JointGraph(weights, np.zeros((3, 3), np.uint8), 0.0, 0.0), draws)
     row = table.row(by_predicate=(pl.col("source") == "a") & (pl.col("target") == "b"), named=True)
     assert (row["direct"], row["total"], row["leads"]) == (0.5, 0.5, 1.0)
     assert row["total_low"] == pytest.approx(0.25, abs=0.02) and row["total_high"] == pytest.approx(

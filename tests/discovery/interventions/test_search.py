@@ -88,3 +88,20 @@ def test_experiments_and_the_setting_go_together():
         discovered(data, tried, rows="baseline")
     with pytest.raises(ValueError, match="algorithm: boss"):
         discovered(data, tried, algorithm="pc")
+
+
+def test_what_experiments_tell_is_told_from_chance_by_what_it_explains():
+    # Few roles and many strong effects: by chance there are nearly as many edges, which explain far less.
+    _, data, tried = made(rows=16)
+    evidence = discovered(data, tried, replicates=10).evidence
+    assert evidence.gain is not None and evidence.null_gain is not None
+    columns = dict(zip(tried.names, data.T, strict=True))
+    table = pl.DataFrame({"role": [f"r{k}" for k in range(len(data))]} | columns)
+    spec = DiscoverySpec(rows="interventional", replicates=5)
+    assert discover(table, spec, experiments=tried, null_replicates=39).evidence.p == pytest.approx(1 / 40)
+    chance = tried.shuffled(np.random.default_rng(3))
+    noise = table.with_columns(
+        pl.Series(name, np.random.default_rng([4, k]).normal(size=len(data)))
+        for k, name in enumerate(tried.names)
+    )
+    assert discover(noise, spec, experiments=chance, null_replicates=39).evidence.p > 0.05
