@@ -1,5 +1,5 @@
 """The graph of roles and experiments together, on planted graphs, beside PC and best-order search on the
-roles, and beside other methods for both (benchmarks/interventions_peers.py; pip install -e .[peers]).
+roles, and beside other methods for both (benchmarks/interventions_peers.py has how to install them).
 
     OMP_NUM_THREADS=1 python benchmarks/interventions.py --graphs 30
 
@@ -44,7 +44,6 @@ PACKAGES = (
     "scipy",
     "numba",
     "gies",
-    "causaldag",
     "graphical_model_learning",
     "conditional_independence",
 )

@@ -1,9 +1,17 @@
-"""Other methods for roles and experiments, on the planted studies of the same benchmark.
+r"""Other methods for roles and experiments, on the planted studies of the same benchmark.
 
 Rows of steered answers come in two forms (`as_scored`, `as_differences`). GIES, and arrows from steering, are
 told which value a feature acts on; UT-IGSP, joint causal inference and the interventional graph are not.
 Settings were chosen by SHD on ten other graphs each of 8 and 17 values, greedy (study numbers from 1000),
 among penalties of 1, 2, 4 and 8 and levels of 0.05, 0.01 and 0.001.
+
+    pip install -e .[peers]
+    pip install --no-deps graphical_model_learning==0.1a8 graphical_models==0.1a21 \
+        conditional_independence==0.1a6 pgmpy==1.1.2 pygam==0.12.0 xgboost==3.2.0 scikit-base opt_einsum \
+        ipdb decorator progressbar2 python_utils numexpr
+
+The second is for UT-IGSP, in an environment of its own: pygam declares an older SciPy than axiograph needs.
+The table says what is not installed.
 """
 
 from __future__ import annotations
@@ -72,7 +80,7 @@ def gies(study: Study, rows: Rows, penalty: float = 1.0) -> CausalGraph:
 
 def ut_igsp(study: Study, rows: Rows, level: float = 0.05, *, by_feature: bool = False) -> CausalGraph:
     """Interventional greedy sparsest permutation with unknown targets (Squires et al. 2020), of the package
-    graphical_model_learning (causaldag), with its Gaussian tests: independence at `level`, invariance at
+    graphical_model_learning of causaldag, with its Gaussian tests: independence at `level`, invariance at
     0.05. It is a DAG: edges have a direction also where the data tell none. `by_feature`: one setting a
     feature instead of one a condition."""
     import conditional_independence as tests
