@@ -1,5 +1,5 @@
 """The graph of roles and experiments together, on planted graphs, beside PC and best-order search on the
-roles.
+roles, and beside other methods for both (benchmarks/interventions_peers.py has how to install them).
 
     OMP_NUM_THREADS=1 python benchmarks/interventions.py --graphs 30
 
@@ -14,20 +14,20 @@ a direction, or with the wrong one, counts as one.
 from __future__ import annotations
 
 import argparse
+import contextlib
+import os
 import platform
 import time
-from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
 
 import numpy as np
+from interventions_peers import PEERS, Peer
+from interventions_studies import SETTINGS, Setting, Study, study
 
-from axiograph.discovery.calibration.noise import load_noise
-from axiograph.discovery.calibration.simulation import Design, PlantedModel, Questioning, random_model
 from axiograph.discovery.graph.causal_graph import CausalGraph
-from axiograph.discovery.interventions.experiments import Experiments
 from axiograph.discovery.interventions.search import InterventionalSearch
-from axiograph.discovery.numerics.arrays import BoolArray, FloatArray
+from axiograph.discovery.numerics.arrays import BoolArray
 from axiograph.discovery.orders.search import BestOrder
 from axiograph.discovery.pc.search import pc
 from axiograph.discovery.resampling.bootstrap import bootstrap
@@ -36,51 +36,27 @@ from axiograph.discovery.resampling.score_table import ScoreTable, Search
 from axiograph.engine.study.schema import DiscoverySpec
 
 OUT = Path(__file__).parent / "results" / "interventions.md"
-ITEMS = 12
-STRENGTHS = (-1.0, 1.0)
 SURE = 0.9
 THRESHOLD = float(DiscoverySpec().threshold)
-
-
-@dataclass(frozen=True)
-class Setting:
-    """`off_target`: what a feature also does to another value, as a share; `share` of the values steered;
-    `hidden`: how many causes that no question asks act on two values each, by 0.6 units."""
-
-    name: str
-    values: int
-    train: int
-    test: int
-    temperature: float | None = None
-    strength: float = 1.0
-    off_target: float = 0.0
-    share: float = 1.0
-    hidden: int = 0
-
-
-SETTINGS = (
-    Setting("8 values, greedy", 8, 50, 8),
-    Setting("8 values, sampled", 8, 100, 25, 1.0),
-    Setting("17 values, greedy", 17, 100, 8),
-    Setting("17 values, sampled", 17, 100, 25, 1.0),
-    Setting("17 values, off target 0.4", 17, 100, 8, off_target=0.4),
-    Setting("17 values, steered by 0.3 SD", 17, 100, 8, strength=0.3),
-    Setting("17 values, half of them steered", 17, 100, 8, share=0.5),
-    Setting("17 values, three hidden causes", 17, 400, 8, hidden=3),
+_TIMED = 2  # of the settings
+PACKAGES = (
+    "numpy",
+    "scipy",
+    "numba",
+    "gies",
+    "graphical_model_learning",
+    "conditional_independence",
 )
-
-
-@dataclass(frozen=True, eq=False)
-class Study:
-    """`baseline` [train, p] without missing scores; what was done, and the graph behind it."""
-
-    model: PlantedModel
-    baseline: FloatArray
-    experiments: Experiments
-
-    @property
-    def dag(self) -> BoolArray:
-        return np.asarray(self.model.weights != 0)
+PEERS_ABOUT = """
+- Rows: `scores`, what the steered roles answered, and all baselines as observational; the settings are those
+  that the methods come with. `differences`, each steered role's difference to its own baseline, added to the
+  training roles' mean; the settings are the best of a few on 20 other graphs (8 and 17 values, greedy).
+- GIES (Hauser & Bühlmann 2012) is told which value every feature acts on, and so are the arrows from
+  steering. joint, UT-IGSP (Squires et al. 2020) and JCI (Mooij et al. 2020; PC or best-order search with a
+  node a feature) are not.
+- Arrows from steering: the pairs that pc or boss on the roles join; x → y where steering x moves y and
+  steering y does not move x (paired t tests), else as pc or boss have it.
+- UT-IGSP gives a DAG: where the data do not tell a direction it draws one, right half of the time."""
 
 
 def main() -> None:
@@ -90,47 +66,8 @@ def main() -> None:
     arguments = parser.parse_args()
     lines = [_line(setting, arguments.graphs, arguments.replicates) for setting in SETTINGS]
     seconds = _time_of_replicates()
-    OUT.write_text(_page(arguments, lines, seconds), encoding="utf-8")
-
-
-def study(setting: Setting, number: int) -> Study:
-    rng = np.random.default_rng([21, setting.values, number])
-    model = random_model(rng, setting.values)
-    total = np.linalg.inv(np.eye(setting.values) - model.weights)
-    train, test = (model.draw(rng, n) for n in (setting.train, setting.test))
-    for _ in range(setting.hidden):
-        pair = rng.choice(setting.values, 2, replace=False)
-        for roles in (train, test):
-            pushed = np.zeros_like(roles)
-            pushed[:, pair] = 0.6 * rng.normal(size=len(roles))[:, None]
-            roles += pushed @ total
-    design = Design.of(setting.values, ITEMS, setting.train, setting.test, temperature=setting.temperature)
-    asked = [Questioning(design, load_noise(), number, (0,), group) for group in (0, 1)]
-    before = asked[1].ask(test, design.asked_test).scores
-    differences, experiment = [], []
-    steered = np.sort(rng.permutation(setting.values)[: max(1, round(setting.share * setting.values))])
-    for k, value in enumerate(steered):
-        push = np.zeros(setting.values)
-        push[value] = setting.strength
-        if setting.off_target:
-            other = rng.choice(np.delete(np.arange(setting.values), value))
-            push[other] = setting.off_target * setting.strength * rng.choice([-1, 1])
-        for strength in STRENGTHS:
-            moved = test + strength * push @ total
-            after = asked[1].ask(moved, design.asked_test, condition=len(differences)).scores
-            differences.append(after - before)
-            experiment.append(k)
-    scores = asked[0].ask(train, design.asked_train).scores
-    numbers = np.array(experiment, dtype=np.int64)
-    experiments = Experiments(
-        model.graph.names,
-        tuple(f"c{c}" for c in range(len(numbers))),
-        numbers,
-        tuple(f"f{k}" for k in numbers),
-        np.stack(differences),
-        {},
-    )
-    return Study(model, scores[~np.isnan(scores).any(axis=1)], experiments)
+    peers = _peers(arguments.graphs)
+    OUT.write_text(_page(arguments, lines, seconds, peers), encoding="utf-8")
 
 
 def _line(setting: Setting, graphs: int, replicates: int) -> str:
@@ -155,7 +92,7 @@ def _line(setting: Setting, graphs: int, replicates: int) -> str:
         sure += int(frequent.sum())
         turned += int((frequent & one.dag.T).sum())
         nothing += int((frequent & ~one.dag & ~one.dag.T).sum())
-    cells = [f"{np.mean(d):.2f} ± {np.std(d, ddof=1) / np.sqrt(graphs):.2f}" for d in distances.values()]
+    cells = [_mean(d) for d in distances.values()]
     shares = [
         f"{sure / graphs:.1f}",
         f"{100 * turned / max(1, sure):.1f}",
@@ -166,6 +103,41 @@ def _line(setting: Setting, graphs: int, replicates: int) -> str:
     return line
 
 
+def _peers(graphs: int) -> list[str]:
+    """A line a method: its cells by setting, and its seconds in the third."""
+    columns: list[list[tuple[str, float]]] = []
+    for setting in SETTINGS:
+        studies = [study(setting, number) for number in range(graphs)]
+        columns.append([_peer(peer, studies[: peer.graphs]) for peer in PEERS])
+        print(setting.name, *(cell for cell, _ in columns[-1]), sep=" | ", flush=True)
+    lines = []
+    for k, peer in enumerate(PEERS):
+        cells = " | ".join(column[k][0] for column in columns)
+        lines.append(f"| {peer.name} | {peer.setting} | {cells} | {columns[_TIMED][k][1]:.2g} |")
+    return lines
+
+
+def _peer(peer: Peer, studies: list[Study]) -> tuple[str, float]:
+    """Its cell, with what failed, and the median CPU seconds of a study."""
+    distances, seconds, failed = [], [], 0
+    for one in studies:
+        started = time.process_time()
+        try:
+            distances.append(_distance(peer.find(one), one.dag))
+        except ImportError:
+            return "not installed", np.nan
+        except Exception as error:  # of other packages: whatever they raise is a failure, and counted
+            print(f"{peer.name}, {peer.setting}: {error!r}", flush=True)
+            failed += 1
+        seconds.append(time.process_time() - started)
+    cell = _mean(distances) if len(distances) > 1 else "–"
+    return cell + (f" ({failed} failed)" if failed else ""), float(np.median(seconds))
+
+
+def _mean(distances: list[int]) -> str:
+    return f"{np.mean(distances):.2f} ± {np.std(distances, ddof=1) / np.sqrt(len(distances)):.2f}"
+
+
 def _distance(graph: CausalGraph, dag: BoolArray) -> int:
     """Pairs that are not as in the DAG."""
     arrows, lines = graph.directed_mask(), graph.undirected_mask()
@@ -174,7 +146,7 @@ def _distance(graph: CausalGraph, dag: BoolArray) -> int:
 
 def _time_of_replicates() -> float:
     """Seconds for 1,000 replicates of 17 values × 34 conditions on two threads."""
-    one = study(SETTINGS[2], 0)
+    one = study(SETTINGS[_TIMED], 0)
     names = one.model.graph.names
     search = Search(InterventionalSearch.beside(BestOrder(), one.experiments, names, one.baseline))
     table, full = ScoreTable(one.baseline, names), CausalGraph.empty(names)
@@ -183,12 +155,29 @@ def _time_of_replicates() -> float:
     return time.perf_counter() - started
 
 
-def _page(arguments: argparse.Namespace, lines: list[str], seconds: float) -> str:
+def _hardware() -> str:
+    """The processor's name where the system tells it, and how many cores."""
+    about = Path("/proc/cpuinfo")
+    lines = about.read_text(encoding="utf-8").splitlines() if about.exists() else []
+    models = [line.partition(": ")[2] for line in lines if line.startswith("model name")]
+    return f"{models[0] if models else platform.machine()}, {os.cpu_count()} cores"
+
+
+def _versions() -> str:
+    """Of the packages that are installed."""
+    found = []
+    for name in PACKAGES:
+        with contextlib.suppress(metadata.PackageNotFoundError):
+            found.append(f"{name} {metadata.version(name)}")
+    return ", ".join(found)
+
+
+def _page(arguments: argparse.Namespace, lines: list[str], seconds: float, peers: list[str]) -> str:
     about = "\n".join(__doc__.splitlines()[4:])
     return f"""# Roles and experiments together
 
-`python benchmarks/interventions.py --graphs {arguments.graphs} --replicates {arguments.replicates}`; Python \
-{platform.python_version()}, numpy {np.__version__}, numba {metadata.version("numba")}, {platform.machine()}.
+`OMP_NUM_THREADS=1 python benchmarks/interventions.py --graphs {arguments.graphs} --replicates \
+{arguments.replicates}`; Python {platform.python_version()}, {_versions()}; {_hardware()}.
 {about}
 
 SHD to the directed graph, mean ± standard error: pc and boss, one search on the training roles' baseline;
@@ -200,7 +189,22 @@ joint, one search on roles and experiments; its consensus at a threshold of {THR
 {chr(10).join(lines)}
 
 1,000 replicates of 17 values × 34 conditions on two threads: {seconds:.1f} s.
+
+## Other methods
+
+The same answers, the same SHD; one search each. Graphs: {arguments.graphs}; {_fewer()}. Failed searches are
+counted beside the mean of the rest. Seconds: of CPU time a graph ({SETTINGS[_TIMED].name}), median.
+{PEERS_ABOUT}
+
+| method | rows and settings | {" | ".join(setting.name for setting in SETTINGS)} | seconds |
+|---|---|{"---|" * len(SETTINGS)}---|
+{chr(10).join(peers)}
 """
+
+
+def _fewer() -> str:
+    """Which methods searched fewer graphs."""
+    return "; ".join(f"{peer.name} ({peer.setting}): {peer.graphs}" for peer in PEERS if peer.graphs)
 
 
 if __name__ == "__main__":
