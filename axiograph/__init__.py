@@ -21,6 +21,7 @@ from importlib import import_module, metadata
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from axiograph.api.advice import advise
     from axiograph.api.calibration import calibrate
     from axiograph.api.comparison import compare
     from axiograph.api.demonstration import demo
@@ -42,6 +43,7 @@ _HOMES = {
     "PilotSettings": "api.features",
     "Run": "api.run",
     "ValueGraph": "api.graph",
+    "advise": "api.advice",
     "calibrate": "api.calibration",
     "compare": "api.comparison",
     "demo": "api.demonstration",
@@ -62,8 +64,8 @@ _HOMES = {
     "write_report": "api.report",
 }
 __all__ = [
-    "GuideRequest", "PilotSettings", "Run", "ValueGraph", "__version__", "calibrate", "compare", "demo",
-    "discover", "features", "follow", "guide", "load_study", "open", "pilot", "plan", "progress",
+    "GuideRequest", "PilotSettings", "Run", "ValueGraph", "__version__", "advise", "calibrate", "compare",
+    "demo", "discover", "features", "follow", "guide", "load_study", "open", "pilot", "plan", "progress",
     "read_graph", "replicate", "run", "stop", "submit", "write_report",
 ]  # fmt: skip
 

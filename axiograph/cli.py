@@ -33,6 +33,7 @@ COMMANDS = (
     running.status,
     running.show,
     guiding.guide,
+    guiding.advise,
     comparing.compare,
     comparing.replicate,
 )

@@ -1,4 +1,4 @@
-"""The command that chooses how to steer."""
+"""The commands that choose how to steer, and what to try next."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import typer
 
 import axiograph as ax
 from axiograph.cluster.guide.request import Graphs, GuideRequest, Judging, Limits, WishTexts
-from axiograph.commands.options import STALL_S, Directory, Ray, Stall, Workers
+from axiograph.commands.options import CORES, STALL_S, Directory, Jobs, Ray, Stall, Workers
 from axiograph.engine.errors import InputError
 
 Method = Literal["any", "sae", "hint", "role"]
@@ -98,3 +98,13 @@ def guide(
     if ask:
         judged = proposals.validate(ray=ray, workers=workers, stall_s=stall, retry_failed=retry_failed)
         print(f"\n{judged}")
+
+
+def advise(
+    directory: Directory,
+    budget: Annotated[int | None, typer.Option("--budget", min=1, help="Requests in all, at most.")] = None,
+    seed: Annotated[int, typer.Option("--seed", min=0, help="Seed of the simulated studies.")] = 0,
+    jobs: Jobs = CORES,
+) -> None:
+    """Which roles, features and strengths would settle the directions for the fewest requests, by a pilot."""
+    print(ax.advise(directory, budget=budget, seed=seed, jobs=jobs))

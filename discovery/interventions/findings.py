@@ -45,6 +45,14 @@ class InterventionalFindings:
     draws: JointDraws
     gain: float
 
+    @property
+    def coefficients(self) -> tuple[tuple[str, ...], FloatArray]:
+        """(names, [n, n]): of the best DAG of all roles and experiments, entry [x, y] of x → y."""
+        names = self.draws.names
+        weights = np.zeros((len(names), len(names)))
+        weights[~np.eye(len(names), dtype=bool)] = self.totals["direct"].to_numpy()
+        return names, weights
+
     def save(self, directory: Path) -> list[Path]:
         """Write the four files; returns their paths. Raises RunError where the disk is full."""
         paths = [directory / name for name in (PREDICTION, TOTALS, LEFT_OUT, COEFFICIENTS)]
