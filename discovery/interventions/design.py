@@ -56,8 +56,9 @@ class LeverPush:
 
 @dataclass(frozen=True, eq=False)
 class Pilot:
-    """`names`: p values; `weights` [p, p]: coefficients of its DAG, entry [x, y] of x → y; `levers`; variances in squared standard deviations, [p] each: `own` and `shared` of a role's difference
-    (of the condition's answers, of the baseline's), `items` of a score by which items were asked."""
+    """`names`: p values; `weights` [p, p]: coefficients of its DAG, entry [x, y] of x → y; `levers`;
+    variances in squared standard deviations, [p] each: `own` and `shared` of a role's difference (of the
+    condition's answers, of the baseline's), `items` of a score by which items were asked."""
 
     names: tuple[str, ...]
     weights: FloatArray
@@ -200,8 +201,8 @@ def advise(
     report: Callable[[int, int], None] | None = None,
 ) -> Advice:
     """The cheapest design that settles enough. `items`: requests of a role and condition; `most`: requests in
-    all. `report` is told (designs tried, of how many). InputError where the pilot pushes no value, or no design
-    is affordable."""
+    all. `report` is told (designs tried, of how many). InputError where the pilot moves no value, or no
+    design is affordable."""
     candidates = designs(pilot, items, most)
     if not pilot.best_levers():
         raise InputError(

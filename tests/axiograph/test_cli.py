@@ -397,6 +397,15 @@ def test_discover_from_pooled_rows_and_corrected(axiograph, finished, tmp_path):
     assert "at least two repeats" in err and "sampling.repeats" in err
 
 
+def test_advise_says_what_to_ask_next_or_that_nothing_is_affordable(axiograph, finished):
+    code, out, err = axiograph("advise", finished / "run", "--budget", 400, "--jobs", 1)
+    assert code == 0, err
+    assert "training roles" in out and "Simulated from the pilot" in out
+    assert max(map(len, out.splitlines())) <= 80
+    code, out, err = axiograph("advise", finished / "run", "--budget", 1, "--jobs", 1)
+    assert code == 2 and not out and "--budget" in err
+
+
 def test_discover_with_what_steering_did_and_effects_judged_by_graphs_that_have_not_seen_them(
     axiograph, finished, tmp_path
 ):

@@ -11,6 +11,7 @@ import pytest
 import yaml
 
 from axiograph.cluster.demonstration import DemoSettings, demo
+from axiograph.cluster.stages.advice import advise_run
 from axiograph.cluster.stages.calibration import analysis_of, calibration_notes, design_of
 from axiograph.discovery.calibration.noise import NOISE_FILE, load_noise
 from axiograph.discovery.calibration.respondent import (
@@ -26,6 +27,7 @@ from axiograph.engine.errors import InputError
 from axiograph.engine.plan.inputs import load_inputs
 from axiograph.engine.runs.run_dir import create_run
 from axiograph.engine.study.loading import load_study
+from axiograph.texts.advice import advice_text
 from axiograph.texts.demo import demo_text
 from tests import studies
 from tests.docs.dictionary import Check
@@ -92,6 +94,25 @@ def test_text_shows_truth_features_and_files(shown, planted):
         line = next(line for line in text.splitlines() if line.startswith(f"{a} · {b} "))
         assert ("→" if i < j else "←") in line
     assert "Fewer than 6 roles" in text
+
+
+def test_text_shows_what_steering_adds_to_the_roles(shown):
+    _, found = shown
+    text = demo_text(found)
+    assert "By the roles alone: " in text and "alone" in text and "Total effects by the graph" in text
+    assert found.totals_truth.equals(
+        pl.read_parquet(found.run.path / "graph" / "planted_total_effects.parquet")
+    )
+    assert found.truth == found.planted.dag
+    assert max(len(line) for line in text.split("Effects of steering")[0].splitlines()) <= 95
+
+
+def test_a_demonstration_as_a_pilot_advises_what_to_ask(shown):
+    _, found = shown
+    advice = advise_run(found.run, 3000)
+    assert {"Conformity", "Benevolence", "Stimulation"} <= set(advice.without_lever)
+    text = advice_text(advice)
+    assert "training roles" in text and max(map(len, text.splitlines())) <= 80
 
 
 def test_same_directory_goes_on_and_other_answers_are_refused(shown, tmp_path):

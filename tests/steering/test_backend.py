@@ -74,6 +74,7 @@ def test_auto_passes_over_a_model_that_vllm_refuses(installed, monkeypatch):
                 choose_backend(wrong, SOURCE, "cpu", operations)
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(
     importlib.util.find_spec("vllm") is None, reason="vLLM is not installed: pip install -e '.[cpu]'"
 )

@@ -16,7 +16,7 @@ if importlib.util.find_spec("vllm") is None:
     pytest.skip("vLLM is not installed: pip install -e '.[cpu]'", allow_module_level=True)
 
 
-@pytest.mark.parametrize("shape", ["gemma", "gpt2"])
+@pytest.mark.parametrize("shape", [pytest.param("gemma", marks=pytest.mark.slow), "gpt2"])
 def test_other_shapes_in_small_chunks_with_few_blocks(tmp_path, shape):
     """(hidden, residual) pairs with scaled embeddings, and one tensor; spans split, requests preempted."""
     acts = vllm_models.some()
