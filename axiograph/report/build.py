@@ -21,7 +21,7 @@ from axiograph.report.blocks.page import Page, picture
 from axiograph.report.blocks.section import Picture, Section
 from axiograph.report.blocks.table import Table
 from axiograph.report.sections.comparison import comparison_section
-from axiograph.report.sections.effects import effects_section
+from axiograph.report.sections.effects.section import effects_section
 from axiograph.report.sections.graph import edge_section, graph_section
 from axiograph.report.sections.overview import overview_section, verdict_section
 from axiograph.report.sections.provenance import provenance_section

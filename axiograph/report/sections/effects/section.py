@@ -12,9 +12,9 @@ from axiograph.report.blocks.chart import RELATION_COLOURS, Chart
 from axiograph.report.blocks.section import Block, Heading, Note, Section, Text
 from axiograph.report.blocks.table import Column, Table
 from axiograph.report.effect_tables import RELATIONS, pooled, sources
-from axiograph.report.sections.between_roles import role_blocks
-from axiograph.report.sections.effects_by_condition import condition_blocks
-from axiograph.report.sections.effects_by_value import target_blocks
+from axiograph.report.sections.effects.between_roles import role_blocks
+from axiograph.report.sections.effects.by_condition import condition_blocks
+from axiograph.report.sections.effects.by_value import target_blocks
 from axiograph.report.style import split_blocks
 
 
