@@ -76,6 +76,7 @@ def test_everything_that_commands_leave_in_a_run_has_an_entry_and_no_entry_is_of
     check.look(run)
     joint = ("--rows", "interventional", "--algorithm", "boss")
     assert axiograph("discover", run, *joint, "--jobs", 1)[0] == 0
+    assert axiograph("report", run, "--no-figures")[0] == 0
     check.look(run)
     assert axiograph("discover", run, "--algorithm", "fci", "--jobs", 1)[0] == 0
     forget_some_answers(run)

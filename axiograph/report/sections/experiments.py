@@ -160,9 +160,15 @@ def _with_experiments(alt: Any, data: pl.DataFrame, ends: tuple[float, float], t
         _intervals(alt, data.filter(~outside), ends, color=BLUE, opacity=0.35),
         _intervals(alt, data.filter(outside), ends, color=VERMILLION, opacity=0.9),
         # Those outside come first in the table, and are drawn last here, above the others.
-        _points(alt, data.reverse(), ends),
+        _points(alt, data.with_columns(interval=_intervals_in_words(data)).reverse(), ends),
     ]
     return alt.layer(*layers).properties(width=_SIDE, height=_SIDE, title=title)
+
+
+def _intervals_in_words(data: pl.DataFrame) -> pl.Series:
+    ends = data.select("low", "high").iter_rows()
+    words = [" to ".join(number(end, 3, signed=True) for end in pair) for pair in ends]
+    return pl.Series("interval", words, dtype=pl.String)
 
 
 def _intervals(alt: Any, data: pl.DataFrame, ends: tuple[float, float], **look: Any) -> Any:
@@ -183,7 +189,7 @@ def _points(alt: Any, data: pl.DataFrame, ends: tuple[float, float]) -> Any:
             **_axes(alt, "predicted", ends),
             color=alt.Color("lies:N", title=title, scale=colours, legend=alt.Legend(orient="bottom")),
             shape=alt.Shape("lies:N", title=title, scale=shapes),
-            tooltip=_tips(alt, "measured", "predicted", "low", "high", "error"),
+            tooltip=[*_tips(alt, "measured", "predicted", "error"), alt.Tooltip("interval:N")],
         )
     )
 
