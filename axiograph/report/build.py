@@ -21,7 +21,8 @@ from axiograph.report.blocks.page import Page, picture
 from axiograph.report.blocks.section import Picture, Section
 from axiograph.report.blocks.table import Table
 from axiograph.report.sections.comparison import comparison_section
-from axiograph.report.sections.effects import effects_section
+from axiograph.report.sections.effects.section import effects_section
+from axiograph.report.sections.experiments import experiments_section
 from axiograph.report.sections.graph import edge_section, graph_section
 from axiograph.report.sections.overview import overview_section, verdict_section
 from axiograph.report.sections.provenance import provenance_section
@@ -111,11 +112,13 @@ def _sections(artefacts: Artefacts) -> list[Section]:
         overview_section,
         graph_section,
         edge_section,
+        experiments_section,
         steering_section,
         effects_section,
     )
     more = (comparison_section, questionnaire_section, provenance_section)
-    return [make(artefacts) for make in (*makers, *more)]
+    made = [make(artefacts) for make in (*makers, *more)]
+    return [section for section in made if section is not None]
 
 
 def report_charts(directory: RunDir | Path | str) -> list[Chart]:

@@ -11,7 +11,7 @@ import polars as pl
 
 from axiograph.discovery.effects.changes import negative_control_note, notes_on_test
 from axiograph.discovery.effects.doses import DoseTables
-from axiograph.discovery.effects.relations import Source
+from axiograph.discovery.effects.relations import Source, judges_note
 from axiograph.discovery.effects.testing import Effects
 from axiograph.engine.study.roles import shown
 from axiograph.texts.plain import SHOWN_ROWS, more, number, percent, table
@@ -33,7 +33,7 @@ def effects_text(effects: Effects) -> str:
     if not effects.has_graph:
         lines += ["", "There is no graph: which changes it would expect is not said."]
     elif not changed.is_empty():
-        lines += ["", *_judges_lines(effects), _responses(effects), "", _contrasts(effects)]
+        lines += ["", *_judges(effects), _responses(effects), "", _contrasts(effects)]
     if effects.cycles:
         lines.append(f"Directed cycles in the graph: {'; '.join(', '.join(c) for c in effects.cycles)}.")
     return "\n".join(lines)
@@ -54,16 +54,10 @@ def _changes(changed: pl.DataFrame) -> str:
     return table(header, rows) + more(changed.height)
 
 
-def _judges_lines(effects: Effects) -> list[str]:
+def _judges(effects: Effects) -> list[str]:
     """By which graphs, where it is not the one graph of all."""
-    if not effects.judges:
-        return []
-    levers = len(set(effects.judges.values()))
-    text = (
-        f"The graph was made with these effects, so that each of {levers} levers is held against a graph "
-        "made without it, of the roles and of the other levers."
-    )
-    return [*textwrap.wrap(text, 78), ""]
+    lines = [line for note in judges_note(effects.judges) for line in textwrap.wrap(note, 78)]
+    return [*lines, ""] if lines else []
 
 
 def _responses(effects: Effects) -> str:

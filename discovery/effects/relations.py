@@ -124,6 +124,18 @@ class Judges:
         return self.first if name is None else self.others[name]
 
 
+def judges_note(judges: Mapping[str, str], name: str = "graph") -> list[str]:
+    """By which graphs conditions were judged, where not by one of all: `judges`: condition → the lever that
+    its graph was made without; `name`: what a reader calls the graph of all."""
+    levers = len(set(judges.values()))
+    if not levers:
+        return []
+    return [
+        f"The {name} was made with these effects, so that each of {levers} levers is held against a graph "
+        "made without it, of the roles and of the other levers."
+    ]
+
+
 def relations(graph: CausalGraph) -> dict[Relation, BoolArray]:
     """[n, n] per relation: entry [j, k] is true where k has it when j changed. They share no pair, and
     together hold every pair j ≠ k."""

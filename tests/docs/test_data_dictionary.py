@@ -52,6 +52,7 @@ def test_everything_that_commands_leave_in_a_run_has_an_entry_and_no_entry_is_of
         tmp_path,
         study_assets,
         steering=[{"operations": [operation]}, {"operations": [by_norm]}],
+        hints=[{"value": name, "inclination": "inclined"} for name in ("asked", "Order")],  # two levers
         split={"roles": 0.6},  # the guide chooses on six roles or more
         effects={"resamples": 20, "control_graphs": 10},
         discovery={"replicates": 5},
@@ -76,6 +77,7 @@ def test_everything_that_commands_leave_in_a_run_has_an_entry_and_no_entry_is_of
     check.look(run)
     joint = ("--rows", "interventional", "--algorithm", "boss")
     assert axiograph("discover", run, *joint, "--jobs", 1)[0] == 0
+    assert axiograph("report", run, "--no-figures")[0] == 0
     check.look(run)
     assert axiograph("discover", run, "--algorithm", "fci", "--jobs", 1)[0] == 0
     forget_some_answers(run)

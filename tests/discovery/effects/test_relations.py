@@ -3,7 +3,15 @@ import polars as pl
 import pytest
 from hypothesis import given, settings
 
-from axiograph.discovery.effects.relations import DrawnGraphs, Relation, Source, Weights, among, relations
+from axiograph.discovery.effects.relations import (
+    DrawnGraphs,
+    Relation,
+    Source,
+    Weights,
+    among,
+    judges_note,
+    relations,
+)
 from axiograph.discovery.graph.causal_graph import CausalGraph
 from axiograph.discovery.graph.packed import PackedGraphs
 from axiograph.engine.errors import InputError
@@ -15,6 +23,12 @@ from tests.discovery.made_profiles import ABCD, packed
 def test_relations_hold_every_other_value_once(graph):
     total = sum(mask.astype(int) for mask in relations(graph).values())
     assert np.array_equal(total, 1 - np.eye(len(graph.names), dtype=int))
+
+
+def test_graphs_that_judge_are_counted_by_what_they_were_made_without():
+    assert judges_note({}) == []
+    (note,) = judges_note({"d0:+1": "d0", "d0:+2": "d0", "d1:+2": "d1"}, "own graph")
+    assert note.startswith("The own graph was made with") and "each of 2 levers" in note
 
 
 def test_relations_are_named_in_order():

@@ -7,14 +7,15 @@ from typing import Any
 import polars as pl
 
 from axiograph.cluster.stages.reference import REFERENCE
+from axiograph.discovery.effects.relations import judges_note
 from axiograph.report.artefacts import Artefacts
 from axiograph.report.blocks.chart import RELATION_COLOURS, Chart
 from axiograph.report.blocks.section import Block, Heading, Note, Section, Text
 from axiograph.report.blocks.table import Column, Table
 from axiograph.report.effect_tables import RELATIONS, pooled, sources
-from axiograph.report.sections.between_roles import role_blocks
-from axiograph.report.sections.effects_by_condition import condition_blocks
-from axiograph.report.sections.effects_by_value import target_blocks
+from axiograph.report.sections.effects.between_roles import role_blocks
+from axiograph.report.sections.effects.by_condition import condition_blocks
+from axiograph.report.sections.effects.by_value import target_blocks
 from axiograph.report.style import split_blocks
 
 
@@ -76,7 +77,8 @@ def _how_to_read(artefacts: Artefacts) -> str:
 
 def _notes(artefacts: Artefacts, name: str, against: str | None) -> list[Block]:
     about = artefacts.effects_settings(against)
-    notes: list[Block] = [
+    notes: list[Block] = [Text(line) for line in judges_note(about.get("judges", {}), name)]
+    notes += [
         Note(
             f"Directed cycle in the {name}: {', '.join(cycle)}; its members are mutually possible.", "warning"
         )
