@@ -21,8 +21,7 @@ from importlib import import_module, metadata
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from axiograph.api.advice import advise
-    from axiograph.api.calibration import calibrate
+    from axiograph.api.calibration import advise, calibrate
     from axiograph.api.comparison import compare
     from axiograph.api.demonstration import demo
     from axiograph.api.discovery import discover
@@ -43,7 +42,7 @@ _HOMES = {
     "PilotSettings": "api.features",
     "Run": "api.run",
     "ValueGraph": "api.graph",
-    "advise": "api.advice",
+    "advise": "api.calibration",
     "calibrate": "api.calibration",
     "compare": "api.comparison",
     "demo": "api.demonstration",

@@ -3,9 +3,9 @@
     OMP_NUM_THREADS=1 python benchmarks/advice.py runs/demo --pilots 20
 
 RUN is a demonstration: 200 training roles and 8 steered ones, eight features at −2 and +2, 96 items. Pilots
-and the advised studies are drawn from its answers: roles without replacement, a share of the items
-of a value with both keys. A pilot has 12 training and 4 steered roles, other ones than the advised study where there
-are enough; what it advises is asked, searched once, and held against the planted directed graph.
+and the advised studies are drawn from its answers: roles without replacement. A pilot has 12
+training and 4 steered roles, other ones than the advised study where there are enough; what it advises is
+asked, searched once, and held against the planted directed graph.
 """
 
 from __future__ import annotations

@@ -1,4 +1,5 @@
-"""What a study of a given size can find, by planted graphs."""
+"""Before a study: what one of its size can find, by planted graphs, and which would find the directions, by a
+pilot."""
 
 from __future__ import annotations
 
@@ -10,11 +11,15 @@ from typing import TYPE_CHECKING
 import polars as pl
 
 from axiograph.api.display import Shown
+from axiograph.api.run import Run
 from axiograph.api.settings import CORES, as_study
+from axiograph.cluster.guide.advice import advise_run
 from axiograph.cluster.stages.calibration import calibrate_study
 from axiograph.discovery.calibration.planted_studies import Calibration, reliability_figure
-from axiograph.engine.runs.run_dir import run_at
+from axiograph.discovery.interventions.design import Advice
+from axiograph.engine.runs.run_dir import open_run, run_at
 from axiograph.engine.study.schema import Study
+from axiograph.texts.advice import advice_text
 from axiograph.texts.calibration import calibration_text
 
 if TYPE_CHECKING:
@@ -73,3 +78,31 @@ def calibrate(
     folder = run.path / "calibration" if out is None else Path(out)
     result = calibrate_study(loaded, folder, graphs=graphs, seed=seed, jobs=jobs, notify=notify)
     return CalibrationResult(result, run.shown(folder))
+
+
+@dataclass(frozen=True, repr=False)
+class AdviceResult(Shown):
+    """The design that would do, and those that were tried before it."""
+
+    advice: Advice
+
+    shown_tables = ("designs",)
+
+    @property
+    def designs(self) -> pl.DataFrame:
+        """A row per design, by rising requests (discovery.interventions.design.Advice.table)."""
+        return self.advice.table()
+
+    @property
+    def text(self) -> str:
+        return advice_text(self.advice)
+
+
+def advise(pilot: Run | str, *, budget: int | None = None, seed: int = 0, jobs: int = CORES) -> AdviceResult:
+    """The cheapest study that would settle the directions between the values of `pilot`, a run with steering
+    or hints: how many roles, which levers at which strengths, which share of the items.
+
+    Designs are tried from cheap to dear on studies simulated from the pilot; nothing is asked or stored.
+    `budget`: requests in all. Raises InputError where the pilot has no experiments that move a value."""
+    directory = pilot.directory if isinstance(pilot, Run) else open_run(pilot)
+    return AdviceResult(advise_run(directory, budget, seed=seed, jobs=jobs))

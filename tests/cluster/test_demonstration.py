@@ -11,7 +11,7 @@ import pytest
 import yaml
 
 from axiograph.cluster.demonstration import DemoSettings, demo
-from axiograph.cluster.stages.advice import advise_run
+from axiograph.cluster.guide.advice import advise_run
 from axiograph.cluster.stages.calibration import analysis_of, calibration_notes, design_of
 from axiograph.discovery.calibration.noise import NOISE_FILE, load_noise
 from axiograph.discovery.calibration.respondent import (
