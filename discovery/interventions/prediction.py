@@ -108,7 +108,7 @@ class Prediction:
         if explained is None or least is None:
             return (
                 f"Not known: to leave each lever out and predict it from the others, {MIN_LEVERS} levers are "
-                f"needed; there are {levers}."
+                f"needed; there are {levers or 'fewer than two'}."
             )
         rest = "" if alone is None else f" (the graph of the roles alone: {alone:.2f})"
         head = (
