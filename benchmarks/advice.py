@@ -5,7 +5,8 @@
 RUN is a demonstration: 200 training roles and 8 steered ones, eight features at −2 and +2, 96 items. Pilots
 and the advised studies are drawn from its answers: roles without replacement. A pilot has 12
 training and 4 steered roles, other ones than the advised study where there are enough; what it advises is
-asked, searched once, and held against the planted directed graph.
+asked, searched once, and held against the planted directed graph. Where more than 8 steered roles are
+advised, the 8 of the run are all that is asked.
 """
 
 from __future__ import annotations
@@ -153,7 +154,8 @@ def _write(
 
 A pilot takes {pilot:,} requests, the default sweep of the demonstration {default:,}. Advised on average
 {requests.mean():,.0f} ({(requests / default).mean():.0%} of the default; with the pilot
-{((requests + pilot) / default).mean():.0%}). Directed graph exactly as planted:
+{((requests + pilot) / default).mean():.0%}; less than half: {int((2 * requests < default).sum())} of {len(requests)}).
+Directed graph exactly as planted:
 {int((distances == 0).sum())} of {len(distances)}; {distances.mean():.2f} pairs off on average.
 
 | pilot | training | steered | conditions | items | requests | pairs off |
