@@ -143,6 +143,7 @@ def _write(
 ) -> None:
     pilot = ITEMS * (TRAINING + STEERED * 17)
     default = ITEMS * (200 + 8 * 17)
+    half = int((2 * requests < default).sum())
     about = "\n".join(__doc__.splitlines()[4:])
     OUT.write_text(
         f"""# Advised studies
@@ -154,7 +155,7 @@ def _write(
 
 A pilot takes {pilot:,} requests, the default sweep of the demonstration {default:,}. Advised on average
 {requests.mean():,.0f} ({(requests / default).mean():.0%} of the default; with the pilot
-{((requests + pilot) / default).mean():.0%}; less than half: {int((2 * requests < default).sum())} of {len(requests)}).
+{((requests + pilot) / default).mean():.0%}; less than half: {half} of {len(requests)}).
 Directed graph exactly as planted:
 {int((distances == 0).sum())} of {len(distances)}; {distances.mean():.2f} pairs off on average.
 

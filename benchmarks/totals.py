@@ -1,6 +1,6 @@
 """Total effects and predictions of left-out levers: how often their intervals hold what they should.
 
-    OMP_NUM_THREADS=1 python -m benchmarks.totals --graphs 10
+    OMP_NUM_THREADS=1 python benchmarks/totals.py --graphs 10
 
 Studies of benchmarks/interventions.py. A planted total effect is meant in standard deviations of the values,
 scores are answers to 12 yes/no items; 200 replicates. Slope: planted on found, through 0. Predicted: measured
@@ -16,11 +16,11 @@ from pathlib import Path
 
 import numpy as np
 import polars as pl
+from interventions_studies import SETTINGS, Setting, study
 
 from axiograph.discovery.discover import discover
 from axiograph.discovery.interventions.search import total_effects
 from axiograph.engine.study.schema import DiscoverySpec
-from benchmarks.interventions_studies import SETTINGS, Setting, study
 
 OUT = Path(__file__).parent / "results" / "totals.md"
 
@@ -36,7 +36,8 @@ def main() -> None:
     OUT.write_text(
         f"""# Total effects and predictions
 
-`OMP_NUM_THREADS=1 python -m benchmarks.totals --graphs {graphs} --settings {arguments.settings}`; Python {platform.python_version()}, numpy \
+`OMP_NUM_THREADS=1 python benchmarks/totals.py --graphs {graphs} --settings {arguments.settings}`; Python \
+{platform.python_version()}, numpy \
 {metadata.version("numpy")}, {platform.machine()}.
 
 {about}
