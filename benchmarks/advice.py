@@ -21,9 +21,9 @@ import polars as pl
 
 from axiograph.cluster.stages.discover import run_experiments
 from axiograph.cluster.stages.score import scored_items
-from axiograph.discovery.calibration.respondent import Planted
+from axiograph.discovery.calibration.respondent import Planted, over_names
+from axiograph.discovery.comparison.graphs import compare
 from axiograph.discovery.discover import discover
-from axiograph.discovery.graph.causal_graph import CausalGraph
 from axiograph.discovery.interventions.design import Pilot, StudyDesign, advise
 from axiograph.discovery.interventions.experiments import Experiments, experiments
 from axiograph.discovery.interventions.search import InterventionalSearch
@@ -117,7 +117,7 @@ def _advised(answers: Answers, planted: Planted, number: int) -> tuple[StudyDesi
     steered = [*test[STEERED:], *test[:STEERED]][: design.steered]
     data, tried, names = _study(answers, training, steered, asked, design.share, number + 1000)
     graph = InterventionalSearch.beside(BestOrder(), tried, names, data)(data, names).graph
-    return design, _distance(graph, planted.dag)
+    return design, compare(over_names(graph, planted.names), planted.dag).shd
 
 
 def _study(
@@ -128,14 +128,6 @@ def _study(
     tried = experiments(profiles, BASELINE, names, {c: answers.groups[c] for c in conditions}, "test")
     data = profiles.filter(pl.col("role").is_in(training)).select(names).to_numpy()
     return data, tried, names
-
-
-def _distance(graph: CausalGraph, dag: CausalGraph) -> int:
-    """Pairs of values that are not as in the DAG; a value that is in no graph has no edges."""
-    marks = np.zeros_like(dag.marks)
-    place = [dag.names.index(name) for name in graph.names]
-    marks[np.ix_(place, place)] = graph.marks
-    return int(np.triu((marks != dag.marks) | (marks != dag.marks).T, 1).sum())
 
 
 def _write(

@@ -20,7 +20,7 @@ from axiograph.discovery.graph.marks import GraphKind
 from axiograph.discovery.numerics.arrays import BoolArray
 from axiograph.discovery.orders.search import PENALTY_ON_HALF
 from axiograph.discovery.pc.inputs import SearchInput
-from axiograph.discovery.pc.search import ColumnSearch
+from axiograph.discovery.pc.search import ColumnSearch, FoundGraph
 from axiograph.engine.errors import InputError, RunError
 
 MAX_VALUES = 20  # of exact search: its time grows 2.4 times with each value, half an hour at 20
@@ -29,9 +29,9 @@ MAX_VALUES = 20  # of exact search: its time grows 2.4 times with each value, ha
 class CausalLearnSearch(ColumnSearch):
     """An algorithm of causal-learn; subclasses hold its settings."""
 
-    def find(self, inputs: SearchInput) -> tuple[CausalGraph, int]:
+    def find(self, inputs: SearchInput) -> FoundGraph:
         """InputError for what the algorithm cannot take, RunError where it cannot work with these scores."""
-        return self.find_graph(inputs), 0  # causal-learn does not say where rounding decides
+        return FoundGraph(self.find_graph(inputs))  # causal-learn does not say where rounding decides
 
     @abstractmethod
     def find_graph(self, inputs: SearchInput) -> CausalGraph:

@@ -286,8 +286,8 @@ def _searched(pilot: Pilot, design: StudyDesign, rng: np.random.Generator) -> tu
     tried = Experiments(pilot.names, conditions, number.astype(np.int64), levers, differences, {})
     search = InterventionalSearch.beside(BestOrder(), tried, pilot.names, data)
     inputs = SearchInput(data, np.corrcoef(data.T), pilot.names, len(data), 0.0, None, True)
-    marks = search.find(inputs)[0]
-    return marks.directed_mask(), marks.undirected_mask()
+    graph = search.find(inputs).graph
+    return graph.directed_mask(), graph.undirected_mask()
 
 
 def _own_variances(weights: FloatArray, total: FloatArray) -> FloatArray:

@@ -10,14 +10,13 @@ from typing import TYPE_CHECKING, ClassVar
 import numpy as np
 
 from axiograph.discovery.graph.causal_graph import CausalGraph
-from axiograph.discovery.graph.knowledge import Knowledge
 from axiograph.discovery.interventions.experiments import Experiments
 from axiograph.discovery.numerics.arrays import ByteArray, FloatArray, IndexArray
 from axiograph.discovery.numerics.streams import child_rng
 from axiograph.discovery.orders.constraints import Constraints, constraints
 from axiograph.discovery.orders.search import PENALTY, BestOrder, parents_bound
 from axiograph.discovery.pc.inputs import SearchInput
-from axiograph.discovery.pc.search import ColumnSearch, LearnedGraph, on_varying_columns
+from axiograph.discovery.pc.search import ColumnSearch, FoundGraph
 
 if TYPE_CHECKING:
     from axiograph.discovery.interventions.local import Evidence
@@ -98,31 +97,10 @@ class InterventionalSearch(ColumnSearch):
         chance = self.experiments.flipped(rng) if signs else self.experiments.shuffled(rng)
         return replace(self, experiments=chance)
 
-    def __call__(
-        self,
-        data: FloatArray,
-        names: Sequence[str],
-        alpha: float = 0.05,
-        knowledge: Knowledge | None = None,
-        *,
-        n: int | None = None,
-        correlation: FloatArray | None = None,
-    ) -> LearnedGraph:
-        """Arguments and errors as `pc`; with the gain."""
-        gains = [0.0]
-
-        def find(inputs: SearchInput) -> tuple[CausalGraph, int]:
-            joint = self.joint(inputs, constraints(inputs.knowledge, inputs.names))
-            gains[0] = joint.gain
-            return CausalGraph(inputs.names, joint.marks), 0
-
-        result = on_varying_columns(find, data, names, alpha, knowledge, n, correlation)
-        return replace(result, gain=gains[0])
-
-    def find(self, inputs: SearchInput) -> tuple[CausalGraph, int]:
+    def find(self, inputs: SearchInput) -> FoundGraph:
         """InputError as best-order search."""
-        told = constraints(inputs.knowledge, inputs.names)
-        return CausalGraph(inputs.names, self.joint(inputs, told).marks), 0
+        joint = self.joint(inputs, constraints(inputs.knowledge, inputs.names))
+        return FoundGraph(CausalGraph(inputs.names, joint.marks), 0, joint.gain, joint.weights)
 
     def joint(self, inputs: SearchInput, told: Constraints) -> JointGraph:
         """The graph with its coefficients."""

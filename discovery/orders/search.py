@@ -12,7 +12,7 @@ from axiograph.discovery.graph.causal_graph import CausalGraph
 from axiograph.discovery.numerics.arrays import ByteArray, FloatArray
 from axiograph.discovery.orders.constraints import Constraints, constraints
 from axiograph.discovery.pc.inputs import SearchInput
-from axiograph.discovery.pc.search import ColumnSearch
+from axiograph.discovery.pc.search import ColumnSearch, FoundGraph
 from axiograph.engine.errors import InputError
 
 PENALTY = 2.0
@@ -38,7 +38,7 @@ class BestOrder(ColumnSearch):
     name: ClassVar[str] = "boss"
     in_threads: ClassVar[bool] = True
 
-    def find(self, inputs: SearchInput) -> tuple[CausalGraph, int]:
+    def find(self, inputs: SearchInput) -> FoundGraph:
         """Forbidden edges are in no graph, required ones in every one. InputError for knowledge that no graph
         agrees with, or that requires more parents than rows can tell."""
         told = constraints(inputs.knowledge, inputs.names)
@@ -47,7 +47,7 @@ class BestOrder(ColumnSearch):
 
         marks = np.empty(found.dag.shape, np.uint8)
         fill_class(found.dag, told.known, marks)
-        return CausalGraph(inputs.names, marks), 0
+        return FoundGraph(CausalGraph(inputs.names, marks))
 
     def on_half(self) -> BestOrder:
         """With three quarters of the penalty."""

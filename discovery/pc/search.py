@@ -11,7 +11,7 @@ import warnings
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from typing import ClassVar, Self
+from typing import ClassVar, NamedTuple, Self
 
 import numpy as np
 
@@ -36,12 +36,23 @@ class LearnedGraph:
 
     `borderline`: tests within 1e-9 of alpha or on a submatrix with a condition number above 1e10, where
     rounding decides (DESIGN 10; counted by the kernel only). `gain`: how much better than the empty graph the
-    search takes it to be, where it sees more than scores."""
+    search takes it to be, where it sees more than scores; `weights` [p, p]: coefficients of its DAG, entry
+    [x, y] of x → y, where the search fits one."""
 
     graph: CausalGraph
     constant: tuple[str, ...]
     borderline: int = 0
     gain: float | None = None
+    weights: FloatArray | None = None
+
+
+class FoundGraph(NamedTuple):
+    """What a search says of columns that all vary; the fields are those of LearnedGraph."""
+
+    graph: CausalGraph
+    borderline: int = 0
+    gain: float | None = None
+    weights: FloatArray | None = None
 
 
 # (data, names, alpha), and by keyword, where there is one, `knowledge`, `n` and `correlation`: see `pc`.
@@ -124,9 +135,8 @@ class ColumnSearch(ABC):
         return self
 
     @abstractmethod
-    def find(self, inputs: SearchInput) -> tuple[CausalGraph, int]:
-        """The graph of columns that all vary and of which no two are collinear, and how many tests rounding
-        decides."""
+    def find(self, inputs: SearchInput) -> FoundGraph:
+        """The graph of columns that all vary and of which no two are collinear."""
 
 
 @dataclass(frozen=True)
@@ -138,7 +148,7 @@ class PC(ColumnSearch):
     name: ClassVar[str] = "pc"
     in_threads: ClassVar[bool] = True
 
-    def find(self, inputs: SearchInput) -> tuple[CausalGraph, int]:
+    def find(self, inputs: SearchInput) -> FoundGraph:
         return _kernel(inputs, self.colliders)
 
 
@@ -159,7 +169,7 @@ def pc_causal_learn(
 
 
 def on_varying_columns(
-    find: Callable[[SearchInput], tuple[CausalGraph, int]],
+    find: Callable[[SearchInput], FoundGraph],
     data: FloatArray,
     names: Sequence[str],
     alpha: float,
@@ -167,7 +177,7 @@ def on_varying_columns(
     n: int | None,
     correlation: FloatArray | None,
 ) -> LearnedGraph:
-    """What `find` (graph, borderline tests) says of the columns that vary, once all is checked; arguments and
+    """What `find` says of the columns that vary, once all is checked; arguments and
     errors as `pc`."""
     check_input(data, names, alpha, n)
     if knowledge is not None:
@@ -185,11 +195,11 @@ def on_varying_columns(
     matrix = np.asarray(np.corrcoef(table.T)) if corrected is None else corrected[np.ix_(varies, varies)]
     check_collinearity(matrix, table, varying)
     plain = corrected is None and rows == len(table)
-    graph, borderline = find(SearchInput(table, matrix, varying, rows, alpha, knowledge, plain))
-    return LearnedGraph(graph, constant, borderline)
+    found = find(SearchInput(table, matrix, varying, rows, alpha, knowledge, plain))
+    return LearnedGraph(found.graph, constant, found.borderline, found.gain, found.weights)
 
 
-def _kernel(inputs: SearchInput, colliders: str = "sepset") -> tuple[CausalGraph, int]:
+def _kernel(inputs: SearchInput, colliders: str = "sepset") -> FoundGraph:
     from axiograph.discovery.pc.kernel import SingularError, cpdag
 
     try:
@@ -198,10 +208,10 @@ def _kernel(inputs: SearchInput, colliders: str = "sepset") -> tuple[CausalGraph
     except SingularError as error:
         # A submatrix that is singular although the whole passed the check: with fewer rows than columns.
         raise collinear([inputs.names[k] for k in error.columns]) from error
-    return CausalGraph(inputs.names, result.marks), result.borderline
+    return FoundGraph(CausalGraph(inputs.names, result.marks), result.borderline)
 
 
-def _causal_learn(inputs: SearchInput) -> tuple[CausalGraph, int]:
+def _causal_learn(inputs: SearchInput) -> FoundGraph:
     from causallearn.search.ConstraintBased.PC import pc as causal_learn_pc
 
     options = {}
@@ -222,7 +232,7 @@ def _causal_learn(inputs: SearchInput) -> tuple[CausalGraph, int]:
             f"{type(error).__name__} in a test: {error}",
             "Leave out values that others determine, or ask more roles.",
         ) from error
-    return CausalGraph.from_causal_learn(inputs.names, result.G.graph), 0
+    return FoundGraph(CausalGraph.from_causal_learn(inputs.names, result.G.graph))
 
 
 def for_causal_learn(knowledge: Knowledge) -> object:

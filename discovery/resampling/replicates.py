@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 import numpy as np
 
-from axiograph.discovery.numerics.arrays import BoolArray, ByteArray, IndexArray
+from axiograph.discovery.numerics.arrays import BoolArray, ByteArray, FloatArray, IndexArray
 from axiograph.discovery.numerics.streams import child_rng
 from axiograph.discovery.orders.constraints import constraints
 from axiograph.discovery.orders.search import BestOrder
@@ -55,13 +55,15 @@ _BLOCK = 64  # tasks given to a backend that returns lists
 class Replicates:
     """Of a chunk of R replicates: `marks` [R, n, n], zero where a column was constant or PC failed;
     `present` [R, n]: columns that varied; `failed`: reason or None, each; `borderline` tests; `projected`:
-    replicates whose corrected correlations had to be made positive definite."""
+    replicates whose corrected correlations had to be made positive definite; `weights` [R, n, n]: the
+    coefficients of their DAGs, None where the search fits none."""
 
     marks: ByteArray
     present: BoolArray
     failed: list[str | None]
     borderline: int = 0
     projected: int = 0
+    weights: FloatArray | None = None
 
     @classmethod
     def empty(cls, count: int, columns: int) -> Replicates:
@@ -82,6 +84,10 @@ class Replicates:
         self.present[k] = False
         self.present[k, columns] = True
         self.borderline += result.borderline
+        if result.weights is not None:
+            if self.weights is None:
+                self.weights = np.zeros(self.marks.shape)
+            self.weights[k][np.ix_(columns, columns)] = result.weights
 
     def fail(self, k: int, reason: str) -> None:
         """Replicate k has no graph."""
