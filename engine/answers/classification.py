@@ -147,7 +147,23 @@ AFFIRMATION = _rule(
         rf"i (?:do|would|am|will){_END}; i (?:think|believe|guess|suppose) so{_END}",
     )
 )
-CLOSING = _rule(rf"\b(?:so|therefore|thus|hence|answer (?:is|would be)|say)(?: ,)? (?:an? )?({_YES}|{_NO})$")
+# A yes or no that closes the sentence, where its clause begins with what announces it ("so, no"; "…, i would
+# say yes"), or where nothing before it turns it round or gives it to somebody else ("i would not say yes",
+# "others might say yes", "it would be wrong to say no").
+_ANNOUNCED = _any(
+    "(?:so|therefore|thus|hence)(?: ,)?(?: i (?:would |will |must |have to )?say)?",
+    "i (?:would |will |must |have to |would have to )?(?:say|answer)(?: that)?",
+    "(?:the|my) (?:final )?answer (?:is|would be)",
+)
+CLOSING = _rule(rf"(?P<before>.*?)(?:^|(?<= )){_ANNOUNCED}(?: ,)?(?: an?)? (?P<word>{_YES}|{_NO})$")
+TURNED = _rule(
+    r"\b"
+    + _any(
+        "not; never; no; nor; cannot; without; wrong; refuse; doubt; deny; dishonest; lie; hesitate; hardly",
+        "others?; people; some(?:one|body)?; they; he; she; we; you; used; might; could; if; unless; rather",
+    )
+    + r"\b"
+)
 OTHER_YES = frozenset(("y", "sí", "si", "sì", "sim", "oui", "ja", "da", "да", "是", "是的", "はい"))
 OTHER_NO = frozenset(("n", "non", "nein", "não", "nej", "net", "нет", "不", "不是", "否", "いいえ"))
 
@@ -200,9 +216,19 @@ def _other(line: str) -> tuple[str, str]:
         return "refused", "refusal"
     if HEDGE.search(line) or HEDGE_ONLY.fullmatch(line):
         return "unsure", "hedge"
-    if closing := CLOSING.search(line):
-        return ("no" if closing[1].startswith("n") else "yes"), "closing-verdict"
+    closing = CLOSING.fullmatch(line)
+    if closing and not TURNED.search(closing["before"].rpartition(", ")[2]):
+        return ("no" if closing["word"].startswith("n") else "yes"), "closing-verdict"
     return "unparsed", "no-verdict"
+
+
+def begins_with_verdict(sentence: str) -> bool:
+    """Whether a sentence begins with yes or no as a verdict, perhaps after an opening ("Well, no, …")."""
+    line = normal(sentence)
+    opening = OPENING.match(line)
+    body = line[opening.end() :] if opening else line
+    body = re.sub(rf"^(?:{_SURELY}[ ,]+)+(?=(?:{_YES}|{_NO})\b)", "", body)
+    return bool(re.match(rf"{_YES}\b", body) or NO_VERDICT.match(body))
 
 
 def refuses(line: str) -> bool:

@@ -8,6 +8,14 @@ text up to that character only; so nothing generated later can change an answer 
 stopping early gives the same state as reading on. The segment alone is then judged
 (engine.answers.classification).
 
+Two more things decide where the answer lies. A prompt that ends in `Answer:` itself (`cued`) has its answer
+at the beginning of the text. And a text that goes on with a question of its own invention ("Question: …",
+"User: …" on a new line) ends there: what the model asks itself and answers is nobody's answer.
+
+A text that has come to its end without a marker may have answered all the same: by a first sentence that
+begins with yes or no ("No, you can't."), or by a sentence that names the answer ("The answer is no.").
+Neither ends the generation, since a thought may begin like that and the marker is still to come.
+
 Decided here, where a reader could wonder:
 
 - A first sentence without content of its own ("Well.", "I'm sorry.", an echoed question) does not end the
@@ -28,11 +36,21 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from math import exp, inf, isnan, log
 
-from axiograph.engine.answers.classification import TAG, judge, leads_in, normal, refuses
+from axiograph.engine.answers.classification import (
+    TAG,
+    begins_with_verdict,
+    judge,
+    leads_in,
+    normal,
+    refuses,
+)
 from axiograph.engine.errors import RunError
 
 STATES = ("yes", "no", "unsure", "refused", "unparsed")
-STOP_RULES_VERSION = 1  # part of the request's identity: raise it when the stop rule or the parse changes
+# Part of the request's identity: raise it when texts that are stored could not be read as those that would be
+# generated today. A rule that only stops earlier, or reads more, raises the version of reading alone.
+STOP_RULES_VERSION = 1
+READING_VERSION = 2  # answers that older rules have read are judged again (engine.runs.rereading)
 MASS_THRESHOLD = 0.5
 YES_SPELLINGS = ("yes", " yes", "Yes", " Yes", "YES", " YES")
 NO_SPELLINGS = ("no", " no", "No", " No", "NO", " NO")
@@ -65,6 +83,20 @@ _MARKER = re.compile(rf"{_ANSWER}|^[ \t*_`#>]*answer[ \t*_`]*(?:[ \t][-–]|—)
 _LEAD_IN = r"(?:(?:so|and|my|the|final|correct|short)[ \t]+){0,4}"
 _SKIP = re.compile(rf"(?:{TAG}|{_LEAD_IN}{_ANSWER}|[\s{_MARKS}])*", re.IGNORECASE)
 _LABEL = re.compile(rf"{_ANSWER}|(?<![A-Za-z0-9])(?:question|thought)[ \t*_`]*[:：]", re.IGNORECASE)
+# A question that the model asks itself, on a line of its own behind what it said before.
+_INVENTED = re.compile(
+    rf"(?<=\S)\s*[{re.escape(_NEWLINES)}][ \t*_#>]*(?:question|the[ \t]person|user|human)"
+    r"[ \t]*\d*[ \t*_]*[:：]",
+    re.IGNORECASE,
+)
+_OWN_THOUGHT = re.compile(r"[\s*_`#]*thought[ \t*_`]*[:：]", re.IGNORECASE)
+# A sentence that names the answer: at its beginning, so that "some say the answer is no" is none.
+_NAMED = re.compile(
+    r"(?:^|(?<=[.!?\n\r]))[\s*_`]*(?:(?:so|and|therefore|thus|hence)[ ,]+)?(?:my|the)[ \t]+"
+    r"(?:(?:final|short|correct|right)[ \t]+)?answer[ \t]+(?:is|would[ \t]+be)(?:[ \t]+a)?[ \t:,*_`\"'“”]*"
+    r"(?=(?:yes|no)(?![\w'’-]))",
+    re.IGNORECASE,
+)
 _STOP_OR_LABEL = re.compile(rf"[{re.escape(_NEWLINES + _STOPS)}]|{_LABEL.pattern}", re.IGNORECASE)
 _ABBREVIATION = re.compile(
     r"(?:\d|(?<![^\W_])[a-z]|\b(?:mr|mrs|ms|dr|st|vs|etc|prof|sr|jr|approx|eg|ie))\Z", re.IGNORECASE
@@ -83,27 +115,38 @@ class _Segment:
     closed: bool
 
 
-def _segment(text: str) -> _Segment | None:
-    """The deciding segment after the first marker, or None without a marker."""
+def _segment(text: str, cued: bool) -> _Segment | None:
+    """The deciding segment: behind the first marker, or, where the prompt ends in one (`cued`), at the
+    beginning; None where there is neither. `text` ends where the model asks itself a question."""
+    if cued and not _OWN_THOUGHT.match(text):
+        return _closed_at(text, 0, _skip(text, 0))
     marker = _MARKER.search(text)
-    if marker is None:
-        return None
-    start = _skip(text, marker.end())
+    return None if marker is None else _closed_at(text, marker.start(), _skip(text, marker.end()))
+
+
+def _closed_at(text: str, marker: int, start: int) -> _Segment:
+    """The segment from `start` to where a rule closes it, or to the end of the text."""
     position = start
     while stop := _STOP_OR_LABEL.search(text, position):
         position = stop.end()
         if stop.start() == start:  # "Question:" as content
             continue
         if len(stop.group()) > 1:
-            return _Segment(marker.start(), start, stop.start(), closed=True)
+            return _Segment(marker, start, stop.start(), closed=True)
         if stop.group() in _NEWLINES:
-            return _Segment(marker.start(), start, stop.start(), closed=True)
+            return _Segment(marker, start, stop.start(), closed=True)
         if stop.group() == "." and _ABBREVIATION.search(text[max(start, stop.start() - 8) : stop.start()]):
             continue
         if _LABEL.match(text, start) or not leads_in(text[start : stop.end()]):
-            return _Segment(marker.start(), start, stop.end(), closed=True)
+            return _Segment(marker, start, stop.end(), closed=True)
         start = position = _skip(text, stop.end())
-    return _Segment(marker.start(), start, len(text), closed=False)
+    return _Segment(marker, start, len(text), closed=False)
+
+
+def _to_invented_question(text: str) -> tuple[str, bool]:
+    """`text` up to a question that the model asks itself, and whether there is one."""
+    question = _INVENTED.search(text)
+    return (text, False) if question is None else (text[: question.start()], True)
 
 
 def _skip(text: str, position: int) -> int:
@@ -113,14 +156,21 @@ def _skip(text: str, position: int) -> int:
 
 def marker_end(text: str) -> int | None:
     """Where the first answer marker ends, or None without one."""
-    marker = _MARKER.search(text)
+    marker = _MARKER.search(_to_invented_question(text)[0])
     return None if marker is None else marker.end()
 
 
-def is_complete(text: str) -> bool:
+def ends_in_marker(prompt: str) -> bool:
+    """Whether a prompt ends in an answer marker, so that the answer follows it at once."""
+    tail = prompt.rstrip(" \t\r\n*_`\"'")[-200:]
+    return any(marker.end() == len(tail) for marker in _MARKER.finditer(tail))
+
+
+def is_complete(text: str, cued: bool = False) -> bool:
     """Whether generation may stop: the first answer has ended, and no further text can change its state."""
-    segment = _segment(text)
-    return segment is not None and segment.closed
+    text, ended = _to_invented_question(text)
+    segment = _segment(text, cued)
+    return ended or (segment is not None and segment.closed)
 
 
 def needs_check(token_text: str) -> bool:
@@ -137,20 +187,23 @@ def can_end_marker(token_text: str) -> bool:
     return not _MARKER_ENDS.isdisjoint(token_text)
 
 
-def parse_answer(text: str, finished: bool = True) -> Answer:
-    """Read a generated text; `finished` says that nothing follows (end of sequence, or the token limit).
+def parse_answer(text: str, finished: bool = True, cued: bool = False) -> Answer:
+    """Read a generated text; `finished` says that nothing follows (end of sequence, or the token limit),
+    `cued` that the prompt ends in an answer marker.
 
     Reasons: answer-line, negation, affirmation, closing-verdict, other-language (yes and no); hedge,
     contradiction, question (unsure); refusal (refused); both, no-verdict, empty-answer (unparsed); and for
-    texts without a marker bare (yes, no), refusal, no-answer-marker, empty.
+    texts without a marker bare, first-sentence, named-answer (yes, no, unsure), refusal, no-answer-marker,
+    empty.
     """
-    segment = _segment(text)
+    text, ended = _to_invented_question(text)
+    segment = _segment(text, cued)
     if segment is None:
-        state, reason = _judge_unmarked(text) if finished else ("unparsed", "no-answer-marker")
-        return Answer(state, reason, finished, _thought(text), text.strip() if reason == "bare" else "")
+        return _unmarked_answer(text, finished or ended)
     answer_text = text[segment.start : segment.end].strip()
     state, reason = judge(answer_text)
-    return Answer(state, reason, finished or segment.closed, _thought(text[: segment.marker]), answer_text)
+    complete = finished or ended or segment.closed
+    return Answer(state, reason, complete, _thought(text[: segment.marker]), answer_text)
 
 
 def _thought(text: str) -> str:
@@ -159,16 +212,39 @@ def _thought(text: str) -> str:
     return without.strip(" \t\r\n*_`#")
 
 
-def _judge_unmarked(text: str) -> tuple[str, str]:
-    """A finished text without marker counts if the whole of it is a yes or a no, or if it refuses."""
+def _unmarked_answer(text: str, finished: bool) -> Answer:
+    """A text without a marker: it counts, once it is finished, if the whole of it is a yes or a no, if its
+    first sentence begins with one or if a sentence names the answer; or if it refuses."""
+    if not finished:
+        return Answer("unparsed", "no-answer-marker", False, _thought(text), "")
     line = normal(text)
     if not line:
-        return "unparsed", "empty"
+        return Answer("unparsed", "empty", True, "", "")
     if len(set(line.replace(",", " ").split())) == 1:
         state, reason = judge(text)
         if reason in ("answer-line", "other-language"):
-            return state, "bare"
-    return ("refused", "refusal") if refuses(line) else ("unparsed", "no-answer-marker")
+            return Answer(state, "bare", True, _thought(text), text.strip())
+    first = _first_sentence(text)
+    state, reason = judge(first)
+    if begins_with_verdict(first) and reason in ("answer-line", "contradiction", "hedge"):
+        return Answer(state, "first-sentence", True, "", first)
+    if named := _NAMED.search(text):
+        segment = _closed_at(text, named.start(), named.end())
+        answer_text = text[segment.start : segment.end].strip()
+        return Answer(
+            judge(answer_text)[0], "named-answer", True, _thought(text[: named.start()]), answer_text
+        )
+    if refuses(line):
+        return Answer("refused", "refusal", True, _thought(text), "")
+    return Answer("unparsed", "no-answer-marker", True, _thought(text), "")
+
+
+def _first_sentence(text: str) -> str:
+    """The first sentence with content of its own, without a label of its own ("Thought:")."""
+    label = _OWN_THOUGHT.match(text)
+    start = _skip(text, label.end() if label else 0)
+    segment = _closed_at(text, start, start)
+    return text[segment.start : segment.end].strip()
 
 
 def log_odds(logp_yes: Sequence[float], logp_no: Sequence[float]) -> tuple[float | None, float]:

@@ -15,6 +15,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from polars.io.plugins import register_io_source
 
+from axiograph.engine.answers.parsing import READING_VERSION
 from axiograph.engine.errors import RunError
 from axiograph.engine.identity import DIGEST_SIZE
 from axiograph.engine.runs.id_set import IdSet, sorted_ids
@@ -28,6 +29,7 @@ from axiograph.engine.runs.parts import (
     stream_part,
     write_part,
 )
+from axiograph.engine.runs.rereading import READING, columns_to_reread, read_by_older_rules, reread
 from axiograph.engine.storage.remote import RemoteFolder
 
 SCHEMA_VERSION = 1
@@ -63,7 +65,7 @@ RESPONSE_SCHEMA = pa.schema(
         ("versions", _name),
         ("seconds", pa.float32()),  # wall time of the batch / its rows
     ],
-    metadata={b"axiograph.responses": str(SCHEMA_VERSION).encode()},
+    metadata={b"axiograph.responses": str(SCHEMA_VERSION).encode(), READING: str(READING_VERSION).encode()},
 )
 
 
@@ -184,7 +186,7 @@ class ResponseStore:
         for part in self.parts():
             bad = _failed(read_part(part, ["finish"])["finish"])
             if bad.any():
-                self.append(read_part(part).filter(pa.array(~bad)))
+                self.append(_as_read_today(part).filter(pa.array(~bad)))
                 part.unlink()
                 forgotten += int(bad.sum())
         return forgotten
@@ -204,7 +206,7 @@ class ResponseStore:
             while small and total < COMPACT_TARGET_ROWS:
                 group.append(small.pop(0))
                 total += rows[group[-1]]
-            table = pa.concat_tables(each(group, read_part)).unify_dictionaries()
+            table = pa.concat_tables(each(group, _as_read_today)).unify_dictionaries()
             merged = self.append(table.combine_chunks())
             for part in group:
                 if part != merged:
@@ -239,10 +241,22 @@ def _ids(part: Part) -> pa.ChunkedArray:
 
 
 def _batches(part: Part, columns: Sequence[str]) -> Iterable[pa.RecordBatch]:
-    """Batch by batch from a disk; whole from an object store, where every read of a page is a round trip."""
+    """Batch by batch from a disk; whole from an object store, where every read of a page is a round trip.
+    Answers that an earlier version read are judged again."""
+    wanted = columns_to_reread(columns) if read_by_older_rules(part) else list(columns)
+    batches: Iterable[pa.RecordBatch]
     if isinstance(part, Path):
-        return stream_part(part, columns, READ_ROWS)
-    return read_part(part, columns).to_batches(max_chunksize=READ_ROWS)
+        batches = stream_part(part, wanted, READ_ROWS)
+    else:
+        batches = read_part(part, wanted).to_batches(max_chunksize=READ_ROWS)
+    if wanted == list(columns):
+        return batches
+    return (reread(batch).select(list(columns)) for batch in batches)
+
+
+def _as_read_today(part: Part) -> pa.Table:
+    table = read_part(part)
+    return reread(table) if read_by_older_rules(part) else table
 
 
 def _rows_checked(part: Part) -> int:

@@ -150,10 +150,10 @@ def _largest(logits: torch.Tensor) -> tuple[list[int], bool]:
 class StopCheck:
     """Says whether a row's answer is complete; looks at the text only when the last token allows it.
 
-    quiet: tokens that were last before and cannot end an answer."""
+    cued: the prompts end in an answer marker. quiet: tokens that were last before and end no answer."""
 
-    def __init__(self, tokenizer: Any) -> None:
-        self._tokenizer = tokenizer
+    def __init__(self, tokenizer: Any, cued: bool = False) -> None:
+        self._tokenizer, self.cued = tokenizer, cued
         self.quiet: set[int] = set()
         self._ending: set[int] = set()
         self._no_marker: set[int] = set()
@@ -165,7 +165,9 @@ class StopCheck:
         if last not in self._ending:
             self._learn(last)
         # Full stops come in every text: it is not read as long as no marker can be in it.
-        return last in self._ending and not self._no_marker.issuperset(ids) and is_complete(self.text(ids))
+        if last not in self._ending or (not self.cued and self._no_marker.issuperset(ids)):
+            return False
+        return is_complete(self.text(ids), self.cued)
 
     def _learn(self, token: int) -> None:
         piece = self.text([token])
@@ -181,9 +183,9 @@ class StopCheck:
 class Generator:
     """One model with its stop rules; calls are independent."""
 
-    def __init__(self, model: Any, tokenizer: Any, sampling: SamplingSpec) -> None:
+    def __init__(self, model: Any, tokenizer: Any, sampling: SamplingSpec, cued: bool = False) -> None:
         self.model, self.tokenizer, self.sampling = model, tokenizer, sampling
-        self.stop = StopCheck(tokenizer)
+        self.stop = StopCheck(tokenizer, cued)
         self.eos = eos_ids(model.generation_config, tokenizer)
         self.pad = tokenizer.pad_token_id if tokenizer.pad_token_id is not None else 0
 

@@ -83,16 +83,18 @@ def scoring_steps(row: Request, text: Text) -> Steps:
     """What has to be read and written for one request; returns the columns of its response.
 
     `text` decodes token ids. A thought that never comes to an answer, or behind which there is too little
-    mass as well, leaves what was read first."""
+    mass as well, leaves what was read first, and is kept beside it."""
     columns = yield Read(row.cued_ids)
     if columns["state"] != "unparsed":
         return dict(columns)
     output: Generated = yield Write(row.prompt_ids)
     thought = up_to_marker(output.ids, text)
     if thought is None:
-        return dict(columns)
+        return columns | written_columns(output)
     behind = yield Read([*row.prompt_ids, *thought])
-    return dict(columns) if behind["state"] == "unparsed" else fallback_columns(behind, output)
+    if behind["state"] == "unparsed":
+        return columns | written_columns(output)
+    return behind | written_columns(output) | {"fallback": True, "reason": "fallback"}
 
 
 def score_together(
@@ -120,16 +122,9 @@ def score_together(
     return [columns[number] for number in range(len(rows))]
 
 
-def fallback_columns(columns: dict[str, Any], thought: Generated) -> dict[str, Any]:
-    """`columns`, which were read behind the answer marker of a generated thought."""
-    ids = list(thought.ids)
-    return columns | {
-        "fallback": True,
-        "reason": "fallback",
-        "text": thought.text,
-        "answer_ids": ids,
-        "new_tokens": len(ids),
-    }
+def written_columns(thought: Generated) -> dict[str, Any]:
+    """The columns that keep a thought which was written because little mass was on yes and no without it."""
+    return {"text": thought.text, "answer_ids": list(thought.ids), "new_tokens": len(thought.ids)}
 
 
 def up_to_marker(ids: Sequence[int], text: Text) -> tuple[int, ...] | None:

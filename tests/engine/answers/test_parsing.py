@@ -16,6 +16,7 @@ from axiograph.engine.answers.parsing import (
     STATES,
     YES_SPELLINGS,
     can_end_marker,
+    ends_in_marker,
     is_complete,
     log_odds,
     logprob_state,
@@ -40,6 +41,7 @@ PIECES = [
     *("/", "|", "e.g", "( ", "]:"),
     *("Answer", "answer", "ANSWER:", "Answer:", "Answer (yes/no)", "Question", "Question:", "Thought:"),
     *("是", "はい", "sí", "s\u0301", "\ufffd", "👍", "well", "Hmm", "I'm sorry", "Do I", "\t"),
+    *("\nQuestion:", "\n\nUser:", "the answer is no", "Human 2:", "The person:"),
 ]
 TEXTS = st.lists(st.sampled_from(PIECES), max_size=14).map("".join) | st.text(max_size=30)
 MARKERS = st.sampled_from(["Answer:", "**Answer:**", "answer：", "\nAnswer -"])
@@ -80,19 +82,19 @@ def test_a_marker_that_later_text_completes_changes_nothing(text):
 
 
 @settings(max_examples=400, deadline=None)
-@given(ANSWERS)
-def test_stopping_early_never_changes_the_state(text):
-    _check_prefixes(text)
+@given(st.one_of(ANSWERS, TEXTS), st.booleans())
+def test_stopping_early_never_changes_the_state(text, cued):
+    _check_prefixes(text, cued)
 
 
-def _check_prefixes(text: str) -> None:
+def _check_prefixes(text: str, cued: bool = False) -> None:
     """Complete stays complete, with state, reason and answer unchanged, and each flip passes the filter."""
-    whole, before = parse_answer(text), False
+    whole, before = parse_answer(text, cued=cued), False
     for end in range(1, len(text) + 1):
-        now = is_complete(text[:end])
+        now = is_complete(text[:end], cued)
         if now:
-            read = parse_answer(text[:end])
-            unfinished = parse_answer(text[:end], finished=False)
+            read = parse_answer(text[:end], cued=cued)
+            unfinished = parse_answer(text[:end], finished=False, cued=cued)
             assert read == unfinished == whole
             assert before or needs_check(text[end - 1])
         assert now or not before
@@ -100,9 +102,9 @@ def _check_prefixes(text: str) -> None:
 
 
 @settings(max_examples=400, deadline=None)
-@given(ANSWERS, TEXTS)
-def test_needs_check_lets_every_completing_piece_through(text, piece):
-    if is_complete(text + piece) and not is_complete(text):
+@given(st.one_of(ANSWERS, TEXTS), TEXTS, st.booleans())
+def test_needs_check_lets_every_completing_piece_through(text, piece, cued):
+    if is_complete(text + piece, cued) and not is_complete(text, cued):
         assert needs_check(piece)
 
 
@@ -131,15 +133,15 @@ class _Pieces:
 
 
 @settings(max_examples=300, deadline=None)
-@given(st.one_of(ANSWERS, TEXTS), st.integers(1, 6))
-def test_a_stop_check_stops_where_reading_every_prefix_would(text, width):
+@given(st.one_of(ANSWERS, TEXTS), st.integers(1, 6), st.booleans())
+def test_a_stop_check_stops_where_reading_every_prefix_would(text, width, cued):
     tokenizer = _Pieces(text.encode(), width)
-    ids, stop = range(len(tokenizer.pieces)), StopCheck(tokenizer)
+    ids, stop = range(len(tokenizer.pieces)), StopCheck(tokenizer, cued)
     for end in range(1, len(ids) + 1):
-        now = is_complete(tokenizer.decode(ids[:end]))
+        now = is_complete(tokenizer.decode(ids[:end]), cued)
         assert stop(ids[:end]) == now
         # Nor does it matter what it has seen before.
-        assert StopCheck(tokenizer)(ids[:end]) == now
+        assert StopCheck(tokenizer, cued)(ids[:end]) == now
         if now:
             break
 
@@ -204,10 +206,104 @@ def test_parts_and_reasons():
         "Answer:": "empty-answer",
         "no": "bare",
         "I am unable to respond.": "refusal",
+        "No, you can't.": "first-sentence",
+        "It is late. The answer is no.": "named-answer",
         "I like it": "no-answer-marker",
         "": "empty",
     }
     assert {text: parse_answer(text).reason for text in reasons} == reasons
+
+
+@pytest.mark.parametrize(
+    ("text", "state"),
+    [
+        ("No, you can't.", "no"),  # to "Can I …?": no refusal
+        ("Yes, I do like it. It is good.", "yes"),
+        ("Well, no, I would not.", "no"),
+        ("Thought: Yes, I would say so", "yes"),
+        ("Yes and no.", "unsure"),
+        ("I like it. The answer is no.", "no"),
+        ("I think about it.\nMy final answer would be yes, surely.", "yes"),
+        ("No one should. I am sure.", "unparsed"),
+        ("Some would say the answer is no.", "unparsed"),
+        ("The answer is not simple.", "unparsed"),
+        ("No, I cannot answer that.", "refused"),
+    ],
+)
+def test_a_finished_text_without_marker_may_have_answered(text, state):
+    assert parse_answer(text).state == state
+    # A thought may begin like that, and the marker is still to come.
+    assert parse_answer(text, finished=False).state == "unparsed" and not is_complete(text)
+    assert parse_answer(text + "\nAnswer: maybe").state == "unsure"
+
+
+@pytest.mark.parametrize("label", ["Question:", "**Question 2:**", "User:", "Human:", "The person:"])
+@pytest.mark.parametrize(("before", "state"), [("I like it.", "unparsed"), ("No, I don't.", "no")])
+def test_what_the_model_asks_itself_is_nobodys_answer(label, before, state):
+    text = f" {before}\n\n{label} Do you like cats?\nThought: I do.\nAnswer: yes\n"
+    answer = parse_answer(text)
+    assert (answer.state, answer.complete) == (state, True)
+    assert is_complete(text[: text.index(":") + 3])  # "**" may close the label
+    assert marker_end(text) is None
+
+
+def test_behind_a_marker_that_ends_the_prompt_the_answer_begins_at_once():
+    for text, state in {
+        " No.\n\nThis is why": "no",
+        " No, it's not": "no",
+        " I like it.": "unparsed",
+    }.items():
+        assert parse_answer(text, cued=True).state == state
+    assert is_complete(" No.", cued=True) and not is_complete(" No.")
+    assert is_complete("\nyes\n", cued=True)
+    # A thought of its own comes first all the same.
+    assert parse_answer("\nThought: No, never.\nAnswer: yes", cued=True).state == "yes"
+    assert parse_answer(" yes\nQuestion: more?\nAnswer: no", cued=True).state == "yes"
+
+
+@pytest.mark.parametrize(
+    ("prompt", "ends"),
+    [
+        ("Question: Is it so?\nAnswer:", True),
+        ("…\n**Answer:** ", True),
+        ("Answer (yes or no):", True),
+        ("Answer: yes\nThought:", False),
+        ("<|im_start|>assistant\n", False),
+        ("", False),
+    ],
+)
+def test_prompts_that_end_in_a_marker(prompt, ends):
+    assert ends_in_marker(prompt) is ends
+
+
+@pytest.mark.parametrize(
+    ("answer", "never"),
+    [
+        ("I would not say yes.", "yes"), ("I wouldn't say no.", "no"), ("I don't want to say yes.", "yes"),
+        ("I refuse to say yes.", "yes"), ("I would never say no.", "no"),
+        ("I doubt the answer is yes.", "yes"), ("You could say, therefore yes.", "no"),
+        ("It would be wrong to say no.", "no"), ("It would be dishonest to say yes.", "yes"),
+        ("It isn't true that the answer is no.", "no"), ("I would not go so far as to say yes.", "yes"),
+        ("I used to say no.", "no"), ("Others might say yes.", "yes"),
+        ("My mother would answer yes.", "no"), ("If I were rich I would say yes.", "yes"),
+    ],
+)  # fmt: skip
+def test_a_closing_verdict_that_is_turned_round_is_none(answer, never):
+    assert parse_answer(f"Answer: {answer}").state != never
+
+
+@pytest.mark.parametrize(
+    ("answer", "state"),
+    [
+        ("It is late, so no.", "no"),
+        ("I love it, I would say yes", "yes"),
+        ("After all I would say yes", "yes"),
+        ("Care comes first, therefore the answer is no", "no"),
+        ("I would not like that, so no", "no"),
+    ],
+)
+def test_closing_verdicts(answer, state):
+    assert parse_answer(f"Answer: {answer}").state == state
 
 
 def test_an_unfinished_text_is_read_so_far():

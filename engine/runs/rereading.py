@@ -1,0 +1,56 @@
+"""Answers that an earlier version read, read anew: texts are kept, so better reading asks nothing again.
+
+State and reason are what the rules made of a text. A part says by which rules (`READING_VERSION`); where they
+are older ones, its answers are judged again when they are read. An answer that stopped early says the same as
+one that did not, so that what was generated under the older rules can be read by the newer."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TypeVar
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from axiograph.engine.answers.parsing import READING_VERSION, parse_answer
+from axiograph.engine.runs.parts import Part, opened
+
+READING = b"axiograph.reading"
+JUDGED = ("state", "reason")
+_NEEDED = ("mode", "finish", "text")
+Rows = TypeVar("Rows", pa.RecordBatch, pa.Table)
+
+
+def read_by_older_rules(part: Part) -> bool:
+    """Whether the answers of a part were read by the rules of an earlier version."""
+    with opened(part) as file:
+        version = (file.schema_arrow.metadata or {}).get(READING, b"1")
+    return bool(int(version) < READING_VERSION)
+
+
+def columns_to_reread(columns: Sequence[str]) -> list[str]:
+    """`columns` with those that are needed to judge the answers again, where that is asked for."""
+    if not set(JUDGED) & set(columns):
+        return list(columns)
+    return list(dict.fromkeys((*columns, *JUDGED, *_NEEDED)))
+
+
+def reread(rows: Rows) -> Rows:
+    """`rows` with state and reason of every generated text by the rules of today. Log-odds are no text, and
+    what failed has none."""
+    judged = pc.and_(
+        pc.equal(rows["mode"].cast(pa.string()), "generate"),
+        pc.not_equal(rows["finish"].cast(pa.string()), "failed"),
+    ).to_pylist()
+    texts = rows["text"].to_pylist()
+    states, reasons = (rows[name].cast(pa.string()).to_pylist() for name in JUDGED)
+    for number, text in enumerate(texts):
+        if judged[number]:
+            answer = parse_answer(text)
+            states[number], reasons[number] = answer.state, answer.reason
+    for name, values in zip(JUDGED, (states, reasons), strict=True):
+        index, field = rows.schema.get_field_index(name), rows.schema.field(name)
+        rows = rows.set_column(
+            index, field, pa.array(values, pa.string()).dictionary_encode().cast(field.type)
+        )
+    return rows
