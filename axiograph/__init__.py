@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from axiograph.api.calibration import advise, calibrate
+    from axiograph.api.check import check
     from axiograph.api.comparison import compare
     from axiograph.api.demonstration import demo
     from axiograph.api.discovery import discover
@@ -44,6 +45,7 @@ _HOMES = {
     "ValueGraph": "api.graph",
     "advise": "api.calibration",
     "calibrate": "api.calibration",
+    "check": "api.check",
     "compare": "api.comparison",
     "demo": "api.demonstration",
     "discover": "api.discovery",
@@ -63,9 +65,9 @@ _HOMES = {
     "write_report": "api.report",
 }
 __all__ = [
-    "GuideRequest", "PilotSettings", "Run", "ValueGraph", "__version__", "advise", "calibrate", "compare",
-    "demo", "discover", "features", "follow", "guide", "load_study", "open", "pilot", "plan", "progress",
-    "read_graph", "replicate", "run", "stop", "submit", "write_report",
+    "GuideRequest", "PilotSettings", "Run", "ValueGraph", "__version__", "advise", "calibrate", "check",
+    "compare", "demo", "discover", "features", "follow", "guide", "load_study", "open", "pilot", "plan",
+    "progress", "read_graph", "replicate", "run", "stop", "submit", "write_report",
 ]  # fmt: skip
 
 

@@ -22,6 +22,7 @@ HELP = (
 COMMANDS = (
     builtin.demo,
     builtin.calibrate,
+    running.check,
     running.plan,
     running.run,
     submitting.submit,

@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
+from axiograph.api.check import pilot_step
 from axiograph.api.results import Estimate, Notes, SampleCount
 from axiograph.api.run import OnStep, Run, tell
 from axiograph.api.settings import CORES, STALL_S, as_study
+from axiograph.cluster.check.gate import PilotGate
 from axiograph.cluster.sampling.estimate import estimate, stored_ids
 from axiograph.cluster.sampling.loop import disk_free, sample
 from axiograph.cluster.sampling.meter import Meter
@@ -58,6 +60,7 @@ def run(
     workers: int | None = None,
     stall_s: float = STALL_S,
     retry_failed: bool = False,
+    anyway: bool = False,
     report: bool = True,
     on_step: OnStep | None = None,
     notify: Callable[[str], None] | None = None,
@@ -66,14 +69,15 @@ def run(
 
     `out`: instead of the study's. `jobs`: threads or processes of the bootstrap. `ray`: the address of a
     cluster, `auto` or `local`; `workers`: at most so many of a kind, killed when they stand still for
-    `stall_s` seconds. `retry_failed`: ask again what could not be answered. `report`: whether the page and
+    `stall_s` seconds. `retry_failed`: ask again what could not be answered. `anyway`: go on where the pilot,
+    with which a sweep begins, shows that nothing can be learned. `report`: whether the page and
     its figures are written too. `on_step` is told what each step came to as soon as it is done, `notify`
     where one may take long. Raises InputError and RunError; where no graph can be made, but there are
     conditions to test, only after effects and report, and not at all where the study is too small for one."""
     loaded = as_study(study)
     result = Run(create_run(out or loaded.out))
     with result.directory.locked(), site(ray, workers, stall_s) as where:
-        tell(on_step, _sampled(loaded, result.directory, where, retry_failed, on_step))
+        tell(on_step, _sampled(loaded, result.directory, where, retry_failed, anyway, on_step))
         result.score(on_step)
         no_graph = None
         try:
@@ -92,15 +96,15 @@ def run(
 
 
 def _sampled(
-    study: Study, run: RunDir, where: Site, retry_failed: bool, on_step: OnStep | None
+    study: Study, run: RunDir, where: Site, retry_failed: bool, anyway: bool, on_step: OnStep | None
 ) -> SampleCount:
     prepared = where.prepare(study, run)
     notes = (*study_notes(prepared.inputs), *prepared.notes(), *where.notes(prepared))
     if notes:
         tell(on_step, Notes(notes))
-    meter = Meter()
+    meter, gate = Meter(), PilotGate(prepared.inputs, anyway, pilot_step(on_step))
     try:
-        return SampleCount(sample(prepared, run, where.executor(prepared, meter), meter, retry_failed))
+        return SampleCount(sample(prepared, run, where.executor(prepared, meter), meter, retry_failed, gate))
     except KeyboardInterrupt:
         raise RunError(
             f"run {run.where}",

@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 import axiograph as ax
+from axiograph.cluster.check.selection import REQUESTS, ROLES
 from axiograph.commands.options import CORES, STALL_S, Directory, Jobs, Out, Ray, Stall, StudyFile, Workers
 from axiograph.commands.printing import print_line, print_step
 
@@ -38,6 +39,9 @@ def run(
     retry_failed: Annotated[
         bool, typer.Option("--retry-failed", help="Ask again what could not be answered before.")
     ] = False,
+    anyway: Annotated[
+        bool, typer.Option("--anyway", help="Go on where the pilot shows that nothing can be learned.")
+    ] = False,
 ) -> None:
     """Sample (continues where it stopped), score, discover, test effects, report."""
     result = ax.run(
@@ -48,10 +52,43 @@ def run(
         workers=workers,
         stall_s=stall,
         retry_failed=retry_failed,
+        anyway=anyway,
         on_step=print_step,
         notify=print_line,
     )
     print(f"\nEverything is in {result.where}")
+
+
+def check(
+    study: StudyFile,
+    out: Out = None,
+    roles: Annotated[int, typer.Option(min=3, help="How many roles are asked.")] = ROLES,
+    requests: Annotated[int, typer.Option(min=12, help="About how many requests.")] = REQUESTS,
+    alternatives: Annotated[
+        bool | None,
+        typer.Option(
+            "--alternatives/--no-alternatives",
+            help="Try other ways of asking. [default: where something stands against this one]",
+            show_default=False,
+        ),
+    ] = None,
+    float32: Annotated[
+        bool, typer.Option("--float32/--no-float32", help="Compare some answers with those in float32.")
+    ] = True,
+) -> None:
+    """Does this model answer this questionnaire? A pilot, before the sweep. Stores nothing."""
+    result = ax.check(
+        study,
+        out,
+        roles=roles,
+        requests=requests,
+        alternatives=alternatives,
+        float32=float32,
+        on_step=print_step,
+    )
+    print(result)
+    if result.verdict.hopeless:
+        raise typer.Exit(1)
 
 
 def status(directory: Directory) -> None:

@@ -5,12 +5,14 @@ from __future__ import annotations
 import os
 import platform
 import time
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from importlib import metadata
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import polars as pl
+import pyarrow as pa
 import pyarrow.parquet as pq
 
 from axiograph.cluster.sampling.executors import Executor
@@ -32,6 +34,19 @@ from axiograph.engine.workers.machine import GPU_ROWS
 TABLES_PER_BATCH = 4  # a stored part holds this many batches: what a crash can cost
 
 
+class Gate(Protocol):
+    """Decides on the first answers of a run whether it goes on (cluster.check.gate)."""
+
+    def begins(self, planned: int) -> bool:
+        """Whether there is anything to decide in a run of so many requests."""
+
+    def first(self, rows: Iterable[pa.RecordBatch]) -> Iterable[pa.RecordBatch]:
+        """The rows of a plan, those on whose answers it decides before the others."""
+
+    def __call__(self, responses: pa.Table) -> None:
+        """Sees a table of answers; an error ends the run."""
+
+
 @dataclass(frozen=True)
 class Sampled:
     """`failed`: stored rows that could not be had, of this start or an earlier one."""
@@ -49,11 +64,12 @@ def sample(
     executor: Executor,
     meter: Meter | None = None,
     retry_failed: bool = False,
+    gate: Gate | None = None,
 ) -> Sampled:
     """Answer every planned request that the store does not hold; safe to stop and repeat at any moment.
 
     `meter`: one that the executor tells of its workers. `retry_failed`: rows that could not be had are asked
-    again."""
+    again. `gate`: what sees the answers to the requests that it wants first, and may end the run there."""
     started = time.monotonic()
     store = run.store()
     for folder in (run.path, store.folder):
@@ -68,11 +84,17 @@ def sample(
         refuse_other_worker(run, asked, kind.recipe.backend, prepared.device_name)
     meter = meter or Meter()
     meter.start(todo.left)
-    requests = Requests(prepared.request_builder, todo, rows_per_table(prepared), not sets_batches(prepared))
+    gate = gate if gate is not None and todo.left and gate.begins(todo.planned) else None
+    if gate is not None and todo.already:
+        gate(store.scan().collect(engine="streaming").to_arrow())
+    rows = todo if gate is None else gate.first(todo)
+    requests = Requests(prepared.request_builder, rows, rows_per_table(prepared), not sets_batches(prepared))
     with beating(run, meter, type(executor).__name__), metered(meter):
         for responses in executor.run(requests):
             store.append(responses)
             meter.add(responses)
+            if gate is not None:
+                gate(responses)
     store.compact()
     return Sampled(todo.planned, todo.already, meter.done, time.monotonic() - started, store.failed())
 

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from axiograph.cluster.sampling.executors import Kind, WorkerRecipe
+from axiograph.cluster.sampling.prompt_checks import check_prompts, prompt_notes
 from axiograph.cluster.sampling.requests import RequestBuilder
 from axiograph.discovery.pc.inputs import MIN_ROWS
 from axiograph.discovery.resampling.rows import parse_resample, rows_in_replicate
@@ -110,12 +111,14 @@ class Prepared:
         )
 
     def notes(self) -> list[str]:
-        """Why the study does not run on vLLM, where it would have been taken."""
+        """What a person should know of the prompts, and why the study does not run on vLLM, where it would
+        have been taken."""
+        notes = prompt_notes(self.inputs, self.builder)
         reason = self.backend.why_not
-        if reason is None:
-            return []
-        who = "" if self.unsteered is None else " for the roles that are steered"
-        return [f"transformers answers (backend hf){who}, and not vLLM: {reason}."]
+        if reason is not None:
+            who = "" if self.unsteered is None else " for the roles that are steered"
+            notes.append(f"transformers answers (backend hf){who}, and not vLLM: {reason}.")
+        return notes
 
     def worker_config(self) -> WorkerConfig:
         yes, no = spelling_ids(self.builder)
@@ -239,6 +242,7 @@ def prepare_unsteered(study: Study, run: RunDir, near: Near = in_process) -> Pre
     source = resolve_model(study.model)
     builder = PromptBuilder(inputs.template, load_tokenizer(source))
     builder.check_plain(inputs.texts())
+    check_prompts(inputs, builder)
     config = load_config(source)
     identity = PlanIdentity(source.digest(), source.dtype, builder.digest, {})
     device, hardware = near(_device, study.model.device)

@@ -1,0 +1,1 @@
+"""Before a sweep: whether the model answers the questionnaire, by a pilot of a few hundred requests."""

@@ -1,0 +1,134 @@
+"""What the answers of a pilot show: states, sides, mass, differences of roles, contradictory thoughts."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import polars as pl
+
+from axiograph.discovery.numerics.intervals import wilson
+from axiograph.engine.answers.parsing import STATES, parse_answer
+from axiograph.engine.answers.thoughts import thought_verdict
+from axiograph.engine.runs.store import FAILED
+from axiograph.engine.scoring.role_differences import RoleDifferences, role_differences
+from axiograph.engine.study.questionnaire import Item
+
+SHOWN = 3  # commonest texts
+
+
+@dataclass(frozen=True)
+class Share:
+    """`count` of `of`, with its 95 % interval (Wilson)."""
+
+    count: int
+    of: int
+
+    @property
+    def value(self) -> float | None:
+        return self.count / self.of if self.of else None
+
+    @property
+    def interval(self) -> tuple[float, float]:
+        """(0, 1) of none."""
+        if not self.of:
+            return 0.0, 1.0
+        low, high = wilson(np.array(float(self.count)), np.array(float(self.of)))
+        return float(low), float(high)
+
+
+@dataclass(frozen=True)
+class Findings:
+    """Of `answers` rows: `states`, counts by state; `usable`: yes, no and unsure; `yes`: among yes and no;
+    `cut`: generated answers that reached the limit of tokens; `unread`: the commonest texts that were not
+    read, with their counts; `failed`: answers that could not be had.
+
+    Generate mode: `contradictions`: of thoughts that say yes or no themselves, those whose answer is the
+    other. Logprob mode: `mass`, the median, `low_mass` and `fallback` rows, `spread`: the standard deviation
+    of the log-odds over items and roles. `differences`: None where there is too little to compare."""
+
+    answers: int
+    mode: str
+    states: dict[str, int]
+    usable: Share
+    yes: Share
+    cut: Share
+    unread: tuple[tuple[str, int], ...]
+    failed: int
+    contradictions: Share
+    mass: float | None
+    low_mass: Share
+    fallback: Share
+    spread: float | None
+    differences: RoleDifferences | None
+
+
+def find(frame: pl.DataFrame, items: Sequence[Item]) -> Findings:
+    """`frame`: responses (RESPONSE_SCHEMA) of one condition, each role and item at most once."""
+    frame = frame.with_columns(pl.col("role", "item_id", "mode", "state", "finish", "reason").cast(pl.String))
+    answered = frame.filter(pl.col("finish") != FAILED)
+    mode = frame["mode"][0] if frame.height else "generate"
+    counts = dict(answered["state"].value_counts().iter_rows())
+    states = {state: int(counts.get(state, 0)) for state in STATES}
+    n, decided = answered.height, states["yes"] + states["no"]
+    unread = answered.filter(pl.col("state") == "unparsed")
+    scored = mode == "logprob"
+    odds = answered["log_odds"].drop_nulls().to_numpy()
+    return Findings(
+        answers=n,
+        mode=mode,
+        states=states,
+        usable=Share(decided + states["unsure"], n),
+        yes=Share(states["yes"], decided),
+        cut=Share(int((answered["finish"] == "limit").sum()), 0 if scored else n),
+        unread=tuple(Counter(map(_one_line, unread["text"].fill_null(""))).most_common(SHOWN)),
+        failed=frame.height - n,
+        contradictions=Share(0, 0) if scored else _contradictions(answered),
+        mass=float(np.median(answered["mass"].drop_nulls().to_numpy())) if scored and n else None,
+        low_mass=Share(int((answered["reason"] == "low-mass").sum()), n if scored else 0),
+        fallback=Share(int(answered["fallback"].sum()), n if scored else 0),
+        spread=float(odds.std(ddof=1)) if scored and len(odds) > 1 else None,
+        differences=_differences(answered, items),
+    )
+
+
+def _one_line(text: str) -> str:
+    return " ".join(text.split())
+
+
+def _contradictions(answered: pl.DataFrame) -> Share:
+    said = against = 0
+    for state, text in answered.select("state", "text").iter_rows():
+        if state not in ("yes", "no"):
+            continue
+        verdict = thought_verdict(parse_answer(text or "").thought)
+        said += verdict is not None
+        against += verdict is not None and verdict != state
+    return Share(against, said)
+
+
+def _differences(answered: pl.DataFrame, items: Sequence[Item]) -> RoleDifferences | None:
+    by_id = {item.item_id: item for item in items}
+    names = sorted(set(answered["item_id"]))
+    roles = sorted(set(answered["role"]))
+    values = {value: number for number, value in enumerate(sorted({by_id[name].value for name in names}))}
+    table = np.full((len(roles), len(names)), np.nan)
+    row = {role: number for number, role in enumerate(roles)}
+    column = {name: number for number, name in enumerate(names)}
+    for role, name, answer in answered.select("role", "item_id", _answer()).iter_rows():
+        if answer is not None:
+            table[row[role], column[name]] = answer
+    owner = np.array([values[by_id[name].value] for name in names], int)
+    agreement = np.array([by_id[name].agreement for name in names], float)
+    return role_differences(table, owner, agreement)
+
+
+def _answer() -> pl.Expr:
+    """−1 (no) to 1 (yes), as it is scored, without the key."""
+    state = pl.col("state")
+    sign = pl.when(state == "yes").then(1.0).when(state == "no").then(-1.0).when(state == "unsure").then(0.0)
+    graded = pl.when(state.is_in(["yes", "no", "unsure"])).then((pl.col("log_odds") / 2).tanh())
+    plain = (pl.col("mode") == "logprob") & ~pl.col("fallback")
+    return pl.when(plain).then(graded).otherwise(sign).alias("answer")
