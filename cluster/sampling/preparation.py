@@ -46,6 +46,7 @@ from axiograph.steering.directions.operations import (
     resolve_conditions,
     steering_digests,
 )
+from axiograph.steering.directions.steered_model import steered_model
 from axiograph.steering.hf.measurement import load_scales, measure_residual_norms, save_norms
 from axiograph.steering.hf.worker import check_spans
 
@@ -110,12 +111,16 @@ class Prepared:
         )
 
     def notes(self) -> list[str]:
-        """Why the study does not run on vLLM, where it would have been taken."""
+        """What is steered otherwise than one might think; why the study does not run on vLLM, where it would
+        have been taken."""
         reason = self.backend.why_not
         if reason is None:
-            return []
+            return self.directions.notes
         who = "" if self.unsteered is None else " for the roles that are steered"
-        return [f"transformers answers (backend hf){who}, and not vLLM: {reason}."]
+        return [
+            *self.directions.notes,
+            f"transformers answers (backend hf){who}, and not vLLM: {reason}.",
+        ]
 
     def worker_config(self) -> WorkerConfig:
         yes, no = spelling_ids(self.builder)
@@ -247,7 +252,7 @@ def prepare_unsteered(study: Study, run: RunDir, near: Near = in_process) -> Pre
         inputs=inputs,
         source=source,
         builder=builder,
-        directions=Directions(config.hidden_size, config.num_hidden_layers),
+        directions=Directions(config.hidden_size, config.num_hidden_layers, steered_model(source, config)),
         operations={},
         plan=Plan(replace(inputs, conditions=inputs.conditions[:1]), identity),
         device=device,

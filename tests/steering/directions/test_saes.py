@@ -169,8 +169,13 @@ def test_resid_pre_is_a_hook_point(folder):
 )
 def test_other_hook_points_are_refused(folder, name):
     edit(folder, meta_hook_name=name)
+    sae = load(folder)
     with pytest.raises(InputError, match=r"hook_name: .*residual stream only"):
-        load(folder)
+        _ = sae.hook_point
+    with pytest.raises(
+        InputError, match="an encoder that reads resid_pre or resid_post, found one that reads"
+    ):
+        _ = sae.reading_point
 
 
 @pytest.mark.parametrize("key", ["center_writing_weights", "fold_ln"])
