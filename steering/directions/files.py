@@ -104,7 +104,7 @@ def _from_torch(source: DirectionFile, where: str) -> torch.Tensor:
         raise InputError(
             where,
             "a PyTorch file of tensors only",
-            "other objects, which are code and are not run",
+            "other objects, which are code and are not run, or no PyTorch file at all",
             "Save the tensor alone: torch.save(tensor.detach().float(), FILE), or as safetensors.",
         ) from error
     except Exception as error:

@@ -108,7 +108,8 @@ class Directions:
         return told
 
     def _sae_hook_point(self, sae: Sae, point: OperationPoint) -> HookPointSpec:
-        self._notes.update((text, None) for unit, text in sae.unit_notes if unit == point.unit)
+        if point.kind != "project_out":  # which has no strength to be in a unit
+            self._notes.update((text, None) for unit, text in sae.unit_notes if unit == point.unit)
         told, site = point.hook_point, sae.writes
         if told is None:
             if site.point is not None and not site.is_stream:

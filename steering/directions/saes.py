@@ -193,7 +193,7 @@ def _unread(loaded: LoadedSae, d_model: int) -> tuple[str, str] | None:
     if cfg.architecture() == "temporal":
         return (
             "a TemporalSAE, whose activations depend on all tokens before",
-            "Steer it by add in another unit.",
+            _OTHERWISE,
         )
     if cfg.normalize_activations == "expected_average_only_in":
         return (
