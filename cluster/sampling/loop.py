@@ -218,6 +218,7 @@ def _manifest(prepared: Prepared, run: RunDir, requests: int) -> dict[str, Any]:
             "dtype": study.model.dtype,
         },
         "seeds": seeds(study),
+        "steering_notes": prepared.directions.notes,
     }
 
 

@@ -47,6 +47,7 @@ from axiograph.steering.directions.operations import (
     resolve_conditions,
     steering_digests,
 )
+from axiograph.steering.directions.steered_model import steered_model
 from axiograph.steering.hf.measurement import load_scales, measure_residual_norms, save_norms
 from axiograph.steering.hf.worker import check_spans
 
@@ -111,9 +112,9 @@ class Prepared:
         )
 
     def notes(self) -> list[str]:
-        """What a person should know of the prompts, and why the study does not run on vLLM, where it would
-        have been taken."""
-        notes = prompt_notes(self.inputs, self.builder)
+        """What a person should know of the prompts and of what is steered, and why the study does not run on
+        vLLM, where it would have been taken."""
+        notes = [*prompt_notes(self.inputs, self.builder), *self.directions.notes]
         reason = self.backend.why_not
         if reason is not None:
             who = "" if self.unsteered is None else " for the roles that are steered"
@@ -251,7 +252,7 @@ def prepare_unsteered(study: Study, run: RunDir, near: Near = in_process) -> Pre
         inputs=inputs,
         source=source,
         builder=builder,
-        directions=Directions(config.hidden_size, config.num_hidden_layers),
+        directions=Directions(config.hidden_size, config.num_hidden_layers, steered_model(source, config)),
         operations={},
         plan=Plan(replace(inputs, conditions=inputs.conditions[:1]), identity),
         device=device,

@@ -43,15 +43,16 @@ def record_features(study: Study, run: RunDir, prompts: int) -> Active:
     record. InputError where answers may be steered in units of what is recorded already."""
     prepared = prepare_unsteered(study, run)
     saes = _saes(study, prepared)
+    points = {sae.name: sae.reading_point for sae in saes}  # refuses one that cannot be read
     digests, source = prepared.directions.digests, prepared.measured_on
     if run.manifest_file.is_file() and run.store().rows():
         saes = _unrecorded(saes, load_scales(run.features_file, run.scales_file, source, digests), run)
     chosen, note = span_prompts(prepared, prompts)
     model = load_model(prepared.source, prepared.device)
-    streams = span_streams(model, chosen, [sae.hook_point for sae in saes], study.sampling.batch_size)
+    streams = span_streams(model, chosen, [points[sae.name] for sae in saes], study.sampling.batch_size)
     del model
     release_memory(prepared.device)
-    table = pl.concat([feature_table(sae, streams[sae.hook_point]) for sae in saes])
+    table = pl.concat([feature_table(sae, streams[points[sae.name]]) for sae in saes])
     save_features(table, run.features_file, source, digests)
     return Active(_ranked(table, saes), tuple(saes), note)
 

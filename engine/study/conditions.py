@@ -85,6 +85,8 @@ class OperationPoint:
             name = self.spec.direction.path.stem
             if self.spec.direction.key != "direction":
                 name += f".{self.spec.direction.key}"
+            if self.spec.direction.row is not None:
+                name += f"[{self.spec.direction.row}]"
         else:
             name = f"f{self.feature}"
         if self.control is not None:

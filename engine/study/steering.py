@@ -28,10 +28,12 @@ class SaeSource(Spec):
 
 
 class DirectionFile(Spec):
-    """One vector `[d_model]` under `key` in a safetensors file."""
+    """One vector `[d_model]` under `key` in a safetensors file, a PyTorch file (.pt, .pth: tensors only) or a
+    GGUF control vector (.gguf, keys `direction.N`); `row`: of a tensor `[rows, d_model]`, counted from 0."""
 
     path: Path
     key: str = "direction"
+    row: int | None = Field(default=None, ge=0)
 
 
 class HookPointSpec(Spec):

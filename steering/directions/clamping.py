@@ -8,7 +8,7 @@ decoder row as sae-lens applies it. Whatever the SAE does not reconstruct stays 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from axiograph.engine.errors import InputError
 from axiograph.engine.identity import digest, digest_json
@@ -25,7 +25,10 @@ _AGREES = 1e-4  # largest difference, as a share of the largest number compared
 @dataclass(frozen=True)
 class FeatureClamp:
     """Sets an activation to `target`: what is read is z = h · reader + bias, as z where it is above
-    `threshold` and 0 elsewhere; `writer` is the decoder row. reader, writer [d_model], float32, CPU."""
+    `threshold` and 0 elsewhere; `writer` is the decoder row. reader, writer [d_model], float32, CPU.
+
+    A gated encoder is of the same form. With p = h · w its gate is open where p > −b_gate, and its magnitude
+    z = e^r · p + b_mag counts where it is above 0: together where z > max(0, b_mag − e^r · b_gate)."""
 
     reader: torch.Tensor
     writer: torch.Tensor
@@ -51,24 +54,43 @@ class FeatureClamp:
 
 def feature_clamp(sae: Sae, feature: int, target: float) -> FeatureClamp:
     """The clamp of one feature; InputError for an SAE whose features cannot be read one at a time (top-k and
-    others, where an activation depends on the other features) or that rescales what it is given."""
-    import torch
-
+    others, where an activation depends on the other features), that rescales what it is given, or that reads
+    another place than it writes to."""
     sae.direction(feature)  # refuses a feature that is not there
-    encoder = sae.encoder
-    rescaling = getattr(encoder.cfg, "normalize_activations", "none")
+    rescaling = getattr(sae.encoder.cfg, "normalize_activations", "none")
     if rescaling != "none":
         raise _refusal(sae, f"inputs rescaled by {rescaling}")
+    if sae.reads is not None and sae.reads != sae.writes:
+        raise _refusal(
+            sae, f"one that reads {sae.reads.name} and writes to {sae.writes.name or 'an unnamed hook'}"
+        )
+    _ = sae.reading_point  # refuses one that reads no hook point
+    clamp = _read(sae.encoder, feature, target)
+    _check(clamp, sae, feature)
+    return clamp
+
+
+def _read(encoder: Any, feature: int, target: float) -> FeatureClamp:
+    """The clamp by the weights of sae-lens' encoder."""
+    import torch
+
     with torch.inference_mode():
         reader = encoder.W_enc[:, feature].detach().float().cpu().clone()
         writer = encoder.W_dec[feature].detach().float().cpu().clone()
-        bias = float(encoder.b_enc[feature]) if hasattr(encoder, "b_enc") else 0.0
+        scale, lowest = 1.0, 0.0
+        if getattr(encoder, "r_mag", None) is not None:  # gated
+            grown = encoder.r_mag[feature].exp()
+            reader, scale = reader * grown.float().cpu(), float(grown)
+            bias = float(encoder.b_mag[feature])
+            lowest = bias - scale * float(encoder.b_gate[feature])
+        else:
+            bias = float(encoder.b_enc[feature]) if getattr(encoder, "b_enc", None) is not None else 0.0
+        # The bias that all of h brings with it shifts the gate and the magnitude alike.
+        shift = 0.0
         if getattr(encoder.cfg, "apply_b_dec_to_input", False):
-            bias -= float(encoder.b_dec.detach().double().cpu() @ reader.double())
-        threshold = float(encoder.threshold[feature]) if hasattr(encoder, "threshold") else 0.0
-    clamp = FeatureClamp(reader, writer, bias, max(0.0, threshold), target)
-    _check(clamp, sae, feature)
-    return clamp
+            shift = float(encoder.b_dec.detach().double().cpu() @ reader.double())
+        threshold = float(encoder.threshold[feature]) if hasattr(encoder, "threshold") else lowest
+    return FeatureClamp(reader, writer, bias - shift, max(0.0, threshold), target)
 
 
 def _check(clamp: FeatureClamp, sae: Sae, feature: int) -> None:
@@ -95,7 +117,7 @@ def _check(clamp: FeatureClamp, sae: Sae, feature: int) -> None:
 def _refusal(sae: Sae, obstacle: str) -> InputError:
     return InputError(
         f"study, steering with {sae.name}, kind clamp_feature",
-        "an SAE whose features are read one at a time (standard or JumpReLU, without rescaled inputs)",
+        "an SAE whose features are read one at a time (standard, JumpReLU or gated, without rescaled inputs)",
         obstacle,
         "Use kind: clamp or add, or another SAE.",
     )

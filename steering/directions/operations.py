@@ -21,10 +21,12 @@ from typing import TYPE_CHECKING
 from axiograph.engine.errors import InputError
 from axiograph.engine.identity import digest, digest_json
 from axiograph.engine.study.conditions import Condition, OperationPoint
-from axiograph.engine.study.steering import DirectionFile, HookPointSpec, SaeSource
+from axiograph.engine.study.steering import HookPointSpec, SaeSource
 from axiograph.steering.directions.clamping import FeatureClamp, feature_clamp
 from axiograph.steering.directions.controls import control_direction, control_feature, with_norm_of
+from axiograph.steering.directions.files import control_vector_layer, file_name, read_direction
 from axiograph.steering.directions.saes import Sae, check_layer, load_sae
+from axiograph.steering.directions.steered_model import SteeredModel
 
 if TYPE_CHECKING:
     import torch
@@ -67,32 +69,64 @@ class Operation:
 
 @dataclass
 class Directions:
-    """Loads SAEs and direction files once; remembers what they are for the manifest."""
+    """Loads SAEs and direction files once; remembers what they are for the manifest (`digests`) and what a
+    person should know of them (`notes`): each thing once, in the order in which it came up."""
 
     d_model: int
     n_layers: int
+    model: SteeredModel = field(default_factory=SteeredModel)
     _saes: dict[SaeSource, Sae] = field(default_factory=dict)
     digests: dict[str, str] = field(default_factory=dict)
+    _notes: dict[str, None] = field(default_factory=dict)
+
+    @property
+    def notes(self) -> list[str]:
+        return list(self._notes)
 
     def sae(self, source: SaeSource) -> Sae:
         if source not in self._saes:
-            sae = load_sae(source, self.d_model, self.n_layers)
+            sae = load_sae(source, self.d_model, self.n_layers, self.model)
             self._saes[source] = sae
             self.digests[sae.name] = sae.digest.hex()
+            self._notes.update(dict.fromkeys(sae.notes))
         return self._saes[source]
 
     def hook_point(self, point: OperationPoint) -> HookPointSpec:
         """Where `point` acts: as the study says, otherwise where its SAE was trained."""
-        if point.sae is None:
-            assert point.hook_point is not None
-            check_layer(point.hook_point, self.n_layers, f"study, steering {point.label}, field hook_point")
-            return point.hook_point
-        trained = self.sae(point.sae).hook_point
-        if point.hook_point is None or point.hook_point == trained:
-            return trained
-        # Another layer than the SAE's is a legitimate experiment; a layer that is not there is not.
-        check_layer(point.hook_point, self.n_layers, f"study, steering {point.label}, field hook_point")
-        return point.hook_point
+        told, where = point.hook_point, f"study, steering {point.label}, field hook_point"
+        if told is not None:
+            check_layer(told, self.n_layers, where)
+        if point.sae is not None:
+            return self._sae_hook_point(self.sae(point.sae), point)
+        assert told is not None and point.spec.direction is not None
+        layer = control_vector_layer(point.spec.direction)
+        if layer is not None and told != HookPointSpec(layer=layer):
+            self._note(
+                f"{file_name(point.spec.direction)} is the output of layer {layer} by llama.cpp's count, and "
+                f"steers at {told}, as the study says."
+            )
+        return told
+
+    def _sae_hook_point(self, sae: Sae, point: OperationPoint) -> HookPointSpec:
+        if point.kind != "project_out":  # which has no strength to be in a unit
+            self._notes.update((text, None) for unit, text in sae.unit_notes if unit == point.unit)
+        told, site = point.hook_point, sae.writes
+        if told is None:
+            if site.point is not None and not site.is_stream:
+                self._note(
+                    f"{sae.name} writes to {site.name}, which is added to the stream: its rows are added at "
+                    f"{site.point}, to the same effect. A clamp there is one of the whole stream."
+                )
+            return sae.hook_point
+        sae.check_told()
+        # Another layer than the SAE's is a legitimate experiment.
+        if told != site.point:
+            trained = f"was trained at {site.name}" if site.name else "does not say where it was trained"
+            self._note(f"{sae.name} {trained}, and steers at {told}, as the study says.")
+        return told
+
+    def _note(self, text: str) -> None:
+        self._notes[text] = None
 
     def vector(self, point: OperationPoint) -> torch.Tensor:
         """The direction v, [d_model]: as released, or the control in its place."""
@@ -124,35 +158,9 @@ class Directions:
             assert point.feature is not None
             return self.sae(point.sae).direction(point.feature)
         assert point.spec.direction is not None
-        vector, identity = _read_direction(point.spec.direction, self.d_model)
-        self.digests[f"direction {point.spec.direction.path}"] = identity.hex()
+        vector, identity = read_direction(point.spec.direction, self.d_model)
+        self.digests[file_name(point.spec.direction)] = identity.hex()
         return vector
-
-
-def _read_direction(source: DirectionFile, d_model: int) -> tuple[torch.Tensor, bytes]:
-    from safetensors import SafetensorError, safe_open
-
-    where = f"direction file {source.path}"
-    try:
-        with safe_open(source.path, framework="pt") as file:
-            if source.key not in file.keys():  # noqa: SIM118 - not a mapping
-                raise InputError(
-                    where,
-                    f"the key '{source.key}'",
-                    ", ".join(file.keys()) or "nothing",
-                    "Set direction.key.",
-                )
-            vector = file.get_tensor(source.key).float()
-    except (OSError, SafetensorError) as error:
-        raise InputError(where, "a readable safetensors file", str(error), "Check the path.") from error
-    if tuple(vector.shape) != (d_model,):
-        raise InputError(
-            where,
-            f"a vector of the model's width {d_model}",
-            f"shape {tuple(vector.shape)}",
-            "Check the key.",
-        )
-    return vector, digest(vector.numpy().tobytes())
 
 
 @dataclass(frozen=True)
@@ -233,7 +241,9 @@ def _unit_vector(
 
 def _largest_activation(point: OperationPoint, directions: Directions, scales: Scales) -> float:
     assert point.sae is not None and point.feature is not None
-    name = directions.sae(point.sae).name
+    sae = directions.sae(point.sae)
+    _ = sae.reading_point  # refuses one whose activations cannot be read, whatever was recorded
+    name = sae.name
     largest = scales.max_activation.get((name, point.feature))
     if not largest:
         raise InputError(

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import pytest
 
+from axiograph.cluster.sampling.loop import install_plan
 from axiograph.cluster.sampling.preparation import prepare, study_notes
 from axiograph.engine.errors import InputError
-from axiograph.engine.runs.run_dir import RunDir
+from axiograph.engine.runs.run_dir import RunDir, create_run
 from axiograph.engine.study.loading import load_study
-from tests import studies
+from tests import sae_kinds, studies
 
 
 def prepared(folder, assets, **changes):
@@ -63,3 +64,25 @@ def test_notes_say_before_the_night_what_a_study_cannot_lead_to(study_assets, tm
     (note,) = notes(steer_roles="train")
     assert "no effect of steering will be tested" in note
     assert notes(steer_roles="train", effects={"roles": "all"}) == []
+
+
+def test_what_is_steered_otherwise_than_one_might_think_is_said_and_kept(study_assets, tmp_path, axiograph):
+    """At the start, in the plan and in the manifest; the answers themselves are the same."""
+    labelled = sae_kinds.save(tmp_path / "sae", "standard", meta_model_name="other/Large-2")
+    elsewhere = {"layer": 0, "place": "resid_pre"}
+    operation = {"sae": {"path": str(labelled)}, "features": [3], "strengths": [4], "hook_point": elsewhere}
+    path = studies.write(tmp_path, study_assets, steering=[{"operations": [operation]}])
+    notes = prepare(load_study(path), RunDir(tmp_path / "run")).notes()
+    assert [note.partition(f"SAE {labelled} ")[2].partition(" other/Large-2")[0] for note in notes] == [
+        "is labelled as one of",
+        "was trained at blocks.1.hook_resid_post, and steers at resid_pre.0, as the study says.",
+    ]
+    code, out, err = axiograph("plan", path, "--calibrate", 0)
+    said = " ".join((out + err).split())
+    assert code == 0 and all(" ".join(note.split()) in said for note in notes), said
+    study = load_study(path)
+    run = create_run(study.out)
+    install_plan(prepare(study, run), run)
+    assert run.manifest()["steering_notes"] == notes
+    plain = studies.write(tmp_path, study_assets)
+    assert prepare(load_study(plain), RunDir(tmp_path / "other")).notes() == []

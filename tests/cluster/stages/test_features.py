@@ -8,15 +8,19 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 import pytest
+import torch
+from sae_lens import SAE
 
-from axiograph.cluster.sampling.preparation import prepare_unsteered
+from axiograph.cluster.sampling.preparation import prepare, prepare_unsteered
 from axiograph.cluster.stages.features import record_features, recorded_features, span_prompts
 from axiograph.cluster.stages.pilot import AgainstRandom, PilotSettings, against_random, run_pilot
+from axiograph.engine.errors import InputError
 from axiograph.engine.plan.inputs import load_inputs
 from axiograph.engine.runs.run_dir import create_run
 from axiograph.engine.study.loading import load_study
+from axiograph.engine.workers.models import load_model
 from axiograph.texts.features import features_text
-from tests import studies, tiny
+from tests import sae_kinds, studies, tiny
 
 ASSETS = Path(__file__).parents[3] / "engine" / "assets" / "respondent"
 
@@ -74,6 +78,33 @@ def test_links_bans_and_what_is_recorded(study_assets, tmp_path):
     without = features_text(active, 5, frozenset({first}))
     assert f"\n{first} " not in without and f"\n{second} " in without and "1 banned" in without
     assert recorded_features(study, run).table.equals(active.table)
+
+
+def test_a_transcoder_is_measured_where_it_reads(study_assets, tmp_path):
+    """And steers where it writes; one that reads what axiograph does not give it is refused."""
+    for number, (hook, refused) in enumerate(
+        [("blocks.0.hook_resid_post", False), ("blocks.1.mlp.hook_in", True)]
+    ):
+        folder = tmp_path / str(number)
+        folder.mkdir()
+        sae = sae_kinds.save(folder / "sae", "transcoder", hook, meta_hook_name_out="blocks.1.hook_mlp_out")
+        operation = {"sae": {"path": str(sae)}, "features": [3], "strengths": [40]}
+        study, run = loaded(folder, study_assets, steering=[{"operations": [operation]}])
+        if refused:
+            with pytest.raises(InputError, match=r"found one that reads 'blocks\.1\.mlp\.hook_in'"):
+                record_features(study, run, 8)
+            continue
+        active = record_features(study, run, 8)
+        prepared = prepare(study, run)
+        heads, _ = span_prompts(prepared, 8)
+        model = load_model(prepared.source, "cpu")
+        with torch.inference_mode():
+            states = model(input_ids=torch.tensor([heads[0].ids]), output_hidden_states=True).hidden_states
+            acts = SAE.load_from_disk(sae).encode(states[1][0, list(heads[0].span)])
+        found = active.table.sort("feature")["max_activation"].to_numpy()
+        assert found == pytest.approx(acts.amax(0).numpy(), abs=1e-4) and found.max() > 0
+        (steered,) = prepared.operations.values()
+        assert str(steered[0].hook_point) == "resid_post.1"
 
 
 def test_a_pilot_is_a_run_on_training_roles_that_can_be_repeated(study_assets, tmp_path):

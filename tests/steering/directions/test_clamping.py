@@ -2,15 +2,27 @@
 
 from __future__ import annotations
 
+import math
+
 import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from sae_lens import JumpReLUSAE, JumpReLUSAEConfig, StandardSAE, StandardSAEConfig, TopKSAE, TopKSAEConfig
+from sae_lens import (
+    GatedSAE,
+    GatedSAEConfig,
+    JumpReLUSAE,
+    JumpReLUSAEConfig,
+    StandardSAE,
+    StandardSAEConfig,
+    TopKSAE,
+    TopKSAEConfig,
+)
 
 from axiograph.engine.errors import InputError
 from axiograph.engine.study.steering import HookPointSpec
 from axiograph.steering.directions.clamping import feature_clamp
+from axiograph.steering.directions.hook_names import HookSite
 from axiograph.steering.directions.saes import Sae
 from axiograph.steering.hf.proof import reset
 
@@ -27,6 +39,7 @@ def made(kind, **settings):
     classes = {
         "standard": (StandardSAE, StandardSAEConfig),
         "jumprelu": (JumpReLUSAE, JumpReLUSAEConfig),
+        "gated": (GatedSAE, GatedSAEConfig),
         "topk": (TopKSAE, TopKSAEConfig),
     }
     cls, config = classes[kind]
@@ -37,10 +50,10 @@ def made(kind, **settings):
             parameter.copy_(
                 torch.rand_like(parameter) if name == "threshold" else torch.randn_like(parameter) / 3
             )
-    return Sae("an SAE", HookPointSpec(layer=0), encoder.W_dec.detach().clone(), encoder, b"")
+    return Sae("an SAE", HookSite.at(HookPointSpec(layer=0)), encoder.W_dec.detach().clone(), encoder, b"")
 
 
-@pytest.mark.parametrize("kind", ["standard", "jumprelu"])
+@pytest.mark.parametrize("kind", ["standard", "jumprelu", "gated"])
 @pytest.mark.parametrize("centred", [True, False])
 @settings(max_examples=40, deadline=None)
 @given(seed=st.integers(0, 10_000), feature=st.integers(0, FEATURES - 1), target=st.floats(0, 50))
@@ -77,6 +90,27 @@ def test_by_hand():
     row[0, 0] = 1.5
     found = clamp.apply(row)
     assert found[0, 1] == 10.0 and found[0, 0] == 1.5
+
+
+def test_a_gate_by_hand():
+    """Open above 1 along the first axis, where the magnitude is e^0.5 · h − 1; and shut by the magnitude."""
+    sae = made("gated", apply_b_dec_to_input=False)
+    with torch.no_grad():
+        for name in ("W_enc", "b_gate", "b_mag", "r_mag"):
+            getattr(sae.encoder, name).zero_()
+        sae.encoder.W_enc[0, 3] = 1.0
+        sae.encoder.b_gate[3], sae.encoder.r_mag[3], sae.encoder.b_mag[3] = -1.0, 0.5, -1.0
+        sae.encoder.W_dec[3] = 0.0
+        sae.encoder.W_dec[3, 1] = 2.0
+    rows = torch.zeros(3, WIDTH)
+    rows[:, 0] = torch.tensor([0.9, 1.1, 4.0])  # the first has a magnitude above 0, and a shut gate
+    found = feature_clamp(sae, 3, 0.0).apply(rows)[:, 1]
+    wanted = -2 * torch.tensor([0.0, 1.1 * math.exp(0.5) - 1, 4 * math.exp(0.5) - 1])
+    assert torch.allclose(found, wanted, atol=1e-5)
+    with torch.no_grad():
+        sae.encoder.b_mag[3] = -3.0
+    found = feature_clamp(sae, 3, 0.0).apply(rows)[:, 1]
+    assert torch.allclose(found, -2 * torch.tensor([0.0, 0.0, 4 * math.exp(0.5) - 3]), atol=1e-5)
 
 
 @pytest.mark.parametrize(

@@ -13,6 +13,7 @@ from safetensors.torch import load_file, save_file
 from axiograph.engine.errors import InputError
 from axiograph.engine.study.steering import HookPointSpec, SaeSource
 from axiograph.steering.directions.saes import check_layer, load_sae
+from axiograph.steering.directions.steered_model import SteeredModel
 from tests import tiny
 
 
@@ -115,6 +116,34 @@ def test_w_dec_is_as_released_where_sae_lens_folds_a_norm(released):
     # Activations are those of the stream as it is: sae-lens folded the norm for that.
     stream = torch.randn(3, tiny.WIDTH, generator=torch.Generator().manual_seed(3))
     assert torch.allclose(sae.activations(stream), (4 * stream @ released["W_enc"]).relu(), atol=1e-4)
+    # What it adds per activation is the folded row, a quarter of the released one.
+    ((unit, note),) = sae.unit_notes
+    assert unit == "max_activation" and "4 times what the SAE itself adds" in note
+
+
+def test_a_layer_of_a_cross_layer_transcoder_is_refused(released, monkeypatch):
+    """sae-lens sums its rows over the layers to which it writes."""
+    from sae_lens.loading import pretrained_sae_loaders as loaders
+    from sae_lens.loading import pretrained_saes_directory as directory
+
+    known = directory.get_pretrained_saes_directory()["own-release"]
+    kind = "mntss_clt_layer_transcoder"
+    plain = loaders.NAMED_PRETRAINED_SAE_LOADERS["own"]
+
+    def loader(*args, **kwargs):
+        config, weights, sparsity = plain(*args, **kwargs)
+        names = {"hook_name": "blocks.1.hook_resid_mid", "hook_name_out": "blocks.1.hook_mlp_out"}
+        changed = {"architecture": "transcoder", "d_out": tiny.WIDTH, "apply_b_dec_to_input": False}
+        changed |= {"normalize_activations": "none", "metadata": config["metadata"] | names}
+        return config | changed, weights, sparsity
+
+    monkeypatch.setitem(loaders.NAMED_PRETRAINED_SAE_LOADERS, kind, loader)
+    monkeypatch.setattr(known, "conversion_func", kind)
+    source = SaeSource(release="own-release", id="blocks.1")
+    sae = load_sae(source, tiny.WIDTH, tiny.LAYERS, SteeredModel(("m",), "added"))
+    for ask in (lambda: sae.hook_point, sae.check_told):
+        with pytest.raises(InputError, match="rows are sums over all layers to which it writes"):
+            ask()
 
 
 @pytest.mark.parametrize(
@@ -169,8 +198,13 @@ def test_resid_pre_is_a_hook_point(folder):
 )
 def test_other_hook_points_are_refused(folder, name):
     edit(folder, meta_hook_name=name)
+    sae = load(folder)
     with pytest.raises(InputError, match=r"hook_name: .*residual stream only"):
-        load(folder)
+        _ = sae.hook_point
+    with pytest.raises(
+        InputError, match="an encoder that reads resid_pre or resid_post, found one that reads"
+    ):
+        _ = sae.reading_point
 
 
 @pytest.mark.parametrize("key", ["center_writing_weights", "fold_ln"])

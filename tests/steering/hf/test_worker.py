@@ -18,6 +18,7 @@ from axiograph.engine.study.schema import SamplingSpec, ScoringSpec
 from axiograph.engine.workers.generation import TokenChooser
 from axiograph.engine.workers.models import load_tokenizer
 from axiograph.steering.directions.clamping import feature_clamp
+from axiograph.steering.directions.hook_names import HookSite
 from axiograph.steering.directions.operations import Operation
 from axiograph.steering.directions.saes import Sae
 from axiograph.steering.hf.proof import RowProof
@@ -50,7 +51,7 @@ def act(kind, point, where, seed=0, size=12.0):
 
 def operation(act):
     if act.sae is not None:
-        loaded = Sae("tiny", act.point, act.sae.W_dec.detach(), act.sae, b"")
+        loaded = Sae("tiny", HookSite.at(act.point), act.sae.W_dec.detach(), act.sae, b"")
         clamp = feature_clamp(loaded, act.feature, act.target)
         return Operation("clamp_feature", act.where, act.point, None, None, 0.0, clamp)
     kind = "add" if act.add is not None else "clamp" if act.target else "project_out"
