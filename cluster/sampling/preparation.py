@@ -46,6 +46,7 @@ from axiograph.steering.directions.operations import (
     resolve_conditions,
     steering_digests,
 )
+from axiograph.steering.directions.provenance import direction_notes
 from axiograph.steering.hf.measurement import load_scales, measure_residual_norms, save_norms
 from axiograph.steering.hf.worker import check_spans
 
@@ -110,12 +111,14 @@ class Prepared:
         )
 
     def notes(self) -> list[str]:
-        """Why the study does not run on vLLM, where it would have been taken."""
-        reason = self.backend.why_not
-        if reason is None:
-            return []
-        who = "" if self.unsteered is None else " for the roles that are steered"
-        return [f"transformers answers (backend hf){who}, and not vLLM: {reason}."]
+        """Directions that were made on another model or elsewhere in this one, and why the study does not
+        run on vLLM, where it would have been taken."""
+        identity = self.plan.identity
+        notes = direction_notes(self.inputs.conditions, self.source.name, identity.model, identity.prompt)
+        if (reason := self.backend.why_not) is not None:
+            who = "" if self.unsteered is None else " for the roles that are steered"
+            notes.append(f"transformers answers (backend hf){who}, and not vLLM: {reason}.")
+        return notes
 
     def worker_config(self) -> WorkerConfig:
         yes, no = spelling_ids(self.builder)
