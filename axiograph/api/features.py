@@ -78,7 +78,7 @@ class DirectionTable(Shown):
 
     @property
     def path(self) -> Path:
-        """The file to steer along, on this machine."""
+        """The file to steer along, on this machine; of a run in an object store, as long as this process."""
         return self.made.path
 
     @property

@@ -103,15 +103,15 @@ def direction_text(made: MadeDirections) -> str:
     positive, negative, questions = made.numbers
     asked = f", {questions} questions" if questions else ""
     fitting = f"{counts['fitting_positive']} + {counts['fitting_negative']}"
-    held_out = f"{counts['held_out_positive']} + {counts['held_out_negative']}"
+    others = f"{counts['held_out_positive']} + {counts['held_out_negative']} others"
+    judged = f"judged by {others}" if counts["held_out_positive"] else "none held out"
     head = (
         f"{spec.name}: {positive} positive and {negative} negative texts{asked}, read at "
-        f"{READ[spec.span]}. Made of {fitting} prompts, judged by {held_out} others."
+        f"{READ[spec.span]}. Made of {fitting} prompts, {judged}."
     )
     rows = [
         [
             str(each.hook_point),
-            f"{each.norm:.4g}",
             f"{each.norm / each.residual_norm:.3f}",
             _halves(each.stability),
             _with_limits(each.separation.auc, each.separation.auc_low, each.separation.auc_high, ".2f"),
@@ -119,11 +119,11 @@ def direction_text(made: MadeDirections) -> str:
         ]
         for each in made.directions
     ]
-    header = ["hook point", "|v|", "|v|/|h|", "halves", "AUC (95 %)", "d (95 %)"]
+    header = ["hook point", "|v|/|h|", "halves", "AUC (95 %)", "d (95 %)"]
     legend = (
-        "(v: the direction; h: the stream at these tokens, median; halves: cosine of the directions of two "
-        "halves, and what chance seldom exceeds; AUC: chance that a positive one held out lies above a "
-        "negative one; d: Cohen's)"
+        "(|v|/|h|: length of the direction by that of the stream at these tokens, median; halves: cosine "
+        "of the directions of two halves, and what chance seldom exceeds; AUC: chance that a positive one "
+        "held out lies above a negative one; d: Cohen's)"
     )
     parts = [*made.notes, head, table(header, rows), legend, *_verdicts(made.directions)]
     texts = [part if part.startswith("hook point") else textwrap.fill(part, WIDTH) for part in parts]
@@ -184,12 +184,14 @@ def steering_snippet(made: MadeDirections) -> str:
         key=lambda each: (each.separation.d or float("-inf"), -each.hook_point.layer),
     )
     point = best.hook_point
+    # A study names a file of this machine.
+    path = f"{made.path.name}  # copied from {made.remote}" if made.remote else made.path.resolve()
     return "\n".join(
         [
             "steering:",
             "  - operations:",
             "      - direction:",
-            f"          path: {made.path.resolve()}",
+            f"          path: {path}",
             f"          key: {point}",
             f"        hook_point: {{layer: {point.layer}, place: {point.place}}}",
             "        unit: raw                # 1 is the whole difference between the sides",

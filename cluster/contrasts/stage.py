@@ -60,13 +60,15 @@ class MadeDirection:
 
 @dataclass(frozen=True)
 class MadeDirections:
-    """What `contrast` came to. `path`: the file of vectors; `table`: one row per hook point, as stored
+    """What `contrast` came to. `path`: the file of vectors on this machine; of a run in an object store a
+    copy that goes with the process, whose address is `remote`. `table`: one row per hook point, as stored
     beside it; `counts`: prompts by part and side; `numbers`: of positive texts, negative texts, and
     questions that all of them were asked; `n_layers`: of the model."""
 
     contrast: ContrastSpec
     directions: tuple[MadeDirection, ...]
     path: Path
+    remote: str | None
     table: pl.DataFrame
     counts: dict[str, int]
     numbers: tuple[int, int, int]
@@ -99,8 +101,9 @@ def make_directions(study: Study, spec: ContrastSpec, run: RunDir) -> MadeDirect
     save_directions(path, vectors, _provenance(prepared, spec, directions, counts))
     write_atomic(path.with_suffix(".parquet"), table.write_parquet)
     notes = tuple(contrast_notes(prepared.inputs, spec))
+    remote = None if run.mirror is None else run.shown(path)
     numbers, n_layers = _numbers(prompts), config.num_hidden_layers
-    return MadeDirections(spec, directions, path, table, counts, numbers, n_layers, notes)
+    return MadeDirections(spec, directions, path, remote, table, counts, numbers, n_layers, notes)
 
 
 def _direction(spec: ContrastSpec, point: HookPointSpec, means: SpanMeans, prompts: Prompts) -> MadeDirection:
@@ -175,7 +178,8 @@ def _refuse_steered(run: RunDir, path: Path, vectors: dict[str, Array]) -> None:
     """InputError where answers of the run are steered along the file, and it would become another."""
     if not path.is_file() or not run.manifest_file.is_file() or not run.store().rows():
         return
-    used = any(str(path) in name for name in run.manifest()["identity"]["directions"])
+    names = run.manifest()["identity"]["directions"]
+    used = any(str(place) in name for name in names for place in (path.absolute(), path.resolve()))
     before = read_vectors(path)
     same = before.keys() == vectors.keys() and all(
         np.array_equal(before[key], vectors[key].astype(np.float32)) for key in vectors

@@ -185,6 +185,15 @@ def test_a_template_that_shows_no_hint_takes_none(study_assets, tmp_path):
         ax.direction(study, SMALL | {"positive": [{"hint": "Be calm."}]})
 
 
+def test_texts_that_are_too_few_are_said_to_be_all_that_is_told_apart(study_assets, tmp_path):
+    contrast = SMALL | {"layers": [1], "questions": 12, "span": "prompt"}
+    made = ax.direction(study_at(tmp_path, study_assets), contrast)
+    said = " ".join(made.text.split())
+    assert made.table["over"].to_list() == ["questions"] and made.table["auc"][0] > 0.9
+    assert "told apart at questions that it was not made of (6 and 6 questions held out)" in said
+    assert "take 12 or more a side" in said
+
+
 def test_test_roles_in_a_contrast_are_noted(study_assets, tmp_path):
     study = study_at(tmp_path, study_assets)
     inputs = prepare_unsteered(study, create_run(study.out)).inputs
