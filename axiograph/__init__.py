@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from axiograph.api.comparison import compare
     from axiograph.api.demonstration import demo
     from axiograph.api.discovery import discover
-    from axiograph.api.features import PilotSettings, features, pilot
+    from axiograph.api.features import PilotSettings, direction, features, pilot
     from axiograph.api.graph import ValueGraph, read_graph
     from axiograph.api.guide import GuideRequest, guide
     from axiograph.api.jobs import follow, stop, submit
@@ -48,6 +48,7 @@ _HOMES = {
     "check": "api.check",
     "compare": "api.comparison",
     "demo": "api.demonstration",
+    "direction": "api.features",
     "discover": "api.discovery",
     "features": "api.features",
     "follow": "api.jobs",
@@ -66,8 +67,8 @@ _HOMES = {
 }
 __all__ = [
     "GuideRequest", "PilotSettings", "Run", "ValueGraph", "__version__", "advise", "calibrate", "check",
-    "compare", "demo", "discover", "features", "follow", "guide", "load_study", "open", "pilot", "plan",
-    "progress", "read_graph", "replicate", "run", "stop", "submit", "write_report",
+    "compare", "demo", "direction", "discover", "features", "follow", "guide", "load_study", "open", "pilot",
+    "plan", "progress", "read_graph", "replicate", "run", "stop", "submit", "write_report",
 ]  # fmt: skip
 
 

@@ -9,7 +9,17 @@ from typing import Annotated
 import typer
 
 import axiograph
-from axiograph.commands import builtin, comparing, features, guiding, reporting, running, stages, submitting
+from axiograph.commands import (
+    builtin,
+    comparing,
+    direction,
+    features,
+    guiding,
+    reporting,
+    running,
+    stages,
+    submitting,
+)
 from axiograph.commands.progress import progress
 from axiograph.engine.errors import AxiographError
 from axiograph.engine.storage.mirror import publish_open
@@ -31,6 +41,7 @@ COMMANDS = (
     stages.effects,
     reporting.report,
     features.features,
+    direction.direction,
     running.status,
     running.show,
     guiding.guide,

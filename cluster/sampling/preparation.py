@@ -47,6 +47,7 @@ from axiograph.steering.directions.operations import (
     resolve_conditions,
     steering_digests,
 )
+from axiograph.steering.directions.provenance import direction_notes
 from axiograph.steering.directions.steered_model import steered_model
 from axiograph.steering.hf.measurement import load_scales, measure_residual_norms, save_norms
 from axiograph.steering.hf.worker import check_spans
@@ -112,11 +113,13 @@ class Prepared:
         )
 
     def notes(self) -> list[str]:
-        """What a person should know of the prompts and of what is steered, and why the study does not run on
-        vLLM, where it would have been taken."""
+        """What a person should know of the prompts and of what is steered: directions that were made on
+        another model or elsewhere in this one among it; and why the study does not run on vLLM, where it would
+        have been taken."""
+        identity = self.plan.identity
         notes = [*prompt_notes(self.inputs, self.builder), *self.directions.notes]
-        reason = self.backend.why_not
-        if reason is not None:
+        notes += direction_notes(self.inputs.conditions, self.source.name, identity.model, identity.prompt)
+        if (reason := self.backend.why_not) is not None:
             who = "" if self.unsteered is None else " for the roles that are steered"
             notes.append(f"transformers answers (backend hf){who}, and not vLLM: {reason}.")
         return notes

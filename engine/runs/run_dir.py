@@ -138,6 +138,7 @@ _BEFORE_MANIFEST = {
     ".lock",
     ".plan.new.parquet",
     "calibration",  # made before the run: whether it is worth its hours
+    "directions",  # made to be steered along
     "features.parquet",
     "features.json",
     "inputs.json",

@@ -5,6 +5,7 @@ from __future__ import annotations
 import difflib
 import os
 import re
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -32,14 +33,22 @@ def parse_study(data: Any, where: str, base: Path) -> Study:
     try:
         study = Study.model_validate(data)
     except pydantic.ValidationError as error:
-        raise _as_input_error(error, where) from error
+        raise as_input_error(error, where) from error
     absolute: Study = _absolute(study, base, where)
     return absolute
 
 
-def _as_input_error(error: pydantic.ValidationError, where: str) -> InputError:
+def as_input_error(
+    error: pydantic.ValidationError,
+    where: str,
+    models: Sequence[type[BaseModel]] | None = None,
+    example: str = "examples/ has complete studies",
+) -> InputError:
+    """The faults of a file in one paragraph, with the path of the first field. `models`: whose keys may stand
+    in it, None for a study's; `example`: where to see a complete one."""
     first, *others = error.errors(include_url=False)
-    field = ".".join(str(part) for part in first["loc"]) or "the study as a whole"
+    whole = "the study as a whole" if models is None else "the file as a whole"
+    field = ".".join(str(part) for part in first["loc"]) or whole
     # A list that lost its faulty member is not too short as well.
     others = [e for e in others if e["type"] != "too_short" or first["loc"][: len(e["loc"])] != e["loc"]]
     value = repr(first["input"])
@@ -48,22 +57,21 @@ def _as_input_error(error: pydantic.ValidationError, where: str) -> InputError:
     remedy = "Mend the field."
     if first["type"] == "extra_forbidden":
         key = str(first["loc"][-1])
-        close = difflib.get_close_matches(key, _all_keys(Study), n=3)
+        close = difflib.get_close_matches(key, _all_keys(models), n=3)
         expected, value = "a known key", f"the unknown key '{key}'"
         remedy = f"Did you mean {' or '.join(close)}?" if close else "Remove it or mend its spelling."
     elif first["type"] == "missing":
-        expected, value, remedy = "this field", "nothing", "Add it; examples/ has complete studies."
+        expected, value, remedy = "this field", "nothing", f"Add it; {example}."
     if others:
         rest = "; ".join(f"{'.'.join(map(str, e['loc'])) or 'study'}: {e['msg']}" for e in others[:5])
         remedy += f" ({len(others)} more: {rest})"
     return InputError(f"{where}, field {field}", expected, value, remedy)
 
 
-def _all_keys(model: type[BaseModel]) -> set[str]:
-    """Every key that may stand anywhere in a study, for "did you mean"."""
+def _all_keys(models: Sequence[type[BaseModel]] | None) -> set[str]:
+    """Every key that may stand anywhere in a file of `models` (None: in a study), for "did you mean"."""
     keys: set[str] = set()
-    classes: list[type[BaseModel]] = [model, StrengthGrid, *Spec.__subclasses__()]
-    for cls in classes:
+    for cls in models or (Study, StrengthGrid, *Spec.__subclasses__()):
         keys.update(field.alias or name for name, field in cls.model_fields.items())
     return keys
 

@@ -59,13 +59,17 @@ def test_everything_that_commands_leave_in_a_run_has_an_entry_and_no_entry_is_of
     )
     run, reference = tmp_path / "run", tmp_path / "human.csv"
     reference.write_text("source,target,kind\nJoy,Order,-->\nOrder,Power,---\n")
+    contrast = tmp_path / "calm.yaml"
+    contrast.write_text("{name: calm, layers: [1], span: last, positive: [calm], negative: [wild]}")
     check = Check(
-        "run", "scores", "graph", "effects", "comparison", "features", "guide", "calibration", "report"
-    )
+        "run", "scores", "graph", "effects", "comparison", "directions", "features", "guide", "calibration",
+        "report",
+    )  # fmt: skip
     features = ("--rank-by", "effect", "--roles", 2, "--items", 2, "--candidates", 2)
     commands = [
         ("calibrate", study, "--graphs", 2, "--jobs", 1),
         ("features", study, *features),
+        ("direction", study, "--from", contrast),
         ("run", study, "--jobs", 1),
         ("report", run, "--reference", reference, "--no-figures"),
         ("guide", run, "--raise", "Power", "--hold", "Joy", "--validate", "--roles", 4),

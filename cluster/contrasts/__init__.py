@@ -1,0 +1,1 @@
+"""Directions made from contrasted prompts on a study's own model."""
