@@ -6,6 +6,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
+from typing import Literal
 
 import numpy as np
 import polars as pl
@@ -159,13 +160,14 @@ def _against_float32(prepared: Prepared, rows: PilotRows, pilot: Pilot) -> Round
 def _other_ways(study: Study, prepared: Prepared) -> list[tuple[str, str, Study]]:
     """(label, lines of a study file, study): built-in templates through the chat template and as plain text,
     in either mode; of a template of the user's own only the other mode."""
-    modes = ("generate", "logprob")
+    modes: tuple[Literal["generate", "logprob"], ...] = ("generate", "logprob")
     ways = []
     for template, chat in _templates(study, prepared):
         for mode in modes:
             if (template, mode) == (None, study.scoring.mode):
                 continue
-            lines, changes = [], {}
+            lines: list[str] = []
+            changes: dict[str, PromptSpec | ScoringSpec] = {}
             if template is not None:
                 lines.append(f"prompt: {{template: {template}" + (", chat: true}" if chat else "}"))
                 changes["prompt"] = PromptSpec(template=template, chat=chat)
@@ -177,10 +179,10 @@ def _other_ways(study: Study, prepared: Prepared) -> list[tuple[str, str, Study]
     return ways
 
 
-def _templates(study: Study, prepared: Prepared) -> list[tuple[str | None, bool]]:
+def _templates(study: Study, prepared: Prepared) -> list[tuple[Literal["default", "chat"] | None, bool]]:
     """(built-in template, chat): None is the study's own."""
     now = study.prompt
-    others: list[tuple[str | None, bool]] = [(None, now.chat)]
+    others: list[tuple[Literal["default", "chat"] | None, bool]] = [(None, now.chat)]
     if prepared.builder.tokenizer.chat_template and not now.chat:
         others.append(("chat", True))
     if now.chat or now.path is not None:

@@ -114,8 +114,8 @@ class Prepared:
 
     def notes(self) -> list[str]:
         """What a person should know of the prompts and of what is steered: directions that were made on
-        another model or elsewhere in this one among it; and why the study does not run on vLLM, where it would
-        have been taken."""
+        another model or elsewhere in this one among it; and why the study does not run on vLLM, where it
+        would have been taken."""
         identity = self.plan.identity
         notes = [*prompt_notes(self.inputs, self.builder), *self.directions.notes]
         notes += direction_notes(self.inputs.conditions, self.source.name, identity.model, identity.prompt)
