@@ -22,7 +22,6 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from axiograph.api.calibration import advise, calibrate
-    from axiograph.api.check import check
     from axiograph.api.comparison import compare
     from axiograph.api.demonstration import demo
     from axiograph.api.discovery import discover
@@ -34,7 +33,7 @@ if TYPE_CHECKING:
     from axiograph.api.report import write_report
     from axiograph.api.run import Run
     from axiograph.api.run import open_run as open
-    from axiograph.api.study import load_study, plan, run
+    from axiograph.api.study import check, load_study, plan, run
     from axiograph.commands.progress import progress
 
 # Each name and the module that has it.
@@ -45,7 +44,7 @@ _HOMES = {
     "ValueGraph": "api.graph",
     "advise": "api.calibration",
     "calibrate": "api.calibration",
-    "check": "api.check",
+    "check": "api.study",
     "compare": "api.comparison",
     "demo": "api.demonstration",
     "direction": "api.features",

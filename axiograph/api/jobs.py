@@ -9,7 +9,7 @@ from pathlib import Path
 from axiograph.api.display import Shown
 from axiograph.cluster.ray import submission
 from axiograph.cluster.ray.submission import Submitted
-from axiograph.texts.job import job_text
+from axiograph.texts.run import job_text
 
 
 @dataclass(frozen=True, repr=False)
@@ -43,11 +43,15 @@ def submit(
     out: str | None = None,
     *,
     variables: Mapping[str, str] | None = None,
+    retry_failed: bool = False,
+    anyway: bool = False,
 ) -> Job:
     """Pack a study with the files that it names and the code, and submit it. `variables`: of the job's
-    environment; credentials are refused. Raises InputError, and RunError where the cluster cannot be
-    reached."""
-    return Job(submission.submit(Path(study), address, out, dict(variables or {})), address)
+    environment; credentials are refused. `retry_failed`, `anyway`: as of `ax.run`. Raises InputError, and
+    RunError where the cluster cannot be reached."""
+    wanted = {"--retry-failed": retry_failed, "--anyway": anyway}
+    options = [option for option, is_wanted in wanted.items() if is_wanted]
+    return Job(submission.submit(Path(study), address, out, dict(variables or {}), options), address)
 
 
 def follow(job: str, address: str, say: Callable[[str], None]) -> None:

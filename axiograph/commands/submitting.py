@@ -30,6 +30,12 @@ def submit(
         list[str] | None,
         typer.Option("--env", help="NAME=VALUE for the job, as often as needed; no credentials."),
     ] = None,
+    retry_failed: Annotated[
+        bool, typer.Option("--retry-failed", help="Ask again what could not be answered before.")
+    ] = False,
+    anyway: Annotated[
+        bool, typer.Option("--anyway", help="Go on where the pilot shows that nothing can be learned.")
+    ] = False,
     attach: Annotated[str | None, typer.Option("--attach", help="Follow this job again.")] = None,
     stop: Annotated[str | None, typer.Option("--stop", help="Stop this job.")] = None,
 ) -> None:
@@ -43,7 +49,9 @@ def submit(
         return
     job = attach
     if study is not None:
-        submitted = ax.submit(study, address, out, variables=_variables(env or []))
+        submitted = ax.submit(
+            study, address, out, variables=_variables(env or []), retry_failed=retry_failed, anyway=anyway
+        )
         job = submitted.name
         print(submitted, flush=True)
     if job is not None and (follow or attach is not None):

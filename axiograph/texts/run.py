@@ -1,9 +1,10 @@
-"""What a run prints: what was sampled, scored, estimated, and its status."""
+"""What a run prints: what was sampled, scored, estimated, its status, and what submitting it says."""
 
 from __future__ import annotations
 
 import polars as pl
 
+from axiograph.cluster.ray.submission import Submitted
 from axiograph.cluster.sampling.estimate import TOKEN_SAMPLE, Estimate
 from axiograph.cluster.sampling.inspection import ResponseDetail, Status
 from axiograph.cluster.sampling.loop import Sampled
@@ -194,4 +195,21 @@ def response_text(response: ResponseDetail) -> str:
         f"\nprompt\n{response.text}\n"
         f"\ntokens ({len(response.ids)}; the span in brackets)\n{' '.join(map(str, response.ids))}\n"
         f"{'|'.join(marked)}\n{answer}"
+    )
+
+
+def job_text(job: Submitted) -> str:
+    """For the person who submitted it: what travelled, and how to come back."""
+    at = f"--address {job.address}"
+    left = [f"Not packed, must lie at the same path on the cluster: {path}" for path in job.bundle.left]
+    return "\n".join(
+        [
+            f"Job {job.job} runs on {job.address}; {job.bundle.files} files of the study and the code "
+            f"were packed ({job.size / 1e6:.1f} MB).",
+            *left,
+            f"The run goes to {job.out}, as the cluster sees it.",
+            f"  axiograph submit {at} --attach {job.job}   follow it again",
+            f"  axiograph submit {at} --stop {job.job}     stop it; submitted again, it continues",
+            f"  axiograph status {job.out}",
+        ]
     )

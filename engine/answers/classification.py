@@ -63,7 +63,9 @@ _OPENING = _any(
     _FILLER,
     "frankly; personally; overall; in short; for me; probably; i (?:believe|think|guess|suppose)",
     "i (?:would |will |must |have to |would have to )?(?:say|answer|choose|go with); i am going with",
-    "(?:the |my )?(?:final )?answer (?:is|would be); (?:it|that) (?:is|would be)",
+    r"(?:the |my )?(?:final )?answer(?: to(?: \w+){1,4})? (?:is|would be|should be)",
+    r"(?:it|that) (?:is|would be); (?:while|although|though) [^,]+(?= , (?:the|it|this)\b)",
+    rf"\w+ly(?= ,? ?(?:{_YES}|{_NO})\b); (?:based on|according to|given|in) [^,]+(?= , (?:{_YES}|{_NO})\b)",
     rf"an?(?: (?:big|clear|definite|firm|strong|resounding|hard|simple|solid))?(?= (?:{_YES}|{_NO})\b)",
     rf"[a-e1-5](?= , (?:{_YES}|{_NO})\b); as an? [^,]+(?= ,)",  # an option's letter; "as a nurse, …"
 )
@@ -88,6 +90,7 @@ REFUSAL = _rule(
         rf"\b{_UNABLE} (?:\w+ )?(?:provide|give|offer|share|express|form|take|make)(?: you)?(?: with)? "
         r"(?:an?|any|my|personal|this|that|such)\b",
         rf"\b{_UNABLE} (?:\w+ )?(?:help|assist)(?: you)? with\b",
+        r"\bnot have the (?:ability|capability|capacity) to (?:provide|give|offer|share|express|form)\b",
         rf"\b{_UNABLE} (?:\w+ )?(?:engage|participate|discuss|comply|fulfil|fulfill|comment)\b",
         r"\b(?:do not|cannot) have (?:an? |any )?personal \w+",
         r"\b(?:do not|cannot) have (?:any )?(?:opinions|feelings|beliefs|preferences|emotions)\b"
@@ -98,7 +101,8 @@ REFUSAL = _rule(
 _DOUBT = _any(
     r"not (?:\w+ )?(?:sure|certain|clear); unsure; uncertain; undecided; undetermined; dunno",
     r"(?:do|would) not (?:\w+ )?know; maybe; perhaps; possibly; (?:it )?(?:\w+ )?depend(?:s|ing)",
-    r"(?:hard|difficult) to (?:say|tell|know|decide); not necessarily; no (?:real )?(?:idea|clue)",
+    r"(?:it )?(?:will|would|may|might|can|could) (?:\w+ )?depend",
+    r"(?:hard|difficult) to (?:say|tell|know|decide); not necessarily(?! \w); no (?:real )?(?:idea|clue)",
     r"(?:cannot|unable to|not able to) (?:\w+ )?(?:say|tell|decide|choose|determine|know)",
     r"(?:no|not have an?|not have any) (?:real |strong |clear )?(?:opinion|preference); mixed feelings",
 )
@@ -110,6 +114,10 @@ HEDGE_ONLY = _rule(
     )
 )
 _DOUBT_AFTER = _rule(rf"(?: ,| but| or| and| well| i am| i| it| so| really)* {_DOUBT}(?: (?:on|upon)\b.*)?")
+_DOUBT_ALONE = _rule(
+    r"(?:i am |i |it |this |that |(?:the |my )?answer(?: to(?: \w+){1,4})? )?(?:really |just )?(?!depending)"
+    rf"{_DOUBT}(?: (?:\w+ly )?(?:on|upon)\b.*)?"
+)
 _OR = r"(?: ,)? (?:or|/)(?: ,)? "
 ECHO = _rule(rf"(?:(?:either|just) )?(?:{_YES}{_OR}{_NO}|{_NO}{_OR}{_YES})\b")
 _JOIN = r"(?: ,| /| and| or| but| however| then| also| rather| actually| maybe| perhaps| sometimes)+"
@@ -160,7 +168,8 @@ TURNED = _rule(
     r"\b"
     + _any(
         "not; never; no; nor; cannot; without; wrong; refuse; doubt; deny; dishonest; lie; hesitate; hardly",
-        "others?; people; some(?:one|body)?; they; he; she; we; you; used; might; could; if; unless; rather",
+        "others?; people; some(?:one|body)?; many; most; they; he; she; we; you",
+        "used; might; could; if; unless; rather",
     )
     + r"\b"
 )
@@ -229,6 +238,13 @@ def begins_with_verdict(sentence: str) -> bool:
     body = line[opening.end() :] if opening else line
     body = re.sub(rf"^(?:{_SURELY}[ ,]+)+(?=(?:{_YES}|{_NO})\b)", "", body)
     return bool(re.match(rf"{_YES}\b", body) or NO_VERDICT.match(body))
+
+
+def is_doubt(sentence: str) -> bool:
+    """Whether a sentence says nothing but that the answer is not known or depends ("It depends on …")."""
+    line = normal(sentence)
+    opening = OPENING.match(line)
+    return bool(_DOUBT_ALONE.fullmatch(line[opening.end() :] if opening else line))
 
 
 def refuses(line: str) -> bool:

@@ -8,13 +8,15 @@ text up to that character only; so nothing generated later can change an answer 
 stopping early gives the same state as reading on. The segment alone is then judged
 (engine.answers.classification).
 
-Two more things decide where the answer lies. A prompt that ends in `Answer:` itself (`cued`) has its answer
-at the beginning of the text. And a text that goes on with a question of its own invention ("Question: …",
-"User: …" on a new line) ends there: what the model asks itself and answers is nobody's answer.
+What the prompt ends in (`Lead`) decides where the answer may lie. Behind `Thought:` a thought comes first,
+and may well begin with yes or no: only the marker decides as long as one may come. Behind `Answer:` the
+answer is the beginning of the text. Behind anything else (the turn of an assistant) a first sentence that
+begins with yes or no is the answer ("No, you can't."), else the marker decides.
 
-A text that has come to its end without a marker may have answered all the same: by a first sentence that
-begins with yes or no ("No, you can't."), or by a sentence that names the answer ("The answer is no.").
-Neither ends the generation, since a thought may begin like that and the marker is still to come.
+A text that goes on with a question of its own invention ("Question: …", "User: …" on a new line) ends there:
+what the model asks itself and answers is nobody's answer. A text that has come to its end without a marker
+may have answered all the same: by a sentence that begins with yes or no or is nothing but a doubt, or by one
+that names the answer ("The answer to this question is no.").
 
 Decided here, where a reader could wonder:
 
@@ -32,13 +34,16 @@ Decided here, where a reader could wonder:
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from math import exp, inf, isnan, log
+from typing import Literal
 
 from axiograph.engine.answers.classification import (
     TAG,
+    TURNED,
     begins_with_verdict,
+    is_doubt,
     judge,
     leads_in,
     normal,
@@ -46,6 +51,7 @@ from axiograph.engine.answers.classification import (
 )
 from axiograph.engine.errors import RunError
 
+Lead = Literal["thought", "answer", "open"]
 STATES = ("yes", "no", "unsure", "refused", "unparsed")
 # Part of the request's identity: raise it when texts that are stored could not be read as those that would be
 # generated today. A rule that only stops earlier, or reads more, raises the version of reading alone.
@@ -85,21 +91,22 @@ _SKIP = re.compile(rf"(?:{TAG}|{_LEAD_IN}{_ANSWER}|[\s{_MARKS}])*", re.IGNORECAS
 _LABEL = re.compile(rf"{_ANSWER}|(?<![A-Za-z0-9])(?:question|thought)[ \t*_`]*[:：]", re.IGNORECASE)
 # A question that the model asks itself, on a line of its own behind what it said before.
 _INVENTED = re.compile(
-    rf"(?<=\S)\s*[{re.escape(_NEWLINES)}][ \t*_#>]*(?:question|the[ \t]person|user|human)"
-    r"[ \t]*\d*[ \t*_]*[:：]",
+    rf"(?<=\S)\s*[{re.escape(_NEWLINES)}][ \t*_#>]*(?:example[ \t]*\d*[.:]?[ \t]*)?"
+    r"(?:question|q|the[ \t]person|user|human)[ \t]*\d*[ \t*_]*[:：]",
     re.IGNORECASE,
 )
+_THOUGHT_LABEL = re.compile(r"(?<![A-Za-z0-9])thought[ \t*_`]*[:：][\s*_`\"']*\Z", re.IGNORECASE)
 _OWN_THOUGHT = re.compile(r"[\s*_`#]*thought[ \t*_`]*[:：]", re.IGNORECASE)
-# A sentence that names the answer: at its beginning, so that "some say the answer is no" is none.
+# A sentence that names the answer, near its beginning: "some people would say the answer is no" is none.
 _NAMED = re.compile(
-    r"(?:^|(?<=[.!?\n\r]))[\s*_`]*(?:(?:so|and|therefore|thus|hence)[ ,]+)?(?:my|the)[ \t]+"
-    r"(?:(?:final|short|correct|right)[ \t]+)?answer[ \t]+(?:is|would[ \t]+be)(?:[ \t]+a)?[ \t:,*_`\"'“”]*"
-    r"(?=(?:yes|no)(?![\w'’-]))",
+    r"(?:^|(?<=[.!?\n\r]))[\s*_`]*(?P<before>(?:[\w']+[ ,]+){0,3})answer"
+    r"(?:[ \t]+to(?:[ \t]+[\w']+){1,4})?[ \t]+"
+    r"(?:is|would[ \t]+be|should[ \t]+be)(?:[ \t]+an?)?[ \t:,*_`\"'“”]*(?=(?:yes|no)(?![\w'’-]))",
     re.IGNORECASE,
 )
 _STOP_OR_LABEL = re.compile(rf"[{re.escape(_NEWLINES + _STOPS)}]|{_LABEL.pattern}", re.IGNORECASE)
 _ABBREVIATION = re.compile(
-    r"(?:\d|(?<![^\W_])[a-z]|\b(?:mr|mrs|ms|dr|st|vs|etc|prof|sr|jr|approx|eg|ie))\Z", re.IGNORECASE
+    r"(?:\d|(?<![^\W_])(?<!['’])[a-z]|\b(?:mr|mrs|ms|dr|st|vs|etc|prof|sr|jr|approx|eg|ie))\Z", re.IGNORECASE
 )
 _CHECKED = frozenset(_NEWLINES + _STOPS + _COLONS + "\ufffd")
 _MARKER_ENDS = frozenset("-–—" + _COLONS + "\ufffd")
@@ -115,13 +122,25 @@ class _Segment:
     closed: bool
 
 
-def _segment(text: str, cued: bool) -> _Segment | None:
-    """The deciding segment: behind the first marker, or, where the prompt ends in one (`cued`), at the
-    beginning; None where there is neither. `text` ends where the model asks itself a question."""
-    if cued and not _OWN_THOUGHT.match(text):
-        return _closed_at(text, 0, _skip(text, 0))
+def _segment(text: str, lead: Lead) -> _Segment | None:
+    """The deciding segment: behind the first marker, or, by the prompt's end, at the beginning; None where
+    there is neither. `text` ends where the model asks itself a question."""
+    if lead != "thought" and not _OWN_THOUGHT.match(text):
+        first = _closed_at(text, 0, _skip(text, 0))
+        if lead == "answer" or (first.closed and _is_verdict(text[first.start : first.end])):
+            return first
     marker = _MARKER.search(text)
     return None if marker is None else _closed_at(text, marker.start(), _skip(text, marker.end()))
+
+
+def _is_verdict(sentence: str) -> bool:
+    """Whether a sentence that no marker announces is an answer all the same."""
+    state, reason = judge(sentence)
+    if reason in ("answer-line", "contradiction") or (reason == "hedge" and begins_with_verdict(sentence)):
+        return begins_with_verdict(sentence)
+    if state in ("yes", "no") and reason in ("affirmation", "negation"):
+        return True
+    return is_doubt(sentence)
 
 
 def _closed_at(text: str, marker: int, start: int) -> _Segment:
@@ -160,16 +179,23 @@ def marker_end(text: str) -> int | None:
     return None if marker is None else marker.end()
 
 
+def lead_of(prompt: str) -> Lead:
+    """What a prompt leads to by its end."""
+    if ends_in_marker(prompt):
+        return "answer"
+    return "thought" if _THOUGHT_LABEL.search(prompt[-200:]) else "open"
+
+
 def ends_in_marker(prompt: str) -> bool:
     """Whether a prompt ends in an answer marker, so that the answer follows it at once."""
     tail = prompt.rstrip(" \t\r\n*_`\"'")[-200:]
     return any(marker.end() == len(tail) for marker in _MARKER.finditer(tail))
 
 
-def is_complete(text: str, cued: bool = False) -> bool:
+def is_complete(text: str, lead: Lead = "thought") -> bool:
     """Whether generation may stop: the first answer has ended, and no further text can change its state."""
     text, ended = _to_invented_question(text)
-    segment = _segment(text, cued)
+    segment = _segment(text, lead)
     return ended or (segment is not None and segment.closed)
 
 
@@ -187,20 +213,21 @@ def can_end_marker(token_text: str) -> bool:
     return not _MARKER_ENDS.isdisjoint(token_text)
 
 
-def parse_answer(text: str, finished: bool = True, cued: bool = False) -> Answer:
+def parse_answer(text: str, finished: bool = True, lead: Lead = "thought") -> Answer:
     """Read a generated text; `finished` says that nothing follows (end of sequence, or the token limit),
-    `cued` that the prompt ends in an answer marker.
+    `lead` what the prompt ends in.
 
     Reasons: answer-line, negation, affirmation, closing-verdict, other-language (yes and no); hedge,
     contradiction, question (unsure); refusal (refused); both, no-verdict, empty-answer (unparsed); and for
-    texts without a marker bare, first-sentence, named-answer (yes, no, unsure), refusal, no-answer-marker,
-    empty.
+    texts without a marker bare, sentence, named-answer (yes, no, unsure), refusal, no-answer-marker, empty.
     """
     text, ended = _to_invented_question(text)
-    segment = _segment(text, cued)
+    segment = _segment(text, lead)
     if segment is None:
         return _unmarked_answer(text, finished or ended)
     answer_text = text[segment.start : segment.end].strip()
+    if not answer_text and (finished or ended) and not segment.closed:
+        return _unmarked_answer(text[: segment.marker], finished=True, otherwise="empty-answer")
     state, reason = judge(answer_text)
     complete = finished or ended or segment.closed
     return Answer(state, reason, complete, _thought(text[: segment.marker]), answer_text)
@@ -212,39 +239,40 @@ def _thought(text: str) -> str:
     return without.strip(" \t\r\n*_`#")
 
 
-def _unmarked_answer(text: str, finished: bool) -> Answer:
-    """A text without a marker: it counts, once it is finished, if the whole of it is a yes or a no, if its
-    first sentence begins with one or if a sentence names the answer; or if it refuses."""
+def _unmarked_answer(text: str, finished: bool, otherwise: str = "no-answer-marker") -> Answer:
+    """A text without a marker: it counts, once it is finished, if the whole of it is a yes or a no, if a
+    sentence begins with one, or names the answer, or is nothing but a doubt; or if it refuses."""
     if not finished:
-        return Answer("unparsed", "no-answer-marker", False, _thought(text), "")
+        return Answer("unparsed", otherwise, False, _thought(text), "")
     line = normal(text)
     if not line:
-        return Answer("unparsed", "empty", True, "", "")
+        return Answer("unparsed", "empty" if otherwise == "no-answer-marker" else otherwise, True, "", "")
     if len(set(line.replace(",", " ").split())) == 1:
         state, reason = judge(text)
         if reason in ("answer-line", "other-language"):
             return Answer(state, "bare", True, _thought(text), text.strip())
-    first = _first_sentence(text)
-    state, reason = judge(first)
-    if begins_with_verdict(first) and reason in ("answer-line", "contradiction", "hedge"):
-        return Answer(state, "first-sentence", True, "", first)
-    if named := _NAMED.search(text):
-        segment = _closed_at(text, named.start(), named.end())
-        answer_text = text[segment.start : segment.end].strip()
-        return Answer(
-            judge(answer_text)[0], "named-answer", True, _thought(text[: named.start()]), answer_text
-        )
+    for number, (start, sentence) in enumerate(_sentences(text)):
+        named = _NAMED.match(sentence)
+        if named and not TURNED.search(normal(named["before"])):
+            return Answer(
+                judge(sentence[named.end() :])[0], "named-answer", True, _thought(text[:start]), sentence
+            )
+        if begins_with_verdict(sentence) if number else _is_verdict(sentence):
+            return Answer(judge(sentence)[0], "sentence", True, _thought(text[:start]), sentence)
     if refuses(line):
         return Answer("refused", "refusal", True, _thought(text), "")
-    return Answer("unparsed", "no-answer-marker", True, _thought(text), "")
+    return Answer("unparsed", otherwise, True, _thought(text), "")
 
 
-def _first_sentence(text: str) -> str:
-    """The first sentence with content of its own, without a label of its own ("Thought:")."""
+def _sentences(text: str) -> Iterator[tuple[int, str]]:
+    """(where it begins, sentence) of every sentence with content of its own, without a label before the
+    first ("Thought:")."""
     label = _OWN_THOUGHT.match(text)
-    start = _skip(text, label.end() if label else 0)
-    segment = _closed_at(text, start, start)
-    return text[segment.start : segment.end].strip()
+    position = label.end() if label else 0
+    while (start := _skip(text, position)) < len(text):
+        segment = _closed_at(text, start, start)
+        yield segment.start, text[segment.start : segment.end].strip()
+        position = max(segment.end, start + 1)
 
 
 def log_odds(logp_yes: Sequence[float], logp_no: Sequence[float]) -> tuple[float | None, float]:

@@ -57,7 +57,7 @@ class HfWorker:
         self.model = load_model(config.source, config.device)
         self.tokenizer = load_tokenizer(config.source)
         self._limit = getattr(self.model.config.get_text_config(), "max_position_embeddings", None)
-        self._generator = Generator(self.model, self.tokenizer, config.sampling, config.cued)
+        self._generator = Generator(self.model, self.tokenizer, config.sampling, config.lead)
         self._scorer = LogprobScorer(self.model, self._generator.pad, config)
         self._about = {
             "backend": self.backend,
@@ -177,7 +177,7 @@ class HfWorker:
 
     def _generate(self, rows: list[Request], hooks: StreamHooks) -> list[dict[str, Any]]:
         outputs = self._generator([row.prompt_ids for row in rows], [row.request_id for row in rows], hooks)
-        return [generated_columns(output, self._generator.stop.cued) for output in outputs]
+        return [generated_columns(output, self._generator.stop.lead) for output in outputs]
 
     def _score(self, rows: list[Request], hooks: StreamHooks) -> list[dict[str, Any]]:
         """Log-odds; `hooks` serve what is read first, of all rows."""
@@ -236,7 +236,7 @@ class PackedAnswers:
         if self._config.scoring.mode == "generate":
             outputs, hooks = self._generate(rows, limit)
             return [
-                PackedAnswer(generated_columns(output, self._config.cued), hooks, number)
+                PackedAnswer(generated_columns(output, self._config.lead), hooks, number)
                 for number, output in enumerate(outputs)
             ]
         return self._log_odds(rows, limit)

@@ -49,7 +49,7 @@ class Exchanges:
 
     def _generate(self, row: Request) -> Exchange:
         (reply,) = yield [self._writing(row.prompt_ids)]
-        return generated_columns(reply.written, self._stop.cued)
+        return generated_columns(reply.written, self._stop.lead)
 
     def _writing(self, prompt: Sequence[int]) -> EngineCall:
         return EngineCall(prompt, self._config.sampling.max_tokens)

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
-from axiograph.engine.answers.parsing import can_end_marker, is_complete, needs_check
+from axiograph.engine.answers.parsing import Lead, can_end_marker, is_complete, needs_check
 from axiograph.engine.errors import RunError
 
 if TYPE_CHECKING:
@@ -150,10 +150,10 @@ def _largest(logits: torch.Tensor) -> tuple[list[int], bool]:
 class StopCheck:
     """Says whether a row's answer is complete; looks at the text only when the last token allows it.
 
-    cued: the prompts end in an answer marker. quiet: tokens that were last before and end no answer."""
+    lead: what the prompts end in. quiet: tokens that were last before and end no answer."""
 
-    def __init__(self, tokenizer: Any, cued: bool = False) -> None:
-        self._tokenizer, self.cued = tokenizer, cued
+    def __init__(self, tokenizer: Any, lead: Lead = "thought") -> None:
+        self._tokenizer, self.lead = tokenizer, lead
         self.quiet: set[int] = set()
         self._ending: set[int] = set()
         self._no_marker: set[int] = set()
@@ -164,10 +164,10 @@ class StopCheck:
             return False
         if last not in self._ending:
             self._learn(last)
-        # Full stops come in every text: it is not read as long as no marker can be in it.
-        if last not in self._ending or (not self.cued and self._no_marker.issuperset(ids)):
+        # Full stops come in every thought: it is not read as long as no marker can be in it.
+        if last not in self._ending or (self.lead == "thought" and self._no_marker.issuperset(ids)):
             return False
-        return is_complete(self.text(ids), self.cued)
+        return is_complete(self.text(ids), self.lead)
 
     def _learn(self, token: int) -> None:
         piece = self.text([token])
@@ -183,9 +183,9 @@ class StopCheck:
 class Generator:
     """One model with its stop rules; calls are independent."""
 
-    def __init__(self, model: Any, tokenizer: Any, sampling: SamplingSpec, cued: bool = False) -> None:
+    def __init__(self, model: Any, tokenizer: Any, sampling: SamplingSpec, lead: Lead = "thought") -> None:
         self.model, self.tokenizer, self.sampling = model, tokenizer, sampling
-        self.stop = StopCheck(tokenizer, cued)
+        self.stop = StopCheck(tokenizer, lead)
         self.eos = eos_ids(model.generation_config, tokenizer)
         self.pad = tokenizer.pad_token_id if tokenizer.pad_token_id is not None else 0
 

@@ -8,7 +8,7 @@ from typing import Any, Protocol
 
 import pyarrow as pa
 
-from axiograph.engine.answers.parsing import ends_in_marker, parse_answer
+from axiograph.engine.answers.parsing import Lead, lead_of, parse_answer
 from axiograph.engine.errors import RunError
 from axiograph.engine.identity import DIGEST_SIZE
 from axiograph.engine.prompting.prompts import Prompt
@@ -57,9 +57,9 @@ class WorkerConfig:
     steered: frozenset[str]
 
     @property
-    def cued(self) -> bool:
-        """Whether the prompts, whose ends are the template's, end in an answer marker."""
-        return ends_in_marker(self.canary.text)
+    def lead(self) -> Lead:
+        """What the prompts, whose ends are the template's, lead to."""
+        return lead_of(self.canary.text)
 
 
 @dataclass(frozen=True)
@@ -131,9 +131,9 @@ def responses_table(rows: Sequence[dict[str, Any]], requests: Sequence[Request])
     return pa.Table.from_pylist(list(rows), schema=RESPONSE_SCHEMA)
 
 
-def generated_columns(output: Generated, cued: bool) -> dict[str, Any]:
-    """The columns of a response that was generated; `cued`: behind a prompt that ends in an answer marker."""
-    answer = parse_answer(output.text, cued=cued)
+def generated_columns(output: Generated, lead: Lead) -> dict[str, Any]:
+    """The columns of a response that was generated behind a prompt with this end."""
+    answer = parse_answer(output.text, lead=lead)
     return {
         "state": answer.state,
         "reason": answer.reason,

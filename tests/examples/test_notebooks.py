@@ -18,7 +18,6 @@ def executed(tmp_path_factory):
     """name → (kept, executed): the second opens the run of the first."""
     folder = tmp_path_factory.mktemp("notebooks")
     study = yaml.safe_load((FOLDER / "first_study.yaml").read_text())
-    study["roles"]["generate"][0]["n"] = 24  # of 40: the same forms in less time
     assets = str(REPOSITORY / "engine" / "assets")
     text = yaml.safe_dump(study, sort_keys=False).replace("../../engine/assets", assets)
     (folder / "first_study.yaml").write_text(text)

@@ -63,10 +63,10 @@ def test_the_cue_follows_a_prompt_that_has_none(study_assets, tmp_path):
     with pytest.raises(InputError, match=r"one answer marker.*two: the prompt ends in"):
         prepared(tmp_path, study_assets, template, **scored)
     made = prepared(tmp_path, study_assets, template, prompt={"answer_cue": ""}, **scored)
-    assert made.worker_config().cued
+    assert made.worker_config().lead == "answer"
     with pytest.raises(InputError, match="without white space at its end"):
         prepared(tmp_path, study_assets, template[:-8], prompt={"answer_cue": "\nAnswer: "}, **scored)
-    assert not prepared(tmp_path, study_assets, template[:-8], **scored).worker_config().cued
+    assert prepared(tmp_path, study_assets, template[:-8], **scored).worker_config().lead == "open"
 
 
 def test_one_bos_token(study_assets, tmp_path, monkeypatch):

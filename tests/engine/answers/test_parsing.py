@@ -15,9 +15,11 @@ from axiograph.engine.answers.parsing import (
     NO_SPELLINGS,
     STATES,
     YES_SPELLINGS,
+    Lead,
     can_end_marker,
     ends_in_marker,
     is_complete,
+    lead_of,
     log_odds,
     logprob_state,
     marker_end,
@@ -46,6 +48,7 @@ PIECES = [
 TEXTS = st.lists(st.sampled_from(PIECES), max_size=14).map("".join) | st.text(max_size=30)
 MARKERS = st.sampled_from(["Answer:", "**Answer:**", "answer：", "\nAnswer -"])
 ANSWERS = st.tuples(TEXTS, MARKERS, TEXTS).map("".join)
+LEADS = st.sampled_from(["thought", "answer", "open"])
 LOGS = st.lists(st.floats(-50, 0), min_size=1, max_size=6)
 
 
@@ -82,19 +85,19 @@ def test_a_marker_that_later_text_completes_changes_nothing(text):
 
 
 @settings(max_examples=400, deadline=None)
-@given(st.one_of(ANSWERS, TEXTS), st.booleans())
-def test_stopping_early_never_changes_the_state(text, cued):
-    _check_prefixes(text, cued)
+@given(st.one_of(ANSWERS, TEXTS), LEADS)
+def test_stopping_early_never_changes_the_state(text, lead):
+    _check_prefixes(text, lead)
 
 
-def _check_prefixes(text: str, cued: bool = False) -> None:
+def _check_prefixes(text: str, lead: Lead = "thought") -> None:
     """Complete stays complete, with state, reason and answer unchanged, and each flip passes the filter."""
-    whole, before = parse_answer(text, cued=cued), False
+    whole, before = parse_answer(text, lead=lead), False
     for end in range(1, len(text) + 1):
-        now = is_complete(text[:end], cued)
+        now = is_complete(text[:end], lead)
         if now:
-            read = parse_answer(text[:end], cued=cued)
-            unfinished = parse_answer(text[:end], finished=False, cued=cued)
+            read = parse_answer(text[:end], lead=lead)
+            unfinished = parse_answer(text[:end], finished=False, lead=lead)
             assert read == unfinished == whole
             assert before or needs_check(text[end - 1])
         assert now or not before
@@ -102,9 +105,9 @@ def _check_prefixes(text: str, cued: bool = False) -> None:
 
 
 @settings(max_examples=400, deadline=None)
-@given(st.one_of(ANSWERS, TEXTS), TEXTS, st.booleans())
-def test_needs_check_lets_every_completing_piece_through(text, piece, cued):
-    if is_complete(text + piece, cued) and not is_complete(text, cued):
+@given(st.one_of(ANSWERS, TEXTS), TEXTS, LEADS)
+def test_needs_check_lets_every_completing_piece_through(text, piece, lead):
+    if is_complete(text + piece, lead) and not is_complete(text, lead):
         assert needs_check(piece)
 
 
@@ -133,15 +136,15 @@ class _Pieces:
 
 
 @settings(max_examples=300, deadline=None)
-@given(st.one_of(ANSWERS, TEXTS), st.integers(1, 6), st.booleans())
-def test_a_stop_check_stops_where_reading_every_prefix_would(text, width, cued):
+@given(st.one_of(ANSWERS, TEXTS), st.integers(1, 6), LEADS)
+def test_a_stop_check_stops_where_reading_every_prefix_would(text, width, lead):
     tokenizer = _Pieces(text.encode(), width)
-    ids, stop = range(len(tokenizer.pieces)), StopCheck(tokenizer, cued)
+    ids, stop = range(len(tokenizer.pieces)), StopCheck(tokenizer, lead)
     for end in range(1, len(ids) + 1):
-        now = is_complete(tokenizer.decode(ids[:end]), cued)
+        now = is_complete(tokenizer.decode(ids[:end]), lead)
         assert stop(ids[:end]) == now
         # Nor does it matter what it has seen before.
-        assert StopCheck(tokenizer, cued)(ids[:end]) == now
+        assert StopCheck(tokenizer, lead)(ids[:end]) == now
         if now:
             break
 
@@ -206,7 +209,7 @@ def test_parts_and_reasons():
         "Answer:": "empty-answer",
         "no": "bare",
         "I am unable to respond.": "refusal",
-        "No, you can't.": "first-sentence",
+        "No, you can't.": "sentence",
         "It is late. The answer is no.": "named-answer",
         "I like it": "no-answer-marker",
         "": "empty",
@@ -226,6 +229,14 @@ def test_parts_and_reasons():
         ("I think about it.\nMy final answer would be yes, surely.", "yes"),
         ("No one should. I am sure.", "unparsed"),
         ("Some would say the answer is no.", "unparsed"),
+        ("I doubt the answer is no.", "unparsed"),
+        ("The answer to this classic question is no.", "no"),
+        ("The answer to this question will depend on the weather.", "unsure"),
+        ("I'm not sure.", "unsure"),
+        ("I'm not sure what to do.", "unparsed"),
+        ("Depending on the day, I go out.", "unparsed"),
+        ("Absolutely. It is right.", "yes"),
+        ("less angry more quickly.\n\nYes", "yes"),
         ("The answer is not simple.", "unparsed"),
         ("No, I cannot answer that.", "refused"),
     ],
@@ -253,27 +264,41 @@ def test_behind_a_marker_that_ends_the_prompt_the_answer_begins_at_once():
         " No, it's not": "no",
         " I like it.": "unparsed",
     }.items():
-        assert parse_answer(text, cued=True).state == state
-    assert is_complete(" No.", cued=True) and not is_complete(" No.")
-    assert is_complete("\nyes\n", cued=True)
+        assert parse_answer(text, lead="answer").state == state
+    assert is_complete(" No.", lead="answer") and not is_complete(" No.")
+    assert is_complete("\nyes\n", lead="answer")
     # A thought of its own comes first all the same.
-    assert parse_answer("\nThought: No, never.\nAnswer: yes", cued=True).state == "yes"
-    assert parse_answer(" yes\nQuestion: more?\nAnswer: no", cued=True).state == "yes"
+    assert parse_answer("\nThought: No, never.\nAnswer: yes", lead="answer").state == "yes"
+    assert parse_answer(" yes\nQuestion: more?\nAnswer: no", lead="answer").state == "yes"
+
+
+def test_an_open_turn_may_begin_with_its_answer():
+    text = "No, you can't. They have to answer:\nYes"
+    assert parse_answer(text, lead="open").answer_text == "No, you can't."
+    assert is_complete(text[:14], lead="open") and not is_complete(text[:13], lead="open")
+    # One that does not begin with it thinks first, as does one that says so.
+    for thought in ("I like it.\nAnswer: no", "Thought: No, never. Yes.\nAnswer: no"):
+        assert parse_answer(thought, lead="open").state == "no"
+        assert not is_complete(thought[: thought.index("\n")], lead="open")
+    # Where the prompt has begun the thought, only its marker decides.
+    assert parse_answer("No, you can't.\nAnswer: yes", lead="thought").state == "yes"
 
 
 @pytest.mark.parametrize(
-    ("prompt", "ends"),
+    ("prompt", "lead"),
     [
-        ("Question: Is it so?\nAnswer:", True),
-        ("…\n**Answer:** ", True),
-        ("Answer (yes or no):", True),
-        ("Answer: yes\nThought:", False),
-        ("<|im_start|>assistant\n", False),
-        ("", False),
+        ("Question: Is it so?\nAnswer:", "answer"),
+        ("…\n**Answer:** ", "answer"),
+        ("Answer (yes or no):", "answer"),
+        ("Answer: yes\nThought:", "thought"),
+        ("**Thought:** ", "thought"),
+        ("<|im_start|>assistant\n", "open"),
+        ("", "open"),
     ],
 )
-def test_prompts_that_end_in_a_marker(prompt, ends):
-    assert ends_in_marker(prompt) is ends
+def test_what_prompts_lead_to(prompt, lead):
+    assert lead_of(prompt) == lead
+    assert ends_in_marker(prompt) is (lead == "answer")
 
 
 @pytest.mark.parametrize(

@@ -263,7 +263,7 @@ def test_generate_mode_reads_the_same_thoughts(scripted):
         "no": ("no", "complete", False),
         "mute": ("unparsed", "limit", False),
         "other": ("unparsed", "complete", False),
-        "at once": ("unparsed", "limit", False),
+        "at once": ("yes", "limit", False),  # no marker, and nothing else
     }
     assert rows["yes"]["text"] == THOUGHTS["yes"]
 

@@ -31,14 +31,14 @@ def test_texts_are_judged_again_and_nothing_else_is(store):
     before = (store.folder / "part-0.parquet").read_bytes()
     frame = store.scan().select("state", "reason").collect()
     assert frame["state"].to_list() == ["no", "yes", "refused", "refused"]
-    assert frame["reason"].to_list() == ["first-sentence", "answer-line", "refusal", "refusal"]
+    assert frame["reason"].to_list() == ["sentence", "answer-line", "refusal", "refusal"]
     assert (store.folder / "part-0.parquet").read_bytes() == before
 
 
 def test_columns_come_as_they_were_asked_for(store):
     (batch,) = store.batches(["reason", "request_id"])
     assert batch.schema.names == ["reason", "request_id"]
-    assert batch["reason"].to_pylist()[0] == "first-sentence"
+    assert batch["reason"].to_pylist()[0] == "sentence"
     (batch,) = store.batches(["text"])
     assert batch.schema.names == ["text"]
 
