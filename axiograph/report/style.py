@@ -77,7 +77,7 @@ def _shifts(artefacts: Artefacts) -> list[Block]:
 
 def _one_word(artefacts: Artefacts) -> list[Block]:
     table = artefacts.scores("one_word")
-    if table is None:
+    if table is None or table["word"].null_count() == table.height:  # log-odds have no words
         return []
     rows = [
         [r["condition"], r["same_answer"], r["word"], r["word_share"], r["one_word_roles"], r["roles"]]

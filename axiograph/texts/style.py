@@ -3,6 +3,8 @@ its part in effects."""
 
 from __future__ import annotations
 
+from typing import Any
+
 import polars as pl
 
 from axiograph.cluster.stages.score import Scored
@@ -24,6 +26,7 @@ def _by_condition(result: Scored) -> str:
     shifts = result.style.shifts.select("condition", "shift", "p_adjusted", "subtracted")
     joined = result.one_word.join(means, on="condition", how="left", maintain_order="left")
     joined = joined.join(shifts, on="condition", how="left", maintain_order="left")
+    has_words = joined["word"].null_count() < joined.height
     rows = [
         [
             row["condition"],
@@ -31,15 +34,18 @@ def _by_condition(result: Scored) -> str:
             "-" if row["low"] is None else f"[{row['low']:+.3f}, {row['high']:+.3f}]",
             _signed(row["shift"]),
             "-" if row["p_adjusted"] is None else f"{row['p_adjusted']:.4f}",
-            percent(row["same_answer"]),
-            f"{row['word']} {percent(row['word_share'])}",
-            percent(row["one_word_roles"]),
+            *(_words(row) if has_words else ()),
         ]
         for row in joined.head(SHOWN_ROWS).iter_rows(named=True)
     ]
     header = ["saying yes (−1 to 1)", "mean", "interval", "to baseline", "p (Holm)"]
-    words = ["same word", "most often", "roles with one word"]
+    words = ["same word", "most often", "roles with one word"] if has_words else []
     return table([*header, *words], rows) + more(joined.height)
+
+
+def _words(row: dict[str, Any]) -> tuple[str, str, str]:
+    most = f"{row['word']} {percent(row['word_share'])}"
+    return percent(row["same_answer"]), most, percent(row["one_word_roles"])
 
 
 def _signed(number: float | None) -> str:

@@ -90,12 +90,13 @@ def acquiescence_means(acquiescence: pl.DataFrame, conditions: Sequence[str]) ->
     return pl.DataFrame(rows, schema={"condition": pl.String, "roles": pl.Int64, **numbers}, orient="row")
 
 
-def one_word(answers: pl.DataFrame, conditions: Sequence[str]) -> pl.DataFrame:
+def one_word(answers: pl.DataFrame, conditions: Sequence[str], graded: bool) -> pl.DataFrame:
     """How near a condition is to one-word answering, a row per condition in the order of `conditions`:
     condition, roles (with an answer yes, no or unsure), same_answer (mean over roles of the share of the word
     that a role gives most often), word (the one that most answers have), word_share (its share of all
     answers), one_word_roles (the share of roles that gave no other word). `answers`: as in
-    engine.scoring.tally.Tally."""
+    engine.scoring.tally.Tally. `graded` (log-odds): all but the numbers of roles are null, since a sign that
+    is always the same is no answer that is."""
     words = ("yes", "no", "unsure")
     order = pl.DataFrame({"condition": list(conditions)}, schema={"condition": pl.String})
     table = answers.with_columns(given=pl.sum_horizontal(words), most=pl.max_horizontal(words))
@@ -111,7 +112,12 @@ def one_word(answers: pl.DataFrame, conditions: Sequence[str]) -> pl.DataFrame:
     word = pl.coalesce(pl.when(pl.col(name) == most).then(pl.lit(name)) for name in words)
     grouped = grouped.with_columns(word=word, word_share=most / pl.sum_horizontal(words))
     names = ["condition", "roles", "same_answer", "word", "word_share", "one_word_roles"]
-    return order.join(grouped, on="condition", how="inner", maintain_order="left").select(names)
+    table = order.join(grouped, on="condition", how="inner", maintain_order="left").select(names)
+    return (
+        table.with_columns(pl.lit(None, table[name].dtype).alias(name) for name in names[2:])
+        if graded
+        else table
+    )
 
 
 def _interval(scores: FloatArray) -> tuple[float | None, float | None]:

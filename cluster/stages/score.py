@@ -134,7 +134,7 @@ def score(run: RunDir) -> Scored:
         style_verdict=style_verdict(
             contents.shares, contents.style.variance, contents.style.shifts, inputs.study.scoring.profile
         ),
-        one_word=one_word(tallied.answers, conditions),
+        one_word=one_word(tallied.answers, conditions, inputs.study.scoring.mode == "logprob"),
     )
     order = ["condition", "role", *WORKER]
     tables = {

@@ -25,8 +25,9 @@ def answering_of(run: RunDir) -> Answering:
     baseline = rates.filter(pl.col("condition").cast(pl.String) == BASELINE)
     if baseline.height and baseline["answered"][0]:
         row = baseline.row(0, named=True)
-        word = max(_SCORED, key=lambda state: row[state])
-        word_share = row[word] / row["answered"]
+        if run.inputs().study.scoring.mode == "generate":  # the sign of log-odds is no answer
+            word = max(_SCORED, key=lambda state: row[state])
+            word_share = row[word] / row["answered"]
         unscored = 1 - sum(row[state] for state in _SCORED) / row["answered"]
     return Answering(
         style_share=_style_share(run),

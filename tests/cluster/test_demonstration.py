@@ -63,6 +63,7 @@ def test_it_asks_what_it_says_and_leaves_every_artefact(shown):
     assert study["out"] == "." and study["scoring"] == {"mode": "generate"}
     assert (run / "graph" / "graph.json").is_file() and (run / "graph" / "all_roles.png").is_file()
     assert pl.read_parquet(run / "effects" / "planted.parquet").equals(found.effects_truth)
+    assert pl.read_parquet(run / "scores" / "one_word.parquet")["word"].null_count() == 0
 
 
 def test_every_file_and_column_has_its_entry_in_the_data_dictionary(shown):

