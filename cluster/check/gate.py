@@ -42,11 +42,15 @@ class PilotGate:
         """Plan rows, those of the pilot before the others."""
         return PilotFirst(rows, self.pilot)
 
+    def resume(self, stored: pl.LazyFrame) -> None:
+        """The pilot's answers among those that are stored: the others are not held in memory."""
+        self._see(self._of_pilot(stored.filter(self._candidates()).collect(engine="streaming")))
+
     def __call__(self, responses: pa.Table) -> None:
-        if self._done:
-            return
-        frame = pl.DataFrame(pl.from_arrow(responses))
-        ours = self._of_pilot(frame)
+        if not self._done:
+            self._see(self._of_pilot(pl.DataFrame(pl.from_arrow(responses)).filter(self._candidates())))
+
+    def _see(self, ours: pl.DataFrame) -> None:
         if ours.height:
             self._answers.append(ours)
             self._seen += ours.height
@@ -54,12 +58,12 @@ class PilotGate:
             self._done = True
             self._judge(pl.concat(self._answers))
 
-    def _of_pilot(self, frame: pl.DataFrame) -> pl.DataFrame:
-        rows = frame.filter(
-            pl.col("role").cast(pl.String).is_in(list(self.pilot.items)),
-            pl.col("condition").cast(pl.String) == self.pilot.condition,
-            pl.col("repeat") == 0,
-        )
+    def _candidates(self) -> pl.Expr:
+        """Rows of the pilot's roles under its condition."""
+        roles = pl.col("role").cast(pl.String).is_in(list(self.pilot.items))
+        return roles & (pl.col("condition").cast(pl.String) == self.pilot.condition) & (pl.col("repeat") == 0)
+
+    def _of_pilot(self, rows: pl.DataFrame) -> pl.DataFrame:
         names = zip(rows["role"].cast(pl.String), rows["item_id"].cast(pl.String), strict=True)
         mask = [item in self.pilot.items[role] for role, item in names]
         plain = pl.col("role", "condition", "item_id", "mode", "state", "reason", "finish").cast(pl.String)

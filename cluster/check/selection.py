@@ -58,10 +58,14 @@ def _roles(inputs: Inputs, count: int) -> list[Role]:
 
 
 def _items(asked: Iterable[Item], values: frozenset[str], each: int) -> frozenset[str]:
-    """The ids of `each` items of every value, by turns of either key as far as there are any."""
+    """The ids of `each` items of every value, by turns of either key as far as there are any. Of items that
+    share their question only one: they are one request."""
     keyed: dict[tuple[str, int], list[Item]] = {}
+    questions: set[tuple[str, int]] = set()
     for item in sorted(asked, key=lambda item: rank("check", item.item_id)):
-        if item.value in values:
+        question = (item.question, item.agreement)
+        if item.value in values and question not in questions:
+            questions.add(question)
             keyed.setdefault((item.value, item.agreement), []).append(item)
     chosen: set[str] = set()
     for value in values:

@@ -43,6 +43,9 @@ class Gate(Protocol):
     def first(self, rows: Iterable[pa.RecordBatch]) -> Iterable[pa.RecordBatch]:
         """The rows of a plan, those on whose answers it decides before the others."""
 
+    def resume(self, stored: pl.LazyFrame) -> None:
+        """Sees what an earlier start has answered; an error ends the run."""
+
     def __call__(self, responses: pa.Table) -> None:
         """Sees a table of answers; an error ends the run."""
 
@@ -86,7 +89,7 @@ def sample(
     meter.start(todo.left)
     gate = gate if gate is not None and todo.left and gate.begins(todo.planned) else None
     if gate is not None and todo.already:
-        gate(store.scan().collect(engine="streaming").to_arrow())
+        gate.resume(store.scan())
     rows = todo if gate is None else gate.first(todo)
     requests = Requests(prepared.request_builder, rows, rows_per_table(prepared), not sets_batches(prepared))
     with beating(run, meter, type(executor).__name__), metered(meter):
