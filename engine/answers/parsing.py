@@ -91,7 +91,7 @@ _SKIP = re.compile(rf"(?:{TAG}|{_LEAD_IN}{_ANSWER}|[\s{_MARKS}])*", re.IGNORECAS
 _LABEL = re.compile(rf"{_ANSWER}|(?<![A-Za-z0-9])(?:question|thought)[ \t*_`]*[:：]", re.IGNORECASE)
 # A question that the model asks itself, on a line of its own behind what it said before.
 _INVENTED = re.compile(
-    rf"(?<=\S)\s*[{re.escape(_NEWLINES)}][ \t*_#>]*(?:example[ \t]*\d*[.:]?[ \t]*)?"
+    rf"(?<=\S)(?P<line_end>\s*[{re.escape(_NEWLINES)}])[ \t*_#>]*(?:example[ \t]*\d*[.:]?[ \t]*)?"
     r"(?:question|q|the[ \t]person|user|human)[ \t]*\d*[ \t*_]*[:：]",
     re.IGNORECASE,
 )
@@ -136,8 +136,8 @@ def _segment(text: str, lead: Lead) -> _Segment | None:
 def _is_verdict(sentence: str) -> bool:
     """Whether a sentence that no marker announces is an answer all the same."""
     state, reason = judge(sentence)
-    if reason in ("answer-line", "contradiction") or (reason == "hedge" and begins_with_verdict(sentence)):
-        return begins_with_verdict(sentence)
+    if reason in ("answer-line", "contradiction", "hedge") and begins_with_verdict(sentence):
+        return True
     if state in ("yes", "no") and reason in ("affirmation", "negation"):
         return True
     return is_doubt(sentence)
@@ -163,9 +163,10 @@ def _closed_at(text: str, marker: int, start: int) -> _Segment:
 
 
 def _to_invented_question(text: str) -> tuple[str, bool]:
-    """`text` up to a question that the model asks itself, and whether there is one."""
+    """`text` up to the line of a question that the model asks itself, and whether there is one. The end of
+    the line before, which may have closed an answer, belongs to it."""
     question = _INVENTED.search(text)
-    return (text, False) if question is None else (text[: question.start()], True)
+    return (text, False) if question is None else (text[: question.end("line_end")], True)
 
 
 def _skip(text: str, position: int) -> int:

@@ -29,9 +29,7 @@ def read_by_older_rules(part: Part) -> bool:
 
 
 def columns_to_reread(columns: Sequence[str]) -> list[str]:
-    """`columns` with those that are needed to judge the answers again, where that is asked for."""
-    if not set(JUDGED) & set(columns):
-        return list(columns)
+    """`columns` with those that are needed to judge the answers again."""
     return list(dict.fromkeys((*columns, *JUDGED, *_NEEDED)))
 
 

@@ -29,7 +29,13 @@ from axiograph.engine.runs.parts import (
     stream_part,
     write_part,
 )
-from axiograph.engine.runs.rereading import READING, columns_to_reread, read_by_older_rules, reread
+from axiograph.engine.runs.rereading import (
+    JUDGED,
+    READING,
+    columns_to_reread,
+    read_by_older_rules,
+    reread,
+)
 from axiograph.engine.storage.remote import RemoteFolder
 
 SCHEMA_VERSION = 1
@@ -243,15 +249,14 @@ def _ids(part: Part) -> pa.ChunkedArray:
 def _batches(part: Part, columns: Sequence[str]) -> Iterable[pa.RecordBatch]:
     """Batch by batch from a disk; whole from an object store, where every read of a page is a round trip.
     Answers that an earlier version read are judged again."""
-    wanted = columns_to_reread(columns) if read_by_older_rules(part) else list(columns)
+    old = not set(JUDGED).isdisjoint(columns) and read_by_older_rules(part)
+    wanted = columns_to_reread(columns) if old else list(columns)
     batches: Iterable[pa.RecordBatch]
     if isinstance(part, Path):
         batches = stream_part(part, wanted, READ_ROWS)
     else:
         batches = read_part(part, wanted).to_batches(max_chunksize=READ_ROWS)
-    if wanted == list(columns):
-        return batches
-    return (reread(batch).select(list(columns)) for batch in batches)
+    return (reread(batch).select(list(columns)) for batch in batches) if old else batches
 
 
 def _as_read_today(part: Part) -> pa.Table:

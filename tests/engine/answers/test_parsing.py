@@ -8,7 +8,7 @@ from math import exp, inf, log
 from pathlib import Path
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from axiograph.engine.answers.parsing import (
@@ -85,6 +85,7 @@ def test_a_marker_that_later_text_completes_changes_nothing(text):
 
 
 @settings(max_examples=400, deadline=None)
+@example("YEA\rQUESTION:", "open")  # the line's end had closed the answer
 @given(st.one_of(ANSWERS, TEXTS), LEADS)
 def test_stopping_early_never_changes_the_state(text, lead):
     _check_prefixes(text, lead)

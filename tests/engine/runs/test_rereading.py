@@ -32,6 +32,7 @@ def test_texts_are_judged_again_and_nothing_else_is(store):
     frame = store.scan().select("state", "reason").collect()
     assert frame["state"].to_list() == ["no", "yes", "refused", "refused"]
     assert frame["reason"].to_list() == ["sentence", "answer-line", "refusal", "refusal"]
+    assert store.scan().collect()["state"].to_list() == frame["state"].to_list()  # also with all columns
     assert (store.folder / "part-0.parquet").read_bytes() == before
 
 
