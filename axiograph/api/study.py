@@ -20,7 +20,7 @@ from axiograph.cluster.check.verdict import Verdict
 from axiograph.cluster.sampling.estimate import estimate, stored_ids
 from axiograph.cluster.sampling.loop import disk_free, sample
 from axiograph.cluster.sampling.meter import Meter
-from axiograph.cluster.sampling.preparation import enough_for_a_graph, prepare, study_notes
+from axiograph.cluster.sampling.preparation import Prepared, enough_for_a_graph, prepare, study_notes
 from axiograph.cluster.sampling.site import Site
 from axiograph.cluster.site import site
 from axiograph.cluster.stages.effects import has_contrasts
@@ -88,11 +88,10 @@ def plan(
     loaded = as_study(study)
     run = run_at(out or loaded.out)
     prepared = prepare(loaded, run, measure=False, mixed=True)
-    notes = Notes((*study_notes(prepared.inputs), *prepared.notes()))
-    if notes.lines:
-        tell(on_step, notes)
+    notes = _notes(prepared)
+    _tell_notes(on_step, notes)
     estimated = estimate(prepared, calibrate_s, stored_ids(run))
-    return Estimate(estimated, notes.lines, disk_free(run), run.where)
+    return Estimate(estimated, notes, disk_free(run), run.where)
 
 
 def check(
@@ -112,11 +111,6 @@ def check(
     those in float32. `on_step` is told what a person should know before that. Raises InputError and RunError
     as a run would before its first answer."""
     loaded = as_study(study)
-
-    def note(prepared_notes: tuple[str, ...]) -> None:
-        if prepared_notes:
-            tell(on_step, Notes(prepared_notes))
-
     done = asking.check_study(
         loaded,
         run_at(out or loaded.out),
@@ -124,7 +118,7 @@ def check(
         requests=requests,
         alternatives=alternatives,
         float32=float32,
-        notify=lambda prepared: note((*study_notes(prepared.inputs), *prepared.notes())),
+        notify=lambda prepared: _tell_notes(on_step, _notes(prepared)),
     )
     return Check(done)
 
@@ -177,10 +171,12 @@ def _sampled(
     study: Study, run: RunDir, where: Site, retry_failed: bool, anyway: bool, on_step: OnStep | None
 ) -> SampleCount:
     prepared = where.prepare(study, run)
-    notes = (*study_notes(prepared.inputs), *prepared.notes(), *where.notes(prepared))
-    if notes:
-        tell(on_step, Notes(notes))
-    meter, gate = Meter(), PilotGate(prepared.inputs, anyway, _pilot_step(on_step))
+    _tell_notes(on_step, (*_notes(prepared), *where.notes(prepared)))
+
+    def shown(findings: Findings, verdict: Verdict) -> None:
+        tell(on_step, PilotShown(findings, verdict))
+
+    meter, gate = Meter(), PilotGate(prepared.inputs, prepared.lead, anyway, shown)
     try:
         return SampleCount(sample(prepared, run, where.executor(prepared, meter), meter, retry_failed, gate))
     except KeyboardInterrupt:
@@ -192,6 +188,11 @@ def _sampled(
         ) from None
 
 
-def _pilot_step(on_step: OnStep | None) -> Callable[[Findings, Verdict], None]:
-    """What tells `on_step` of the pilot of a run; a good one goes without many words."""
-    return lambda findings, verdict: tell(on_step, PilotShown(findings, verdict))
+def _notes(prepared: Prepared) -> tuple[str, ...]:
+    """What a person should know of a study before it is asked."""
+    return (*study_notes(prepared.inputs), *prepared.notes())
+
+
+def _tell_notes(on_step: OnStep | None, notes: tuple[str, ...]) -> None:
+    if notes:
+        tell(on_step, Notes(notes))

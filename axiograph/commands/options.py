@@ -11,7 +11,8 @@ from axiograph.api.settings import CORES, STALL_S
 from axiograph.engine.errors import InputError
 
 __all__ = [
-    "CORES", "STALL_S", "Directory", "Jobs", "Out", "Ray", "Stall", "StudyFile", "Workers", "numbers",
+    "CORES", "STALL_S", "Anyway", "Directory", "Jobs", "Out", "Ray", "RetryFailed", "Stall", "StudyFile",
+    "Workers", "numbers",
 ]  # fmt: skip
 
 StudyFile = Annotated[Path, typer.Argument(metavar="STUDY", help="The study file (YAML).")]
@@ -37,6 +38,12 @@ Ray = Annotated[
 Workers = Annotated[int | None, typer.Option(min=1, help="With --ray: at most so many workers of a kind.")]
 Stall = Annotated[
     float, typer.Option(min=1, help="With --ray: a worker without progress for so many seconds is killed.")
+]
+RetryFailed = Annotated[
+    bool, typer.Option("--retry-failed", help="Ask again what could not be answered before.")
+]
+Anyway = Annotated[
+    bool, typer.Option("--anyway", help="Go on where the pilot shows that nothing can be learned.")
 ]
 
 

@@ -8,7 +8,19 @@ import typer
 
 import axiograph as ax
 from axiograph.cluster.check.selection import REQUESTS, ROLES
-from axiograph.commands.options import CORES, STALL_S, Directory, Jobs, Out, Ray, Stall, StudyFile, Workers
+from axiograph.commands.options import (
+    CORES,
+    STALL_S,
+    Anyway,
+    Directory,
+    Jobs,
+    Out,
+    Ray,
+    RetryFailed,
+    Stall,
+    StudyFile,
+    Workers,
+)
 from axiograph.commands.printing import print_line, print_step
 
 
@@ -36,12 +48,8 @@ def run(
     ray: Ray = None,
     workers: Workers = None,
     stall: Stall = STALL_S,
-    retry_failed: Annotated[
-        bool, typer.Option("--retry-failed", help="Ask again what could not be answered before.")
-    ] = False,
-    anyway: Annotated[
-        bool, typer.Option("--anyway", help="Go on where the pilot shows that nothing can be learned.")
-    ] = False,
+    retry_failed: RetryFailed = False,
+    anyway: Anyway = False,
 ) -> None:
     """Sample (continues where it stopped), score, discover, test effects, report."""
     result = ax.run(

@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 import axiograph as ax
+from axiograph.commands.options import Anyway, RetryFailed
 from axiograph.engine.errors import InputError
 
 
@@ -30,12 +31,8 @@ def submit(
         list[str] | None,
         typer.Option("--env", help="NAME=VALUE for the job, as often as needed; no credentials."),
     ] = None,
-    retry_failed: Annotated[
-        bool, typer.Option("--retry-failed", help="Ask again what could not be answered before.")
-    ] = False,
-    anyway: Annotated[
-        bool, typer.Option("--anyway", help="Go on where the pilot shows that nothing can be learned.")
-    ] = False,
+    retry_failed: RetryFailed = False,
+    anyway: Anyway = False,
     attach: Annotated[str | None, typer.Option("--attach", help="Follow this job again.")] = None,
     stop: Annotated[str | None, typer.Option("--stop", help="Stop this job.")] = None,
 ) -> None:

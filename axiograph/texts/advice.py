@@ -7,9 +7,8 @@ import textwrap
 import polars as pl
 
 from axiograph.discovery.interventions.design import SETTLED, WRONG, Advice, StudyDesign, TriedDesign
-from axiograph.texts.plain import number, percent, table
+from axiograph.texts.plain import WIDTH, filled, number, percent, table
 
-_WIDTH = 78
 _SHOWN = 12
 
 
@@ -19,23 +18,19 @@ def advice_text(advice: Advice) -> str:
     parts = [_headline(advice, best or advice.nearest, best is not None), _frontier(advice)]
     if advice.without_lever:
         parts.append(
-            _filled(
+            filled(
                 f"No lever was seen to move these values: {', '.join(advice.without_lever)}. Directions "
                 "between them are left to the roles."
             )
         )
     parts.append(_study((best or advice.nearest).design))
     parts.append(
-        _filled(
+        filled(
             "Simulated from the pilot: its graph stands in for the truth, its effects and their scatter for "
             "those to come. Where the pilot is small, ask the advised study, and for advice on that again."
         )
     )
     return "\n\n".join(parts)
-
-
-def _filled(text: str) -> str:
-    return textwrap.fill(text, _WIDTH)
 
 
 def _headline(advice: Advice, chosen: TriedDesign, will_do: bool) -> str:
@@ -46,7 +41,7 @@ def _headline(advice: Advice, chosen: TriedDesign, will_do: bool) -> str:
         else f"No design that was tried settles enough; the nearest has "
         f"{design.requests(advice.items):,} requests."
     )
-    return _filled(
+    return filled(
         f"{head} {design.training} training roles under the baseline, {design.steered} steered ones under it "
         f"and {design.conditions} conditions of {len(design.levers)} levers, {percent(design.share)} of the "
         f"items. In {chosen.studies} simulated studies {percent(chosen.settled)} of the edges were found "
@@ -80,7 +75,7 @@ def _study(design: StudyDesign) -> str:
     lines = ["Roles and conditions for the study file:"]
     lines.append(f"  training roles: {design.training}    steered roles: {design.steered}")
     lines += textwrap.wrap(
-        f"conditions: {', '.join(conditions)}", _WIDTH, initial_indent="  ", subsequent_indent="    "
+        f"conditions: {', '.join(conditions)}", WIDTH, initial_indent="  ", subsequent_indent="    "
     )
     if design.share < 1:
         lines.append(f"  items: {percent(design.share)} of those of each value, both keys alike")

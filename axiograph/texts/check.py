@@ -7,9 +7,9 @@ import textwrap
 from axiograph.cluster.check.asking import Alternative, Check, Rounding
 from axiograph.cluster.check.findings import Findings, Share
 from axiograph.cluster.check.verdict import ALPHA, Verdict
-from axiograph.texts.plain import number, table
+from axiograph.cluster.sampling.progress import duration
+from axiograph.texts.plain import WIDTH, filled, number, table
 
-_WIDTH = 78
 _TEXT = 60
 
 
@@ -26,8 +26,8 @@ def check_text(check: Check) -> str:
     if check.alternatives:
         parts.append(_alternatives(check))
     parts.append(
-        _filled(
-            f"The whole study asks {check.requests:,} requests: about {_time(check.seconds)} at this pace "
+        filled(
+            f"The whole study asks {check.requests:,} requests: about {duration(check.seconds)} at this pace "
             "with one worker on this machine (`axiograph plan` measures it better)."
         )
     )
@@ -85,7 +85,7 @@ def _verdict(verdict: Verdict) -> str:
     lines = [head]
     for concern in verdict.concerns:
         text = f"{concern.text}. {concern.remedy}".strip()
-        lines.append(textwrap.fill(text, _WIDTH, initial_indent="- ", subsequent_indent="  "))
+        lines.append(textwrap.fill(text, WIDTH, initial_indent="- ", subsequent_indent="  "))
     return "\n".join(lines)
 
 
@@ -97,7 +97,7 @@ def _rounding(rounding: Rounding) -> str:
     )
     if rounding.median is not None:
         text += f"; log-odds differ by {rounding.median:.3f} in the median, {rounding.largest:.3f} at most"
-    return _filled(f"{text}. An answer that rounding turns is noise in every score.")
+    return filled(f"{text}. An answer that rounding turns is noise in every score.")
 
 
 def _alternatives(check: Check) -> str:
@@ -112,13 +112,13 @@ def _alternatives(check: Check) -> str:
         textwrap.indent(table(("", "read", "yes", "reliability", "p of roles"), rows), "  "),
     ]
     lines += [
-        textwrap.fill(f"  {way.label}: not possible ({way.obstacle})", _WIDTH, subsequent_indent="    ")
+        textwrap.fill(f"  {way.label}: not possible ({way.obstacle})", WIDTH, subsequent_indent="    ")
         for way in check.alternatives
         if way.pilot is None
     ]
     best = _best(check)
     if best is None:
-        lines.append(_filled("None of them shows clearly that roles differ, more than the study as it is."))
+        lines.append(filled("None of them shows clearly that roles differ, more than the study as it is."))
     else:
         head = f"The most reliable of them ({best.label}) in the study file:"
         lines += [head, textwrap.indent(best.lines, "  ")]
@@ -145,18 +145,14 @@ def _best(check: Check) -> Alternative | None:
 def _way(findings: Findings, verdict: Verdict) -> tuple[str, str, str, str]:
     likely = "-" if verdict.reliability is None else number(verdict.reliability[0])
     p = "-" if findings.differences is None else number(findings.differences.p, ".3f")
-    return _percent(findings.usable), _percent(findings.yes), likely, p
+    return findings.usable.percent, findings.yes.percent, likely, p
 
 
 def _share(share: Share) -> str:
     if not share.of:
         return "-"
     low, high = share.interval
-    return f"{_percent(share)}  [{100 * low:.0f}, {100 * high:.0f}]"
-
-
-def _percent(share: Share) -> str:
-    return "-" if share.value is None else f"{100 * share.value:.0f} %"
+    return f"{share.percent}  [{100 * low:.0f}, {100 * high:.0f}]"
 
 
 def _count(count: int, of: int) -> str:
@@ -165,15 +161,3 @@ def _count(count: int, of: int) -> str:
 
 def _shown(text: str) -> str:
     return "(nothing)" if not text else textwrap.shorten(text, _TEXT, placeholder=" …")
-
-
-def _time(seconds: float) -> str:
-    if seconds < 120:
-        return f"{seconds:.0f} seconds"
-    if seconds < 2 * 3600:
-        return f"{seconds / 60:.0f} minutes"
-    return f"{seconds / 3600:.1f} hours"
-
-
-def _filled(text: str) -> str:
-    return textwrap.fill(text, _WIDTH)

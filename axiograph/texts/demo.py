@@ -16,11 +16,9 @@ from axiograph.discovery.graph.causal_graph import CausalGraph
 from axiograph.discovery.graph.export import strength_of
 from axiograph.discovery.numerics.arrays import BoolArray
 from axiograph.discovery.verdict.judgement import judge
-from axiograph.texts.plain import number, table
+from axiograph.texts.plain import WIDTH, number, table
 from axiograph.texts.run import sampled_text
 from axiograph.texts.verdict import verdict_text
-
-_WIDTH = 78
 
 
 def demo_intro(planted: Planted) -> str:
@@ -60,14 +58,14 @@ def graph_text(demo: Demo) -> str:
             f"The graph of {discovery.profiles.n_roles} roles, {discovery.method}: pairs in "
             f"{discovery.spec.threshold:.0%} of {discovery.bootstrap.replicates.used:,} replicates of half "
             "of the roles (alone: what the roles without steering give)",
-            _WIDTH,
+            WIDTH,
         ),
         "",
         table(header, rows),
         "",
-        *textwrap.wrap(f"Found: {_held_against(agreed)}", _WIDTH, subsequent_indent="  "),
-        *textwrap.wrap(f"By the roles alone: {_held_against(alone)}", _WIDTH, subsequent_indent="  "),
-        *textwrap.wrap(f"One search on all roles: {_held_against(of_all)}", _WIDTH, subsequent_indent="  "),
+        *textwrap.wrap(f"Found: {_held_against(agreed)}", WIDTH, subsequent_indent="  "),
+        *textwrap.wrap(f"By the roles alone: {_held_against(alone)}", WIDTH, subsequent_indent="  "),
+        *textwrap.wrap(f"One search on all roles: {_held_against(of_all)}", WIDTH, subsequent_indent="  "),
         "",
         verdict_text(judge(discovery.evidence, discovery.simulated_as, answering_of(demo.run))),
     ]
@@ -90,7 +88,7 @@ def _prediction(demo: Demo) -> list[str]:
         f"({float(away['planted'].abs().mean()):.2f} on average)."  # type: ignore[arg-type]
     )
     said = f"Prediction: {found.prediction.in_words()}"
-    wrapped = (textwrap.wrap(line, _WIDTH, subsequent_indent="  ") for line in (said, text))
+    wrapped = (textwrap.wrap(line, WIDTH, subsequent_indent="  ") for line in (said, text))
     return ["", *(line for lines in wrapped for line in lines)]
 
 

@@ -15,9 +15,9 @@ from axiograph.discovery.graph.marks import EdgeKind
 from axiograph.discovery.matrix.profiles import MUCH_DROPPED
 from axiograph.discovery.resampling.bootstrap import Inflation
 from axiograph.discovery.verdict.judgement import Answering, judge
+from axiograph.texts.plain import WIDTH
 from axiograph.texts.verdict import verdict_text
 
-_WIDTH = 78
 _SHOWN = 12  # differences named
 
 SHOWN_NAMES = 5
@@ -57,7 +57,7 @@ def _experiment_lines(discovery: Discovery) -> list[str]:
         f"{tried.n_roles} roles"
     )
     left_out = (f"condition left out: {name}, {why}" for name, why in tried.left_out.items())
-    return [textwrap.fill(line, _WIDTH) for line in (text, *left_out)]
+    return [textwrap.fill(line, WIDTH) for line in (text, *left_out)]
 
 
 def _prediction_lines(discovery: Discovery) -> list[str]:
@@ -65,7 +65,7 @@ def _prediction_lines(discovery: Discovery) -> list[str]:
     if discovery.interventional is None:
         return []
     said = discovery.interventional.prediction.in_words()
-    return ["", textwrap.fill(f"Prediction: {said}", _WIDTH, subsequent_indent="  ")]
+    return ["", textwrap.fill(f"Prediction: {said}", WIDTH, subsequent_indent="  ")]
 
 
 def _dropped_lines(discovery: Discovery) -> list[str]:
@@ -102,7 +102,7 @@ def _counts_line(discovery: Discovery) -> str:
         f"({replicates.used} of {replicates.asked} used; {spec.resample.replace('_', ' ')}, "
         f"{replicates.rows} rows)"
     )
-    return textwrap.fill(head + tail, _WIDTH)
+    return textwrap.fill(head + tail, WIDTH)
 
 
 def _borderline_lines(discovery: Discovery) -> list[str]:
@@ -208,7 +208,7 @@ def _differences(discovery: Discovery, table: pl.DataFrame) -> list[str]:
         return ["One search on all roles gives the same graph."]
     shown = other[:_SHOWN] + ([f"{len(other) - _SHOWN} more"] if len(other) > _SHOWN else [])
     text = f"One search on all roles (all_roles.*) differs in {len(other)} pairs: {'; '.join(shown)}."
-    return textwrap.wrap(text, _WIDTH, subsequent_indent="  ")
+    return textwrap.wrap(text, WIDTH, subsequent_indent="  ")
 
 
 def _mean(value: float | None) -> str:

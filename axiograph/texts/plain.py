@@ -2,9 +2,16 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Sequence
 
 SHOWN_ROWS = 40
+WIDTH = 78  # of prose, so that it fits a terminal of 80
+
+
+def filled(text: str) -> str:
+    """A paragraph in lines of WIDTH."""
+    return textwrap.fill(text, WIDTH)
 
 
 def table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:

@@ -4,15 +4,14 @@ stored."""
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
 import polars as pl
-import pyarrow as pa
 
-from axiograph.cluster.check.findings import Findings, find
+from axiograph.cluster.check.findings import Findings, find, response_frame
 from axiograph.cluster.check.selection import PilotRows, choose_pilot, pilot_only
 from axiograph.cluster.check.verdict import Verdict, judge
 from axiograph.cluster.sampling.executors import answers, closing_worker
@@ -105,8 +104,7 @@ def check_study(
     tried: tuple[Alternative, ...] = ()
     if alternatives or (alternatives is None and not pilot.verdict.good):
         tried = tuple(_try(study, run, rows, changed) for changed in _other_ways(study, prepared))
-    count = sum(batch.num_rows for batch in prepared.plan.batches())
-    return Check(prepared, rows, pilot, rounding, tried, count)
+    return Check(prepared, rows, pilot, rounding, tried, len(prepared.plan))
 
 
 def _baseline(prepared: Prepared) -> Prepared:
@@ -123,15 +121,11 @@ def ask(prepared: Prepared, rows: PilotRows) -> Pilot:
     started = time.monotonic()
     with closing_worker(prepared.make_worker()) as worker:
         ready = time.monotonic()
-        frame = _frame(answers(worker, tables))
+        frame = response_frame(answers(worker, tables))
         done = time.monotonic()
-    findings = find(frame, prepared.inputs.items)
+    findings = find(frame, prepared.inputs.items, prepared.lead)
     verdict = judge(findings, prepared.inputs)
     return Pilot(findings, verdict, frame, prepared.backend.name, ready - started, done - ready)
-
-
-def _frame(tables: Iterator[pa.Table]) -> pl.DataFrame:
-    return pl.DataFrame(pl.from_arrow(pa.concat_tables(tables).unify_dictionaries()))
 
 
 def _against_float32(prepared: Prepared, rows: PilotRows, pilot: Pilot) -> Rounding | None:

@@ -3,20 +3,27 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import polars as pl
+import pyarrow as pa
 
 from axiograph.discovery.numerics.intervals import wilson
-from axiograph.engine.answers.parsing import STATES, parse_answer
+from axiograph.engine.answers.parsing import STATES, Lead, parse_answer
 from axiograph.engine.answers.thoughts import thought_verdict
 from axiograph.engine.runs.store import FAILED
 from axiograph.engine.scoring.role_differences import RoleDifferences, role_differences
+from axiograph.engine.scoring.scores import plain_score
 from axiograph.engine.study.questionnaire import Item
 
 SHOWN = 3  # commonest texts
+# Of a response, as far as it is looked at here.
+COLUMNS = (
+    "request_id", "role", "condition", "item_id", "repeat", "mode", "state", "reason", "text", "finish",
+    "log_odds", "mass", "fallback",
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -29,6 +36,10 @@ class Share:
     @property
     def value(self) -> float | None:
         return self.count / self.of if self.of else None
+
+    @property
+    def percent(self) -> str:
+        return "-" if self.value is None else f"{100 * self.value:.0f} %"
 
     @property
     def interval(self) -> tuple[float, float]:
@@ -65,8 +76,9 @@ class Findings:
     differences: RoleDifferences | None
 
 
-def find(frame: pl.DataFrame, items: Sequence[Item]) -> Findings:
-    """`frame`: responses (RESPONSE_SCHEMA) of one condition, each role and item at most once."""
+def find(frame: pl.DataFrame, items: Sequence[Item], lead: Lead) -> Findings:
+    """`frame`: responses (COLUMNS at least) of one condition, each role and item at most once; `lead`: what
+    their prompts lead to."""
     frame = frame.with_columns(pl.col("role", "item_id", "mode", "state", "finish", "reason").cast(pl.String))
     answered = frame.filter(pl.col("finish") != FAILED)
     mode = frame["mode"][0] if frame.height else "generate"
@@ -85,7 +97,7 @@ def find(frame: pl.DataFrame, items: Sequence[Item]) -> Findings:
         cut=Share(int((answered["finish"] == "limit").sum()), 0 if scored else n),
         unread=tuple(Counter(map(_one_line, unread["text"].fill_null(""))).most_common(SHOWN)),
         failed=frame.height - n,
-        contradictions=Share(0, 0) if scored else _contradictions(answered),
+        contradictions=Share(0, 0) if scored else _contradictions(answered, lead),
         mass=float(np.median(answered["mass"].drop_nulls().to_numpy())) if scored and n else None,
         low_mass=Share(int((answered["reason"] == "low-mass").sum()), n if scored else 0),
         fallback=Share(int(answered["fallback"].sum()), n if scored else 0),
@@ -94,16 +106,21 @@ def find(frame: pl.DataFrame, items: Sequence[Item]) -> Findings:
     )
 
 
+def response_frame(tables: Iterable[pa.Table]) -> pl.DataFrame:
+    """Tables of responses as one frame."""
+    return pl.DataFrame(pl.from_arrow(pa.concat_tables(tables).unify_dictionaries()))
+
+
 def _one_line(text: str) -> str:
     return " ".join(text.split())
 
 
-def _contradictions(answered: pl.DataFrame) -> Share:
+def _contradictions(answered: pl.DataFrame, lead: Lead) -> Share:
     said = against = 0
     for state, text in answered.select("state", "text").iter_rows():
         if state not in ("yes", "no"):
             continue
-        verdict = thought_verdict(parse_answer(text or "").thought)
+        verdict = thought_verdict(parse_answer(text or "", lead=lead).thought)
         said += verdict is not None
         against += verdict is not None and verdict != state
     return Share(against, said)
@@ -117,18 +134,9 @@ def _differences(answered: pl.DataFrame, items: Sequence[Item]) -> RoleDifferenc
     table = np.full((len(roles), len(names)), np.nan)
     row = {role: number for number, role in enumerate(roles)}
     column = {name: number for number, name in enumerate(names)}
-    for role, name, answer in answered.select("role", "item_id", _answer()).iter_rows():
+    for role, name, answer in answered.select("role", "item_id", plain_score().alias("answer")).iter_rows():
         if answer is not None:
             table[row[role], column[name]] = answer
     owner = np.array([values[by_id[name].value] for name in names], int)
     agreement = np.array([by_id[name].agreement for name in names], float)
     return role_differences(table, owner, agreement)
-
-
-def _answer() -> pl.Expr:
-    """−1 (no) to 1 (yes), as it is scored, without the key."""
-    state = pl.col("state")
-    sign = pl.when(state == "yes").then(1.0).when(state == "no").then(-1.0).when(state == "unsure").then(0.0)
-    graded = pl.when(state.is_in(["yes", "no", "unsure"])).then((pl.col("log_odds") / 2).tanh())
-    plain = (pl.col("mode") == "logprob") & ~pl.col("fallback")
-    return pl.when(plain).then(graded).otherwise(sign).alias("answer")

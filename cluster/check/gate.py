@@ -10,11 +10,13 @@ from dataclasses import dataclass, field
 import polars as pl
 import pyarrow as pa
 
-from axiograph.cluster.check.findings import Findings, find
+from axiograph.cluster.check.findings import COLUMNS, Findings, find, response_frame
 from axiograph.cluster.check.selection import PilotFirst, PilotRows, choose_pilot
 from axiograph.cluster.check.verdict import Verdict, judge
+from axiograph.engine.answers.parsing import Lead
 from axiograph.engine.errors import RunError
 from axiograph.engine.plan.inputs import Inputs
+from axiograph.engine.runs.store import RESPONSE_SCHEMA, ResponseStore, columns_of
 
 SWEEP = 4  # times the pilot: a smaller study is over before it could be stopped
 
@@ -22,14 +24,14 @@ SWEEP = 4  # times the pilot: a smaller study is over before it could be stopped
 @dataclass
 class PilotGate:
     """Sees every table of answers; once the pilot's are all there, RunError where the sweep is hopeless,
-    unless `anyway`. `notify` is told what the pilot shows."""
+    unless `anyway`. `lead`: what the study's prompts lead to. `notify` is told what the pilot shows."""
 
     inputs: Inputs
+    lead: Lead
     anyway: bool
     notify: Callable[[Findings, Verdict], None]
-    _answers: list[pl.DataFrame] = field(default_factory=list)
-    _seen: int = 0
-    _done: bool = False
+    _answers: list[pa.RecordBatch] = field(default_factory=list)
+    _ids: set[bytes] = field(default_factory=set)
 
     def __post_init__(self) -> None:
         self.pilot: PilotRows = choose_pilot(self.inputs)
@@ -42,36 +44,35 @@ class PilotGate:
         """Plan rows, those of the pilot before the others."""
         return PilotFirst(rows, self.pilot)
 
-    def resume(self, stored: pl.LazyFrame) -> None:
-        """The pilot's answers among those that are stored: the others are not held in memory."""
-        self._see(self._of_pilot(stored.filter(self._candidates()).collect(engine="streaming")))
+    def resume(self, store: ResponseStore) -> None:
+        """Sees what an earlier start has answered, as far as it is the pilot's."""
+        for batch in store.batches(COLUMNS):
+            self._see(batch)
+            if self._is_done:
+                return
 
     def __call__(self, responses: pa.Table) -> None:
-        if not self._done:
-            self._see(self._of_pilot(pl.DataFrame(pl.from_arrow(responses)).filter(self._candidates())))
+        if not self._is_done:
+            for batch in responses.select(COLUMNS).cast(columns_of(RESPONSE_SCHEMA, COLUMNS)).to_batches():
+                self._see(batch)
 
-    def _see(self, ours: pl.DataFrame) -> None:
-        if ours.height:
-            self._answers.append(ours)
-            self._seen += ours.height
-        if self._seen >= self.pilot.count:
-            self._done = True
-            self._judge(pl.concat(self._answers))
+    @property
+    def _is_done(self) -> bool:
+        return len(self._ids) >= self.pilot.count
 
-    def _candidates(self) -> pl.Expr:
-        """Rows of the pilot's roles under its condition."""
-        roles = pl.col("role").cast(pl.String).is_in(list(self.pilot.items))
-        return roles & (pl.col("condition").cast(pl.String) == self.pilot.condition) & (pl.col("repeat") == 0)
-
-    def _of_pilot(self, rows: pl.DataFrame) -> pl.DataFrame:
-        names = zip(rows["role"].cast(pl.String), rows["item_id"].cast(pl.String), strict=True)
-        mask = [item in self.pilot.items[role] for role, item in names]
-        plain = pl.col("role", "condition", "item_id", "mode", "state", "reason", "finish").cast(pl.String)
-        columns = ["repeat", "text", "log_odds", "mass", "fallback", "request_id"]
-        return rows.filter(pl.Series(mask, dtype=pl.Boolean)).select(plain, *columns).unique("request_id")
+    def _see(self, batch: pa.RecordBatch) -> None:
+        """Keeps what is the pilot's, each answer once, and judges behind the last."""
+        if self._is_done:
+            return
+        ours = batch.filter(pa.array(self.pilot.of(batch)))
+        ours = ours.filter(pa.array([i not in self._ids for i in ours["request_id"].to_pylist()], pa.bool_()))
+        self._ids.update(ours["request_id"].to_pylist())
+        self._answers.append(ours)
+        if self._is_done:
+            self._judge(response_frame(map(_as_table, self._answers)))
 
     def _judge(self, answers: pl.DataFrame) -> None:
-        findings = find(answers, self.inputs.items)
+        findings = find(answers, self.inputs.items, self.lead)
         verdict = judge(findings, self.inputs)
         self.notify(findings, verdict)
         if verdict.hopeless and not self.anyway:
@@ -83,3 +84,7 @@ class PilotGate:
                 "`axiograph check STUDY` says more and tries other ways of asking; --anyway goes on all the "
                 "same. What was answered is stored.",
             )
+
+
+def _as_table(batch: pa.RecordBatch) -> pa.Table:
+    return pa.Table.from_batches([batch])

@@ -82,16 +82,16 @@ def _readable(findings: Findings, inputs: Inputs) -> list[Concern]:
     concerns = []
     usable = findings.usable
     if usable.of and usable.interval[1] < USABLE:
-        text = f"only {_percent(usable)} of the answers can be read (yes, no or unsure)"
+        text = f"only {usable.percent} of the answers can be read (yes, no or unsure)"
         enough = usable.of >= ENOUGH_ANSWERS
         concerns.append(Concern(text, _form_remedy(findings, inputs), hopeless=enough))
     elif usable.of and (usable.value or 0) < GOOD_USABLE:
-        text = f"{_percent(Share(usable.of - usable.count, usable.of))} of the answers cannot be read"
+        text = f"{Share(usable.of - usable.count, usable.of).percent} of the answers cannot be read"
         concerns.append(Concern(text, _form_remedy(findings, inputs)))
     if (findings.cut.value or 0) > MANY:
         concerns.append(
             Concern(
-                f"{_percent(findings.cut)} of the answers reach the limit of "
+                f"{findings.cut.percent} of the answers reach the limit of "
                 f"{inputs.study.sampling.max_tokens} tokens",
                 "Raise sampling.max_tokens, or ask for a shorter thought.",
             )
@@ -121,7 +121,7 @@ def _sides(findings: Findings) -> list[Concern]:
     if rare <= ONE_SIDED:
         return [
             Concern(
-                f"it says {side} to nearly everything ({_percent(yes)} yes)",
+                f"it says {side} to nearly everything ({yes.percent} yes)",
                 "Read the odds instead ('scoring: {mode: logprob}'), or balance the worked examples of the "
                 f"template; a text that says {side} to all items measures style.",
                 hopeless=yes.of >= ENOUGH_ANSWERS,
@@ -130,7 +130,7 @@ def _sides(findings: Findings) -> list[Concern]:
     if rare <= LOPSIDED:
         return [
             Concern(
-                f"{_percent(yes)} of the answers are yes",
+                f"{yes.percent} of the answers are yes",
                 f"Few items ever get a {other}: 'scoring: {{mode: logprob}}' is graded, answers are not.",
             )
         ]
@@ -149,7 +149,7 @@ def _mass(findings: Findings) -> list[Concern]:
     if (findings.fallback.value or 0) > MANY:
         concerns.append(
             Concern(
-                f"{_percent(findings.fallback)} of the answers could only be read behind a thought, and "
+                f"{findings.fallback.percent} of the answers could only be read behind a thought, and "
                 "count as plain yes or no",
                 "Two kinds of scores in one profile: mend the cue, or take 'scoring: {mode: generate}'.",
             )
@@ -208,7 +208,3 @@ def _thoughts(findings: Findings) -> list[Concern]:
             )
         ]
     return []
-
-
-def _percent(share: Share) -> str:
-    return f"{100 * (share.value or 0):.0f} %"

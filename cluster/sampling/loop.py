@@ -27,6 +27,7 @@ from axiograph.engine.plan.rows import PLAN_SCHEMA, Plan, base_digest
 from axiograph.engine.runs.id_set import IdSet
 from axiograph.engine.runs.pending import Pending, left_to_ask, pending
 from axiograph.engine.runs.run_dir import RunDir
+from axiograph.engine.runs.store import ResponseStore
 from axiograph.engine.storage.files import remove_leftovers, write_atomic
 from axiograph.engine.study.schema import Study
 from axiograph.engine.workers.machine import GPU_ROWS
@@ -43,7 +44,7 @@ class Gate(Protocol):
     def first(self, rows: Iterable[pa.RecordBatch]) -> Iterable[pa.RecordBatch]:
         """The rows of a plan, those on whose answers it decides before the others."""
 
-    def resume(self, stored: pl.LazyFrame) -> None:
+    def resume(self, store: ResponseStore) -> None:
         """Sees what an earlier start has answered; an error ends the run."""
 
     def __call__(self, responses: pa.Table) -> None:
@@ -89,7 +90,7 @@ def sample(
     meter.start(todo.left)
     gate = gate if gate is not None and todo.left and gate.begins(todo.planned) else None
     if gate is not None and todo.already:
-        gate.resume(store.scan())
+        gate.resume(store)
     rows = todo if gate is None else gate.first(todo)
     requests = Requests(prepared.request_builder, rows, rows_per_table(prepared), not sets_batches(prepared))
     with beating(run, meter, type(executor).__name__), metered(meter):

@@ -17,6 +17,7 @@ from axiograph.cluster.sampling.prompt_checks import check_prompts, prompt_notes
 from axiograph.cluster.sampling.requests import RequestBuilder
 from axiograph.discovery.pc.inputs import MIN_ROWS
 from axiograph.discovery.resampling.rows import parse_resample, rows_in_replicate
+from axiograph.engine.answers.parsing import Lead, lead_of
 from axiograph.engine.errors import InputError
 from axiograph.engine.identity import digest
 from axiograph.engine.plan.inputs import Inputs, load_inputs
@@ -140,6 +141,11 @@ class Prepared:
     def build(self, fields: Sequence[PromptFields]) -> list[Prompt]:
         """Prompts of the study's scoring mode (cluster.sampling.requests)."""
         return self.request_builder.build(fields)
+
+    @property
+    def lead(self) -> Lead:
+        """What the prompts lead to: their ends are the template's."""
+        return lead_of(self.canary().text)
 
     def canary(self) -> Prompt:
         """The first role's first item, unsteered and unhinted."""

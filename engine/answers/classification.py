@@ -187,15 +187,25 @@ def judge(segment: str) -> tuple[str, str]:
     word = line.replace(" ,", "")
     if word in OTHER_YES or word in OTHER_NO:
         return ("yes" if word in OTHER_YES else "no"), ("answer-line" if word in "yn" else "other-language")
-    opening = OPENING.match(line)
-    body = line[opening.end() :] if opening else line
+    body = _without_opening(line)
     asks = "?" in unicodedata.normalize("NFKC", segment)
     return _yes_or_no(body, asks) or _phrase(line, body) or _other(line)
 
 
+def _without_opening(line: str) -> str:
+    """What follows "well", "i would say" and the like."""
+    opening = OPENING.match(line)
+    return line[opening.end() :] if opening else line
+
+
+def _without_adverb(body: str) -> str:
+    """A body that begins with yes or no after an adverb ("definitely yes"), without that."""
+    return re.sub(rf"^(?:{_SURELY}[ ,]+)+(?=(?:{_YES}|{_NO})\b)", "", body)
+
+
 def _yes_or_no(body: str, asks: bool) -> tuple[str, str] | None:
-    """The rules for a body that begins with yes or no, perhaps after an adverb ("definitely yes")."""
-    body = re.sub(rf"^(?:{_SURELY}[ ,]+)+(?=(?:{_YES}|{_NO})\b)", "", body)
+    """The rules for a body that begins with yes or no."""
+    body = _without_adverb(body)
     if echo := ECHO.match(body):
         return ("unsure", "hedge") if HEDGE.search(body, echo.end()) else ("unparsed", "both")
     first = re.match(rf"(?:{_YES}|{_NO})\b", body)
@@ -225,26 +235,28 @@ def _other(line: str) -> tuple[str, str]:
         return "refused", "refusal"
     if HEDGE.search(line) or HEDGE_ONLY.fullmatch(line):
         return "unsure", "hedge"
-    closing = CLOSING.fullmatch(line)
-    if closing and not TURNED.search(closing["before"].rpartition(", ")[2]):
-        return ("no" if closing["word"].startswith("n") else "yes"), "closing-verdict"
+    if (closing := closing_verdict(line)) is not None:
+        return closing, "closing-verdict"
     return "unparsed", "no-verdict"
+
+
+def closing_verdict(line: str) -> str | None:
+    """The yes or no that closes a line, as `normal` makes it; None without one, and where it is turned."""
+    closing = CLOSING.fullmatch(line)
+    if closing is None or TURNED.search(closing["before"].rpartition(", ")[2]):
+        return None
+    return "no" if closing["word"].startswith("n") else "yes"
 
 
 def begins_with_verdict(sentence: str) -> bool:
     """Whether a sentence begins with yes or no as a verdict, perhaps after an opening ("Well, no, …")."""
-    line = normal(sentence)
-    opening = OPENING.match(line)
-    body = line[opening.end() :] if opening else line
-    body = re.sub(rf"^(?:{_SURELY}[ ,]+)+(?=(?:{_YES}|{_NO})\b)", "", body)
+    body = _without_adverb(_without_opening(normal(sentence)))
     return bool(re.match(rf"{_YES}\b", body) or NO_VERDICT.match(body))
 
 
 def is_doubt(sentence: str) -> bool:
     """Whether a sentence says nothing but that the answer is not known or depends ("It depends on …")."""
-    line = normal(sentence)
-    opening = OPENING.match(line)
-    return bool(_DOUBT_ALONE.fullmatch(line[opening.end() :] if opening else line))
+    return bool(_DOUBT_ALONE.fullmatch(_without_opening(normal(sentence))))
 
 
 def refuses(line: str) -> bool:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from axiograph.engine.answers.classification import CLOSING, TURNED, begins_with_verdict, judge, normal
+from axiograph.engine.answers.classification import begins_with_verdict, closing_verdict, judge, normal
 
 _SENTENCE = re.compile(r"(?<=[.!?…。\n])\s+")
 
@@ -15,8 +15,7 @@ def thought_verdict(thought: str) -> str | None:
     verdicts = set()
     for sentence in _SENTENCE.split(thought):
         state, _ = judge(sentence)
-        closing = CLOSING.fullmatch(normal(sentence))
-        closes = closing is not None and not TURNED.search(closing["before"].rpartition(", ")[2])
-        if state in ("yes", "no") and (begins_with_verdict(sentence) or closes):
+        says = begins_with_verdict(sentence) or closing_verdict(normal(sentence)) is not None
+        if state in ("yes", "no") and says:
             verdicts.add(state)
     return verdicts.pop() if len(verdicts) == 1 else None

@@ -236,7 +236,7 @@ class PackedAnswers:
         if self._config.scoring.mode == "generate":
             outputs, hooks = self._generate(rows, limit)
             return [
-                PackedAnswer(generated_columns(output, self._config.lead), hooks, number)
+                PackedAnswer(generated_columns(output, self.generator.simple.stop.lead), hooks, number)
                 for number, output in enumerate(outputs)
             ]
         return self._log_odds(rows, limit)

@@ -78,11 +78,16 @@ def _check_one_mode(scores: pl.LazyFrame) -> None:
 
 
 def _score() -> pl.Expr:
+    return pl.col("agreement") * plain_score()
+
+
+def plain_score() -> pl.Expr:
+    """An answer between −1 (no) and 1 (yes), whatever the key; null where it is none."""
     state = pl.col("state").cast(pl.String)
     sign = pl.when(state == "yes").then(1.0).when(state == "no").then(-1.0).when(state == "unsure").then(0.0)
     scored = pl.when(state.is_in(["yes", "no", "unsure"])).then((pl.col("log_odds") / 2).tanh())
     by_odds = (pl.col("mode").cast(pl.String) == "logprob") & ~pl.col("fallback").fill_null(False)
-    return pl.col("agreement") * pl.when(by_odds).then(scored.fill_nan(None)).otherwise(sign)
+    return pl.when(by_odds).then(scored.fill_nan(None)).otherwise(sign)
 
 
 def total(scores: pl.Expr) -> pl.Expr:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,10 +14,10 @@ from axiograph.engine.errors import InputError
 from axiograph.engine.prompting.prompts import Prompt
 from axiograph.engine.storage.files import write_atomic, write_json
 from axiograph.engine.study.steering import HookPointSpec
-from axiograph.engine.workers.generation import in_batches, pad_batch
+from axiograph.engine.workers.generation import Batch, in_batches, pad_batch
 from axiograph.steering.directions.operations import Scales
 from axiograph.steering.directions.saes import Sae
-from axiograph.steering.hf.stream import hooked
+from axiograph.steering.hf.stream import unsteered_pass
 
 if TYPE_CHECKING:
     import torch
@@ -39,31 +39,30 @@ def span_heads(prompts: Sequence[Prompt]) -> list[Prompt]:
 def span_streams(
     model: Any, prompts: Sequence[Prompt], points: Iterable[HookPointSpec], batch_size: int
 ) -> dict[HookPointSpec, torch.Tensor]:
-    """Unsteered stream rows [span tokens of all prompts, d_model] in float32, per hook point."""
+    """Unsteered stream rows [span tokens of all prompts, d_model] in float32, per hook point; one pass over
+    each prompt."""
     import torch
 
     collected: dict[HookPointSpec, list[torch.Tensor]] = {point: [] for point in points}
-    for point, rows in collected.items():
-        for group in in_batches(range(len(prompts)), batch_size):
-            chosen = [prompts[i] for i in group]
-            batch = pad_batch([prompt.ids for prompt in chosen], 0, str(model.device))
-
-            def record(
-                stream: torch.Tensor, batch: Any = batch, chosen: Any = chosen, rows: Any = rows
-            ) -> None:
-                for row, prompt in enumerate(chosen):
-                    columns = [batch.starts[row] + position for position in prompt.span]
-                    rows.append(stream[row, columns].float().cpu())
-
-            with torch.inference_mode(), hooked(model, point, record):
-                model(
-                    input_ids=batch.ids,
-                    attention_mask=batch.mask,
-                    position_ids=batch.positions,
-                    use_cache=False,
-                    logits_to_keep=1,
-                )
+    for group in in_batches(range(len(prompts)), batch_size):
+        chosen = [prompts[i] for i in group]
+        batch = pad_batch([prompt.ids for prompt in chosen], 0, str(model.device))
+        records = {point: _record(batch, chosen, rows) for point, rows in collected.items()}
+        unsteered_pass(model, batch, records)
     return {point: torch.cat(rows) for point, rows in collected.items()}
+
+
+def _record(
+    batch: Batch, prompts: Sequence[Prompt], rows: list[torch.Tensor]
+) -> Callable[[torch.Tensor], None]:
+    """Appends the stream on the spans of `prompts`, which are those of `batch`, to `rows`."""
+
+    def record(stream: torch.Tensor) -> None:
+        for row, prompt in enumerate(prompts):
+            columns = [batch.starts[row] + position for position in prompt.span]
+            rows.append(stream[row, columns].float().cpu())
+
+    return record
 
 
 def feature_table(sae: Sae, stream: torch.Tensor) -> pl.DataFrame:

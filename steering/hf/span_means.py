@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -13,7 +12,7 @@ from numpy.typing import NDArray
 from axiograph.engine.errors import RunError
 from axiograph.engine.study.steering import HookPointSpec
 from axiograph.engine.workers.generation import Batch, in_batches, pad_batch, with_smaller_batches
-from axiograph.steering.hf.stream import hooked
+from axiograph.steering.hf.stream import unsteered_pass
 
 if TYPE_CHECKING:
     import torch
@@ -48,25 +47,14 @@ def span_means(
     """The stream at every one of `points`, in one pass over each prompt. `advance` is told of prompts done.
 
     RunError where the stream is not finite."""
-    import torch
-
     means: dict[HookPointSpec, dict[int, Array]] = {point: {} for point in points}
     norms: dict[HookPointSpec, dict[int, Array]] = {point: {} for point in points}
 
     def read(group: list[int]) -> None:
         rows = [readings[i] for i in group]
         batch = pad_batch([row.ids for row in rows], 0, str(model.device))
-        with torch.inference_mode(), ExitStack() as stack:
-            for point in points:
-                record = _record(batch, rows, group, means[point], norms[point])
-                stack.enter_context(hooked(model, point, record))
-            model(
-                input_ids=batch.ids,
-                attention_mask=batch.mask,
-                position_ids=batch.positions,
-                use_cache=False,
-                logits_to_keep=1,
-            )
+        records = {point: _record(batch, rows, group, means[point], norms[point]) for point in points}
+        unsteered_pass(model, batch, records)
         advance(len(group))
 
     # Prompts of like length share a batch; the order of the file decides nothing.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -35,6 +35,22 @@ def hooked(model: Any, hook_point: HookPointSpec, function: StreamFunction) -> I
         yield
     finally:
         handle.remove()
+
+
+def unsteered_pass(model: Any, batch: Batch, functions: Mapping[HookPointSpec, StreamFunction]) -> None:
+    """One pass over `batch` in which every function sees the stream at its hook point."""
+    import torch
+
+    with torch.inference_mode(), ExitStack() as stack:
+        for hook_point, function in functions.items():
+            stack.enter_context(hooked(model, hook_point, function))
+        model(
+            input_ids=batch.ids,
+            attention_mask=batch.mask,
+            position_ids=batch.positions,
+            use_cache=False,
+            logits_to_keep=1,
+        )
 
 
 def _post_hook(function: StreamFunction) -> Callable[..., Any]:

@@ -42,7 +42,7 @@ def inputs(chat=False, max_tokens=40):
 
 
 def verdict_of(table):
-    findings = find(table, ITEMS)
+    findings = find(table, ITEMS, "thought")
     return findings, judge(findings, inputs())
 
 
@@ -98,7 +98,7 @@ def test_failed_rows_are_no_answers():
     table = frame(by_value).with_columns(
         finish=pl.when(pl.col("role") == "role 0").then(pl.lit("failed")).otherwise(pl.lit("complete"))
     )
-    findings = find(table, ITEMS)
+    findings = find(table, ITEMS, "thought")
     assert (findings.answers, findings.failed) == (88, 8)
 
 
@@ -111,6 +111,14 @@ def test_thoughts_that_go_against_their_answer_are_counted():
     findings, verdict = verdict_of(frame(against))
     assert findings.contradictions == Share(32, 96)
     assert any("32 of 96 thoughts" in concern.text for concern in verdict.concerns)
+
+
+def test_what_an_open_turn_begins_with_is_no_thought():
+    """“No, I don't.” without a marker is the answer itself: counted as a thought, it would always agree."""
+    table = frame(
+        lambda number, item: (by_value(number, item)[0], f"{by_value(number, item)[0]}, that is so.")
+    )
+    assert find(table, ITEMS, "open").contradictions == Share(0, 0)
 
 
 def test_odds_are_read_with_their_mass():
@@ -136,7 +144,7 @@ def test_odds_are_read_with_their_mass():
     ("p", "high", "hopeless"), [(0.5, 0.05, True), (0.5, 0.5, False), (0.01, 0.05, False)]
 )
 def test_roles_that_do_not_differ_end_a_run_only_where_the_pilot_could_have_seen_it(p, high, hopeless):
-    findings = find(frame(by_value), ITEMS)
+    findings = find(frame(by_value), ITEMS, "thought")
     differences = replace(findings.differences, p=p, icc=0.02, icc_low=-0.1, icc_high=high)
     verdict = judge(replace(findings, differences=differences), inputs())
     assert verdict.hopeless is hopeless and verdict.concerns
