@@ -29,6 +29,7 @@ from axiograph.engine.study.conditions import (
 )
 from axiograph.engine.study.questionnaire import Item, Questionnaire, load_questionnaires, shared_texts
 from axiograph.engine.study.roles import NO_ROLE, Role, generate_roles, load_role_fields, load_roles
+from axiograph.engine.study.scales import Scale
 from axiograph.engine.study.schema import Study
 from axiograph.engine.study.split import TEST, TRAIN, assign_generations, by_generation, draw, rank, split
 from axiograph.engine.study.textfiles import bad_character, close_matches, load_yaml
@@ -329,6 +330,15 @@ def _as_asked(study: dict[str, Any]) -> dict[str, Any]:
     return study | {"steering": steering}
 
 
+def _item(stored: dict[str, Any]) -> Item:
+    """An item as asdict left it."""
+    scale = stored.get("scale")
+    if scale is None:
+        return Item(**stored)
+    lists = {name: tuple(scale[name]) for name in ("labels", "scores", "codes")}
+    return Item(**stored | {"scale": Scale(**scale | lists)})
+
+
 def load_inputs_snapshot(path: Path) -> Inputs:
     """The inputs as they were when the run was last started; RunError when the file is damaged."""
     try:
@@ -338,7 +348,7 @@ def load_inputs_snapshot(path: Path) -> Inputs:
         template = data["template"]
         return Inputs(
             study=study,
-            items=tuple(Item(**item) for item in data["items"]),
+            items=tuple(_item(item) for item in data["items"]),
             definitions=data["definitions"],
             roles=tuple(Role(**role) for role in data["roles"]),
             conditions=expand_conditions(study),

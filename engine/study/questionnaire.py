@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from axiograph.engine.errors import InputError
+from axiograph.engine.study.scales import Scale
 from axiograph.engine.study.textfiles import (
     LINE,
     Problem,
@@ -26,13 +27,21 @@ _AGREEMENTS = {"1": 1, "+1": 1, "1.0": 1, "+1.0": 1, "-1": -1, "-1.0": -1, "−1
 
 @dataclass(frozen=True)
 class Item:
-    """One question of an inventory; `agreement` is +1, or −1 for a reverse-keyed item."""
+    """One question of an inventory; `agreement` is +1, or −1 for a reverse-keyed item.
+
+    `scale`: the options of its answers; None: yes or no. `facet`: the part of the value that it measures.
+    `is_statement`: its text is a statement to agree with ("Is outgoing and sociable"), no question.
+    `instruction`: what its inventory says before the items."""
 
     item_id: str
     questionnaire: str
     value: str
     agreement: int
     question: str
+    scale: Scale | None = None
+    facet: str = ""
+    is_statement: bool = False
+    instruction: str = ""
 
 
 @dataclass(frozen=True)
