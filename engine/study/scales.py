@@ -1,7 +1,7 @@
 """Answer scales: the options of an item, from low to high, and what each is worth.
 
-Without a scale an item is answered yes or no. With one, an answer is the position of an option in the order of
-the file (from 0), whatever the order and the marks under which the options are shown.
+Without a scale an item is answered yes or no. With one, an answer is the position of an option in the order
+of the file (from 0), whatever the order and the marks under which the options are shown.
 """
 
 from __future__ import annotations
