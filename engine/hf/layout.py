@@ -25,22 +25,29 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Stretch:
-    """Consecutive tokens of one row in a pass: `tokens` of them, behind `length` tokens in prefix `slot`."""
+    """Consecutive tokens of one row in a pass: `tokens` of them, behind `length` tokens in prefix `slot`, and
+    behind `row_length` further ones of the row in slot `row_slot` of the cache of rows."""
 
     tokens: int
     slot: int
     length: int
+    row_slot: int = 0
+    row_length: int = 0
 
 
-def _joined(
-    row: tuple[torch.Tensor, torch.Tensor], prefix: tuple[torch.Tensor, torch.Tensor] | None
-) -> torch.Tensor:
-    """Attention over the keys of a row and of its prefix, from the attention over each, weighted by their
-    shares of the sum."""
-    if prefix is None:
-        return row[0]
-    share = (prefix[1] - row[1]).float().sigmoid().unsqueeze(-1)
-    return row[0].float().lerp(prefix[0].float(), share).to(row[0].dtype)
+Attended = tuple["torch.Tensor", "torch.Tensor"]  # the result, and the log-sum-exp of the scores
+
+
+def _joined(*parts: Attended | None) -> torch.Tensor:
+    """Attention over all keys, from that over each part of them, weighted by their shares of the sum."""
+    (out, lse), *others = [part for part in parts if part is not None]
+    joined = out
+    for number, (other, other_lse) in enumerate(others, start=1):
+        share = (other_lse - lse).float().sigmoid().unsqueeze(-1)
+        joined = joined.float().lerp(other.float(), share)
+        if number < len(others):
+            lse = lse.float().logaddexp(other_lse.float())
+    return joined.to(out.dtype)
 
 
 def _as_slot(heads: Heads) -> tuple[torch.Tensor, torch.Tensor]:
@@ -50,7 +57,8 @@ def _as_slot(heads: Heads) -> tuple[torch.Tensor, torch.Tensor]:
 
 class PromptLayout:
     """A pass over stretches of prompts. Keys and values are written into `into` where that is given:
-    token i to column `columns[i]` of slot `slots[i]`."""
+    token i to column `columns[i]` of slot `slots[i]`. Stretches behind further tokens of their rows read
+    these in `rows`."""
 
     def __init__(
         self,
@@ -59,32 +67,41 @@ class PromptLayout:
         into: LayerCache | None,
         slots: np.ndarray,
         columns: np.ndarray,
+        rows: LayerCache | None = None,
     ) -> None:
         sizes = np.array([s.tokens for s in stretches])
         starts = np.cumsum(sizes) - sizes
-        lengths = np.repeat([s.length for s in stretches], sizes)
-        self._offsets = np.arange(sizes.sum()) - np.repeat(starts, sizes)
-        self.positions = lengths + self._offsets
-        self._prefixes, self._prefix_slots, self._lengths = (
-            prefixes,
-            np.repeat([s.slot for s in stretches], sizes),
-            lengths,
+        lengths, row_lengths = (
+            np.repeat([getattr(s, name) for s in stretches], sizes) for name in ("length", "row_length")
         )
-        self._reading = self._reading_of(slice(None))
+        self._offsets = np.arange(sizes.sum()) - np.repeat(starts, sizes)
+        self.positions = lengths + row_lengths + self._offsets
+        slots_read, row_slots = (
+            np.repeat([getattr(s, name) for s in stretches], sizes) for name in ("slot", "row_slot")
+        )
+        # What is read beside the pass itself: cache, and for every token slot, length and position there.
+        self._held: list[tuple[LayerCache, np.ndarray, np.ndarray, np.ndarray]] = [
+            (prefixes, slots_read, lengths, self.positions)
+        ]
+        if rows is not None:
+            self._held.append((rows, row_slots, row_lengths, self.positions - lengths))
+        self._readings = self._readings_of(slice(None))
         self._into, self._slots, self._columns = into, slots, columns
         self._sizes, self._starts = sizes, starts
         self._reads: dict[int | None, Reads] = {}
         self._index: dict[torch.device, tuple[torch.Tensor, ...]] = {}
 
-    def _reading_of(self, tokens: slice | np.ndarray) -> Reading:
-        slots, lengths = self._prefix_slots[tokens], self._lengths[tokens]
-        return Reading(self._prefixes, slots, lengths, self.positions[tokens])
+    def _readings_of(self, tokens: slice | np.ndarray) -> list[Reading]:
+        return [
+            Reading(cache, slots[tokens], lengths[tokens], positions[tokens])
+            for cache, slots, lengths, positions in self._held
+        ]
 
     def attend(self, heads: Heads) -> torch.Tensor:
         """What every token of the pass reads, [tokens, heads, head size]."""
         self.store(heads)
         row = self._in_blocks(heads) if heads.in_blocks else self._padded(heads)
-        return _joined(row, self._reading(heads))
+        return _joined(row, *(reading(heads) for reading in self._readings))
 
     def store(self, heads: Heads) -> None:
         """Write keys and values of all tokens to where the layout keeps them, if it does."""
@@ -96,7 +113,7 @@ class PromptLayout:
         """What the tokens `keep` alone read, whose queries are those of `heads`; its keys and values are
         those of all tokens."""
         row = self._kept_in_blocks(keep, heads) if heads.in_blocks else self._kept_padded(keep, heads)
-        return _joined(row, self._reading_of(keep)(heads))
+        return _joined(row, *(reading(heads) for reading in self._readings_of(keep)))
 
     def _kept_in_blocks(self, keep: np.ndarray, heads: Heads) -> tuple[torch.Tensor, torch.Tensor]:
         """What the tokens `keep` read of their own stretches."""

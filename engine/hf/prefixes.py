@@ -190,9 +190,10 @@ class Reading:
     """How the tokens of a pass read the prefixes they stand behind."""
 
     def __init__(
-        self, cache: PrefixCache, slots: np.ndarray, lengths: np.ndarray, positions: np.ndarray
+        self, cache: LayerCache, slots: np.ndarray, lengths: np.ndarray, positions: np.ndarray
     ) -> None:
-        """`slots`, `lengths`, `positions` [tokens]; a length of 0 is no prefix."""
+        """`slots`, `lengths`, `positions` [tokens], counted from the first held token; a length of 0 is no
+        prefix."""
         self._cache, self._slots, self._lengths, self._positions = cache, slots, lengths, positions
         self._runs: _Runs | None = None
         self._reads: dict[int | None, Reads] = {}

@@ -28,7 +28,7 @@ from axiograph.engine.workers.generation import (
     in_batches,
     with_smaller_batches,
 )
-from axiograph.engine.workers.log_odds import score_together
+from axiograph.engine.workers.log_odds import LogOdds, score_together
 from axiograph.engine.workers.machine import MemoryEndedError, device_name, versions
 from axiograph.engine.workers.models import load_model, load_tokenizer
 from axiograph.engine.workers.spellings import LogprobScorer
@@ -58,7 +58,8 @@ class HfWorker:
         self.tokenizer = load_tokenizer(config.source)
         self._limit = getattr(self.model.config.get_text_config(), "max_position_embeddings", None)
         self._generator = Generator(self.model, self.tokenizer, config.sampling, config.lead)
-        self._scorer = LogprobScorer(self.model, self._generator.pad, config)
+        self._scorer = LogprobScorer(self.model, self._generator.pad)
+        self._rule = LogOdds(config)
         self._about = {
             "backend": self.backend,
             "device": device_name(config.device),
@@ -185,7 +186,10 @@ class HfWorker:
 
         def read(numbers: Sequence[int], prompts: Sequence[Sequence[int]]) -> list[dict[str, Any]]:
             chosen = [rows[number] for number in numbers]
-            return self._scorer(prompts, first.pop() if first else self.hooks(chosen), self.hooks, chosen)
+            rules = [self._rule] * len(chosen)
+            hooks = first.pop() if first else self.hooks(chosen)
+            read = self._scorer(prompts, rules, hooks, self.hooks, chosen)
+            return [rule.columns(logps) for rule, logps in zip(rules, read, strict=True)]
 
         def write(numbers: Sequence[int], prompts: Sequence[Sequence[int]]) -> list[Generated]:
             chosen = [rows[number] for number in numbers]
@@ -214,7 +218,7 @@ class PackedAnswers:
     def __init__(self, simple: Generator, config: WorkerConfig, make_hooks: MakeHooks) -> None:
         self._passes = PackedModel(simple.model)
         self.generator = PackedGenerator(simple, self._passes)
-        self._scorer = PackedScorer(self._passes, config)
+        self._scorer, self._rule = PackedScorer(self._passes), LogOdds(config)
         self._config, self._make_hooks = config, make_hooks
         self._scored_at_once = SCORED_AT_ONCE
 
@@ -281,5 +285,7 @@ class PackedAnswers:
         def hooks_of(chosen: Sequence[int], chosen_prompts: list[list[int]]) -> PackedHooks:
             return self._make_hooks([rows[i] for i in chosen], chosen_prompts)
 
-        results, hooks = self._scorer(prompts, hooks_of)
-        return [PackedAnswer(result, hooks, number) for number, result in enumerate(results)]
+        rules = [self._rule] * len(rows)
+        read, hooks = self._scorer(prompts, rules, hooks_of)
+        columns = [rule.columns(logps) for rule, logps in zip(rules, read, strict=True)]
+        return [PackedAnswer(result, hooks, number) for number, result in enumerate(columns)]

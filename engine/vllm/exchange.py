@@ -7,7 +7,7 @@ for the others' second question.
 
 from __future__ import annotations
 
-from collections.abc import Generator, Mapping, Sequence
+from collections.abc import Generator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -42,7 +42,6 @@ class Exchanges:
 
     def __init__(self, config: WorkerConfig, stop: StopCheck) -> None:
         self._config, self._stop, self._rule = config, stop, LogOdds(config)
-        self._spellings = (*config.yes_ids, *config.no_ids)
 
     def __call__(self, row: Request) -> Exchange:
         return self._generate(row) if self._config.scoring.mode == "generate" else self._score(row)
@@ -71,28 +70,12 @@ class Exchanges:
                 result = reply.written
 
     def _log_odds(self, prompt: Sequence[int]) -> Exchange:
-        """The log-probabilities of all spellings behind `prompt`, by the chain rule."""
-        (reply,) = yield [EngineCall(prompt, 1, tuple(self._rule.first_tokens))]
-        sides = [self._worth_asking(side, reply.logp) for side in self._rule.sides]
-        beginnings = sorted({ids[:k] for side in sides for ids in side for k in range(1, len(ids))})
-        calls = [EngineCall([*prompt, *begin], 1, self._next_tokens(begin)) for begin in beginnings]
-        logps: dict[Spelling, dict[int, float]] = {(): reply.logp}
-        if calls:
-            replies = yield calls
-            logps |= {begin: reply.logp for begin, reply in zip(beginnings, replies, strict=True)}
-        yes, no = ([_chain(ids, logps) for ids in side] for side in sides)
-        return self._rule.columns(yes, no)
-
-    def _worth_asking(self, side: Sequence[Spelling], logp: Mapping[int, float]) -> list[Spelling]:
-        """`side` without the longer spellings that could not change the log-odds."""
-        longer = self._rule.longer(side, logp)
-        return [ids for ids in side if len(ids) == 1 or ids in longer]
-
-    def _next_tokens(self, begin: Spelling) -> tuple[int, ...]:
-        n = len(begin)
-        return tuple(sorted({ids[n] for ids in self._spellings if len(ids) > n and ids[:n] == begin}))
-
-
-def _chain(ids: Spelling, logps: Mapping[Spelling, Mapping[int, float]]) -> float:
-    """log P(ids) by the chain rule; `logps`: behind every beginning, those of the next tokens."""
-    return sum(logps[ids[:k]][token] for k, token in enumerate(ids))
+        """What the readout wants behind `prompt`: first tokens, then behind the beginnings worth it."""
+        (reply,) = yield [EngineCall(prompt, 1, self._rule.next_tokens(()))]
+        read: dict[Spelling, dict[int, float]] = {(): reply.logp}
+        if beginnings := self._rule.beginnings(reply.logp):
+            replies = yield [
+                EngineCall([*prompt, *begin], 1, self._rule.next_tokens(begin)) for begin in beginnings
+            ]
+            read |= {begin: reply.logp for begin, reply in zip(beginnings, replies, strict=True)}
+        return self._rule.columns(read)

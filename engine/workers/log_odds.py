@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Generator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import zip_longest
 from typing import TYPE_CHECKING, Any
 
 from axiograph.engine.answers.parsing import log_odds, logprob_state, logsumexp, marker_end
@@ -19,35 +20,99 @@ if TYPE_CHECKING:
     from axiograph.engine.workers.worker import Request, WorkerConfig
 
 Spelling = tuple[int, ...]
+# Behind every beginning of a spelling, () among them: the log-probabilities of the tokens that may follow.
+Logps = Mapping[Spelling, Mapping[int, float]]
 Text = Callable[[Sequence[int]], str]
 # Relative to what is read of a side already: far below what float32 tells apart in a log-odds.
 NEGLIGIBLE = 1e-8
 
 
-class LogOdds:
-    """How the log-probabilities of the spellings of `config` become the columns of a response."""
+class Readout:
+    """Which log-probabilities are read behind a prompt: first those of the spellings' first tokens, then,
+    behind the beginnings that are worth it, those of the tokens that follow.
+
+    `options`: for each, its spellings. `goes_on`: the tokens with which a spelling would become something
+    else ("1" before "0"): its probability is that none of them follows."""
+
+    def __init__(
+        self,
+        options: Sequence[Sequence[Spelling]],
+        goes_on: Mapping[Spelling, Sequence[int]] | None = None,
+    ) -> None:
+        self.options, self._goes_on = options, goes_on or {}
+        self.first_tokens = sorted({ids[0] for option in options for ids in option})
+        following: dict[Spelling, set[int]] = {}
+        for ids in (ids for option in options for ids in option):
+            for k in range(1, len(ids)):
+                following.setdefault(ids[:k], set()).add(ids[k])
+        for ids, tokens in self._goes_on.items():
+            following.setdefault(ids, set()).update(tokens)
+        self._following = {ids: tuple(sorted(tokens)) for ids, tokens in following.items()}
+
+    @property
+    def is_longer(self) -> bool:
+        """Whether anything may have to be read behind a beginning."""
+        return bool(self._following)
+
+    def next_tokens(self, beginning: Spelling) -> tuple[int, ...]:
+        """The tokens whose log-probabilities are read behind `beginning`; of (), the first ones."""
+        return self._following[beginning] if beginning else tuple(self.first_tokens)
+
+    def beginnings(self, first: Mapping[int, float]) -> list[Spelling]:
+        """Behind which beginnings there is something to read that could change the result by more than
+        NEGLIGIBLE, sorted. `first`: the log-probability of every first token."""
+        best = max(first.values())
+        behind: set[Spelling] = set()
+        for option in self.options:
+            for ids in self._worth_reading(option, first, best):
+                behind.update(ids[:k] for k in range(1, len(ids)))
+                if ids in self._goes_on:
+                    behind.add(ids)
+        return sorted(behind)
+
+    def _worth_reading(
+        self, option: Sequence[Spelling], first: Mapping[int, float], best: float
+    ) -> list[Spelling]:
+        """A spelling is at most as likely as its first token, which is compared with all spellings of one
+        token of the same option; where it has none, with the likeliest first token of all."""
+        single = logsumexp([first[ids[0]] for ids in option if len(ids) == 1])
+        least = (single if single > -math.inf or math.isnan(single) else best) + math.log(NEGLIGIBLE)
+        return [ids for ids in option if len(ids) == 1 or first[ids[0]] > least]
+
+    def spelled(self, read: Logps) -> list[list[float]]:
+        """Of every option the log-probabilities of those spellings that were read, by the chain rule."""
+        return [
+            [self._logp(ids, read) for ids in option if all(ids[:k] in read for k in range(len(ids)))]
+            for option in self.options
+        ]
+
+    def _logp(self, ids: Spelling, read: Logps) -> float:
+        logp = sum(read[ids[:k]][token] for k, token in enumerate(ids))
+        if ids not in self._goes_on or ids not in read:
+            return logp
+        other = sum(math.exp(read[ids][token]) for token in self._goes_on[ids])
+        return logp + (math.log1p(-other) if other < 1 else -math.inf)
+
+    def columns(self, read: Logps) -> dict[str, Any]:
+        """The columns of a response, from what was read; RunError for NaN."""
+        raise NotImplementedError
+
+
+def longest(beginnings: Sequence[Spelling]) -> list[Spelling]:
+    """Those that no other one continues: a pass over them comes by all the others."""
+    ordered = sorted(beginnings)
+    return [ids for ids, after in zip_longest(ordered, ordered[1:], fillvalue=()) if after[: len(ids)] != ids]
+
+
+class LogOdds(Readout):
+    """Yes and no, as `config` spells them."""
 
     def __init__(self, config: WorkerConfig) -> None:
-        self.sides: tuple[Sequence[Spelling], Sequence[Spelling]] = (config.yes_ids, config.no_ids)
-        self.first_tokens = sorted({ids[0] for side in self.sides for ids in side})
+        super().__init__((config.yes_ids, config.no_ids))
         self._mass_threshold = config.scoring.mass_threshold
 
-    def longer(self, side: Sequence[Spelling], logp: Mapping[int, float]) -> list[Spelling]:
-        """The spellings of several tokens that could change the log-odds by more than NEGLIGIBLE.
-
-        `logp`: the log-probability of every first token. A spelling is at most as likely as its first token,
-        which is compared with all spellings of one token on its side."""
-        several = [ids for ids in side if len(ids) > 1]
-        if not several:
-            return []
-        single = logsumexp([logp[ids[0]] for ids in side if len(ids) == 1])
-        return [ids for ids in several if logp[ids[0]] > single + math.log(NEGLIGIBLE)]
-
-    def columns(self, yes: Sequence[float], no: Sequence[float]) -> dict[str, Any]:
-        """The columns of a response, from the log-probabilities of either side's spellings.
-
-        RunError for NaN."""
-        odds, mass = log_odds(yes, no)
+    def columns(self, read: Logps) -> dict[str, Any]:
+        odds, mass = log_odds(*self.spelled(read))
         state = logprob_state(odds, mass, self._mass_threshold)
         return {
             "state": state,

@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from axiograph.engine.answers.parsing import NO_SPELLINGS, YES_SPELLINGS
 from axiograph.engine.workers.generation import StreamHooks, pad_batch
-from axiograph.engine.workers.log_odds import LogOdds, Spelling
+from axiograph.engine.workers.log_odds import Logps, Readout, Spelling
 
 if TYPE_CHECKING:
     import torch
 
     from axiograph.engine.prompting.prompts import PromptBuilder
-    from axiograph.engine.workers.worker import Request, WorkerConfig
+    from axiograph.engine.workers.worker import Request
 
 HooksFor = Callable[[Sequence["Request"]], StreamHooks]
 
@@ -36,65 +35,50 @@ def spelling_ids(builder: PromptBuilder) -> tuple[tuple[Spelling, ...], tuple[Sp
     return without_longer(yes), without_longer(no)
 
 
-@dataclass(frozen=True)
-class _Batch:
-    """One batch: `logp` [rows, vocabulary] are the log-probabilities of the first token behind its prompts;
-    `first` has those of the spellings' first tokens, row by row."""
-
-    prompts: Sequence[Sequence[int]]
-    logp: torch.Tensor
-    first: list[dict[int, float]]
-    hooks_for: HooksFor
-    rows: Sequence[Request]
-
-
 class LogprobScorer:
-    """Reads log P(spelling | prompt) for every spelling and makes log-odds and mass of them."""
+    """Reads what a Readout wants behind prompts, with padded batches: slow and plain."""
 
-    def __init__(self, model: Any, pad: int, config: WorkerConfig) -> None:
+    def __init__(self, model: Any, pad: int) -> None:
         """`pad`: the id that fills batches up."""
-        self._model, self._pad, self._rule = model, pad, LogOdds(config)
+        self._model, self._pad = model, pad
 
     def __call__(
         self,
         prompts: Sequence[Sequence[int]],
+        rules: Sequence[Readout],
         hooks: StreamHooks,
         hooks_for: HooksFor,
         rows: Sequence[Request],
-    ) -> list[dict[str, Any]]:
-        """One result per prompt. `hooks` serves the first pass; spellings of several tokens need a pass
-        each, with hooks of their own from `hooks_for`."""
+    ) -> list[Logps]:
+        """What is read behind each prompt, as its rule in `rules` wants it. `hooks` serves the first pass;
+        beginnings of spellings need passes with hooks of their own from `hooks_for`."""
         import torch
 
-        tokens = self._rule.first_tokens
         with torch.inference_mode():
-            logp = self._last_logp(prompts, hooks, 1)[:, 0]
-            first = [dict(zip(tokens, row, strict=True)) for row in logp[:, tokens].tolist()]
-            batch = _Batch(prompts, logp, first, hooks_for, rows)
-            yes, no = (self._side(side, batch) for side in self._rule.sides)
-        return [self._rule.columns(*sides) for sides in zip(yes, no, strict=True)]
+            logp = self._last_logp(prompts, hooks)
+            read: list[dict[Spelling, Mapping[int, float]]] = []
+            for row, rule in enumerate(rules):
+                tokens = rule.first_tokens
+                read.append({(): dict(zip(tokens, logp[row, tokens].tolist(), strict=True))})
+            for beginning, chosen in self._wanted(rules, read).items():
+                extended = [[*prompts[row], *beginning] for row in chosen]
+                hooks = hooks_for([rows[row] for row in chosen])
+                behind = self._last_logp(extended, hooks)
+                for number, row in enumerate(chosen):
+                    tokens = list(rules[row].next_tokens(beginning))
+                    read[row][beginning] = dict(zip(tokens, behind[number, tokens].tolist(), strict=True))
+        return list(read)
 
-    def _side(self, side: Sequence[Spelling], batch: _Batch) -> list[list[float]]:
-        """Per prompt the log-probabilities of one side's spellings; a row is spared the passes for those that
-        could not change its result."""
-        logps = [[first[ids[0]] for ids in side if len(ids) == 1] for first in batch.first]
-        worth = [self._rule.longer(side, first) for first in batch.first]
-        for ids in (ids for ids in side if len(ids) > 1):
-            chosen = [row for row, longer in enumerate(worth) if ids in longer]
-            if chosen:
-                for row, logp in zip(chosen, self._spelling(ids, chosen, batch), strict=True):
-                    logps[row].append(logp)
-        return logps
+    def _wanted(self, rules: Sequence[Readout], read: Sequence[Logps]) -> dict[Spelling, list[int]]:
+        """For every beginning the rows behind whose prompts it is read."""
+        wanted: dict[Spelling, list[int]] = {}
+        for row, rule in enumerate(rules):
+            for beginning in rule.beginnings(read[row][()]):
+                wanted.setdefault(beginning, []).append(row)
+        return wanted
 
-    def _spelling(self, ids: Spelling, chosen: list[int], batch: _Batch) -> list[float]:
-        """log P(ids | prompt) by the chain rule, for the chosen prompts."""
-        extended = [[*batch.prompts[row], *ids[:-1]] for row in chosen]
-        hooks = batch.hooks_for([batch.rows[row] for row in chosen])
-        logp = self._last_logp(extended, hooks, len(ids))
-        return list(sum(logp[:, k, token] for k, token in enumerate(ids)).tolist())  # type: ignore[union-attr]
-
-    def _last_logp(self, prompts: Sequence[Sequence[int]], hooks: StreamHooks, count: int) -> torch.Tensor:
-        """Log-probabilities [rows, count, vocabulary] at the last `count` positions."""
+    def _last_logp(self, prompts: Sequence[Sequence[int]], hooks: StreamHooks) -> torch.Tensor:
+        """Log-probabilities [rows, vocabulary] of the token behind each prompt."""
         batch = pad_batch(prompts, self._pad, str(self._model.device))
         with hooks.prefill(batch):
             output = self._model(
@@ -102,6 +86,6 @@ class LogprobScorer:
                 attention_mask=batch.mask,
                 position_ids=batch.positions,
                 use_cache=False,
-                logits_to_keep=count,
+                logits_to_keep=1,
             )
-        return output.logits.float().log_softmax(-1)
+        return output.logits[:, 0].float().log_softmax(-1)

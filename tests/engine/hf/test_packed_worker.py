@@ -98,7 +98,7 @@ def test_memory_that_runs_out_while_scoring_costs_no_answer(tiny_model, monkeypa
 
     monkeypatch.setattr(PackedModel, "run", narrow)
     same(worker(asking.table(requests)).to_pylist(), wanted)
-    assert [note.split()[0] for note in worker._packed.generator.halvings] == ["24", "12", "6"]
+    assert [note.split()[0] for note in worker._packed.generator.halvings] == ["24", "12"]
     monkeypatch.setattr(PackedModel, "run", lambda *_: (_ for _ in ()).throw(MemoryError("none")))
     with pytest.raises(RunError, match="memory for a single request"):
         worker(asking.table(requests[:1]))

@@ -12,7 +12,7 @@ from axiograph.engine.answers.parsing import NO_SPELLINGS, YES_SPELLINGS
 from axiograph.engine.errors import RunError
 from axiograph.engine.study.schema import ScoringSpec
 from axiograph.engine.workers.generation import NoHooks, StopCheck
-from axiograph.engine.workers.log_odds import up_to_marker
+from axiograph.engine.workers.log_odds import LogOdds, longest, up_to_marker
 from axiograph.engine.workers.models import load_model, load_tokenizer
 from axiograph.engine.workers.spellings import LogprobScorer, spelling_ids
 from tests import asking, tiny
@@ -68,13 +68,18 @@ def test_spellings_of_tokenizers(kind):
     assert len(sides[0]) == 6
 
 
-def scorer(model, **changes):
+def rule(**changes):
     fields = {
         "scoring": ScoringSpec(mode="logprob", mass_threshold=0.0),
         "yes_ids": ((40,), (41,), (42, 43, 44)),
         "no_ids": ((50,), (51, 40)),
     }
-    return LogprobScorer(model, 0, types.SimpleNamespace(**(fields | changes)))
+    return LogOdds(types.SimpleNamespace(**(fields | changes)))
+
+
+def columns(model, prompts, rule):
+    read = LogprobScorer(model, 0)(prompts, [rule] * len(prompts), NoHooks(), lambda rows: NoHooks(), prompts)
+    return [rule.columns(logps) for logps in read]
 
 
 def by_hand(model, prompt, spellings):
@@ -88,17 +93,25 @@ def by_hand(model, prompt, spellings):
     return total
 
 
+def test_a_pass_over_the_longest_beginnings_comes_by_all_the_others():
+    assert longest([]) == []
+    assert longest([(1,), (1, 2), (3,), (1, 4), (1, 2, 5)]) == [(1, 2, 5), (1, 4), (3,)]
+
+
+def test_spellings_that_cannot_matter_are_not_read_on():
+    first = {40: -0.1, 41: -5.0, 42: -19.0, 50: -3.0, 51: -3.0}
+    assert rule().beginnings(first) == [(51,)]
+    assert rule().beginnings(first | {42: -18.0}) == [(42,), (42, 43), (51,)]
+
+
 @pytest.mark.parametrize("shape", tiny.SHAPES)
 def test_log_odds_and_mass_by_hand(tiny_model, shape):
     source = asking.source(tiny_model(shape))
     model = load_model(source, "cpu")
     prompts = [list(p.ids) for p in asking.prompts(load_tokenizer(source), 7)]
-    score = scorer(model)
     seen = []
-    for prompt, result in zip(
-        prompts, score(prompts, NoHooks(), lambda rows: NoHooks(), prompts), strict=True
-    ):
-        yes, no = (by_hand(model, prompt, side) for side in score._rule.sides)
+    for prompt, result in zip(prompts, columns(model, prompts, rule()), strict=True):
+        yes, no = (by_hand(model, prompt, side) for side in rule().options)
         assert result["log_odds"] == pytest.approx(math.log(yes / no), abs=1e-4)
         assert result["mass"] == pytest.approx(yes + no, rel=1e-4)
         assert result["state"] == ("yes" if yes > no else "no")
@@ -111,10 +124,9 @@ def test_batches_do_not_matter(tiny_model):
     source = asking.source(tiny_model("gemma2"))
     model = load_model(source, "cpu")
     prompts = [list(p.ids) for p in asking.prompts(load_tokenizer(source), 9)]
-    score = scorer(model)
 
     def ask(rows):
-        return [result["log_odds"] for result in score(rows, NoHooks(), lambda rows: NoHooks(), rows)]
+        return [result["log_odds"] for result in columns(model, rows, rule())]
 
     assert ask(prompts[::-1])[::-1] == pytest.approx(ask(prompts), abs=1e-5)
     assert [odds for row in prompts for odds in ask([row])] == pytest.approx(ask(prompts), abs=1e-5)
@@ -124,10 +136,10 @@ def test_mass_below_the_threshold_is_unparsed(tiny_model):
     source = asking.source(tiny_model("llama"))
     model = load_model(source, "cpu")
     prompts = [list(p.ids) for p in asking.prompts(load_tokenizer(source), 4)]
-    masses = [r["mass"] for r in scorer(model)(prompts, NoHooks(), lambda rows: NoHooks(), prompts)]
+    masses = [row["mass"] for row in columns(model, prompts, rule())]
     threshold = sorted(masses)[2]
-    strict = scorer(model, scoring=ScoringSpec(mode="logprob", mass_threshold=threshold))
-    for mass, result in zip(masses, strict(prompts, NoHooks(), lambda rows: NoHooks(), prompts), strict=True):
+    strict = rule(scoring=ScoringSpec(mode="logprob", mass_threshold=threshold))
+    for mass, result in zip(masses, columns(model, prompts, strict), strict=True):
         assert result["mass"] == mass
         assert (result["state"] == "unparsed") == (mass < threshold)
         assert result["reason"] == ("low-mass" if mass < threshold else "log-odds")
@@ -140,7 +152,7 @@ def test_nan_is_an_error(tiny_model):
     with torch.no_grad():
         model.lm_head.weight[40, 0] = float("nan")
     with pytest.raises(RunError, match="NaN"):
-        scorer(model)([[5, 6]], NoHooks(), lambda rows: NoHooks(), [None])
+        columns(model, [[5, 6]], rule())
 
 
 @pytest.mark.parametrize("kind", ["nobos", "sentencepiece"])
