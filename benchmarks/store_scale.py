@@ -28,8 +28,9 @@ import pyarrow.parquet as pq
 import typer
 
 from axiograph.cluster.sampling.loop import library_versions, write_plan
-from axiograph.engine.plan.inputs import Inputs, load_inputs, save_inputs
+from axiograph.engine.plan.inputs import Inputs, load_inputs
 from axiograph.engine.plan.rows import PLAN_BATCH_ROWS, PLAN_SCHEMA, Plan, PlanIdentity
+from axiograph.engine.plan.snapshot import save_inputs
 from axiograph.engine.runs.run_dir import RunDir, create_run, open_run
 from axiograph.engine.runs.store import RESPONSE_SCHEMA
 from axiograph.engine.study.loading import parse_study

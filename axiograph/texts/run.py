@@ -11,6 +11,7 @@ from axiograph.cluster.sampling.loop import Sampled
 from axiograph.cluster.sampling.progress import duration
 from axiograph.cluster.stages.item_verdict import against_verdict, weak_verdict
 from axiograph.cluster.stages.score import Coverage, Scored
+from axiograph.engine.scoring.profiles import shown_states
 from axiograph.engine.study.roles import shown
 from axiograph.texts.plain import SHOWN_ROWS, more, number, percent, size, table
 from axiograph.texts.style import style_text
@@ -42,7 +43,7 @@ def coverage_text(coverage: Coverage) -> str:
 
 def scored_text(result: Scored) -> str:
     """Answers per condition, reliability per value, and what is wrong with the questionnaire."""
-    states = ("yes", "no", "unsure", "refused", "unparsed")
+    states = shown_states(result.rates)
     rates = [
         [row["condition"], f"{row['answered']:,}", *(percent(row[f"{state}_rate"]) for state in states)]
         for row in result.rates.head(SHOWN_ROWS).iter_rows(named=True)

@@ -22,7 +22,7 @@ SHOWN = 3  # commonest texts
 # Of a response, as far as it is looked at here.
 COLUMNS = (
     "request_id", "role", "condition", "item_id", "repeat", "mode", "state", "reason", "text", "finish",
-    "log_odds", "mass", "fallback",
+    "log_odds", "mass", "fallback", "chosen", "probabilities",
 )  # fmt: skip
 
 
@@ -52,9 +52,10 @@ class Share:
 
 @dataclass(frozen=True)
 class Findings:
-    """Of `answers` rows: `states`, counts by state; `usable`: yes, no and unsure; `yes`: among yes and no;
-    `cut`: generated answers that reached the limit of tokens; `unread`: the commonest texts that were not
-    read, with their counts; `failed`: answers that could not be had.
+    """Of `answers` rows: `states`, counts by state; `usable`: yes, no, chosen and unsure; `yes`: among yes
+    and no; `top_option`: the option of an answer scale that is chosen most often, and how often among the
+    chosen; `cut`: generated answers that reached the limit of tokens; `unread`: the commonest texts that were
+    not read, with their counts; `failed`: answers that could not be had.
 
     Generate mode: `contradictions`: of thoughts that say yes or no themselves, those whose answer is the
     other. Logprob mode: `mass`, the median, `low_mass` and `fallback` rows, `spread`: the standard deviation
@@ -65,6 +66,7 @@ class Findings:
     states: dict[str, int]
     usable: Share
     yes: Share
+    top_option: tuple[str, Share]
     cut: Share
     unread: tuple[tuple[str, int], ...]
     failed: int
@@ -92,8 +94,9 @@ def find(frame: pl.DataFrame, items: Sequence[Item], lead: Lead) -> Findings:
         answers=n,
         mode=mode,
         states=states,
-        usable=Share(decided + states["unsure"], n),
+        usable=Share(decided + states["chosen"] + states["unsure"], n),
         yes=Share(states["yes"], decided),
+        top_option=_top_option(answered, items),
         cut=Share(int((answered["finish"] == "limit").sum()), 0 if scored else n),
         unread=tuple(Counter(map(_one_line, unread["text"].fill_null(""))).most_common(SHOWN)),
         failed=frame.height - n,
@@ -109,6 +112,14 @@ def find(frame: pl.DataFrame, items: Sequence[Item], lead: Lead) -> Findings:
 def response_frame(tables: Iterable[pa.Table]) -> pl.DataFrame:
     """Tables of responses as one frame."""
     return pl.DataFrame(pl.from_arrow(pa.concat_tables(tables).unify_dictionaries()))
+
+
+def _top_option(answered: pl.DataFrame, items: Sequence[Item]) -> tuple[str, Share]:
+    labels = {item.item_id: item.scale.labels for item in items if item.scale is not None}
+    chosen = answered.filter(pl.col("state") == "chosen")
+    given = Counter(labels[item][k] for item, k in chosen.select("item_id", "chosen").iter_rows())
+    label, count = given.most_common(1)[0] if given else ("", 0)
+    return label, Share(count, chosen.height)
 
 
 def _one_line(text: str) -> str:
@@ -134,7 +145,11 @@ def _differences(answered: pl.DataFrame, items: Sequence[Item]) -> RoleDifferenc
     table = np.full((len(roles), len(names)), np.nan)
     row = {role: number for number, role in enumerate(roles)}
     column = {name: number for number, name in enumerate(names)}
-    for role, name, answer in answered.select("role", "item_id", plain_score().alias("answer")).iter_rows():
+    scores = {item.item_id: list(item.scale.scores) for item in items if item.scale is not None}
+    worth = pl.col("item_id").replace_strict(scores, default=None, return_dtype=pl.List(pl.Float64))
+    plain_answer = plain_score(scales=True) if scores else plain_score()
+    plain = answered.with_columns(option_scores=worth if scores else pl.lit(None))
+    for role, name, answer in plain.select("role", "item_id", plain_answer.alias("answer")).iter_rows():
         if answer is not None:
             table[row[role], column[name]] = answer
     owner = np.array([values[by_id[name].value] for name in names], int)

@@ -58,6 +58,7 @@ def judge(findings: Findings, inputs: Inputs) -> Verdict:
     concerns = [
         *_readable(findings, inputs),
         *_sides(findings),
+        *_one_option(findings),
         *_mass(findings),
         *_roles(findings, items),
         *_thoughts(findings),
@@ -82,7 +83,7 @@ def _readable(findings: Findings, inputs: Inputs) -> list[Concern]:
     concerns = []
     usable = findings.usable
     if usable.of and usable.interval[1] < USABLE:
-        text = f"only {usable.percent} of the answers can be read (yes, no or unsure)"
+        text = f"only {usable.percent} of the answers can be read (an answer or unsure)"
         enough = usable.of >= ENOUGH_ANSWERS
         concerns.append(Concern(text, _form_remedy(findings, inputs), hopeless=enough))
     elif usable.of and (usable.value or 0) < GOOD_USABLE:
@@ -106,6 +107,19 @@ def _form_remedy(findings: Findings, inputs: Inputs) -> str:
         "" if inputs.template.chat else "'template: chat, chat: true' where the model has a chat template; "
     )
     return f"Try {chat}'scoring: {{mode: logprob}}', which reads the odds of yes and no instead of a text."
+
+
+def _one_option(findings: Findings) -> list[Concern]:
+    label, share = findings.top_option
+    if not share.of or findings.mode == "logprob" or 1 - (share.value or 0.0) > LOPSIDED:
+        return []
+    text = f"{share.percent} of the answers are '{label}'"
+    hopeless = 1 - (share.value or 0.0) <= ONE_SIDED and share.of >= ENOUGH_ANSWERS
+    remedy = (
+        "Read the probabilities of the options instead ('scoring: {mode: logprob}'), or show them otherwise "
+        "('answers: {show: …, order: …}')."
+    )
+    return [Concern(text, remedy, hopeless=hopeless)]
 
 
 def _sides(findings: Findings) -> list[Concern]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -61,12 +62,12 @@ def find_responses(
 
 
 def labelled_responses(run: RunDir) -> pl.LazyFrame:
-    """All responses with the role, condition and item of the plan: a study may have renamed them since
-    they were stored. Of the plan rows that share a request the first counts."""
+    """All responses with the role, condition, item and repeat of the plan: a study may have renamed them
+    since they were stored. Of the plan rows that share a request the first counts."""
     names = ("role", "condition", "item_id")
-    plan = run.plan().select("request_id", pl.col(names).cast(pl.String))
+    plan = run.plan().select("request_id", pl.col(names).cast(pl.String), "repeat")
     first = plan.unique("request_id", keep="first", maintain_order=True)
-    stored = run.store().scan().drop(names)
+    stored = run.store().scan().drop(*names, "repeat")
     return stored.join(first, on="request_id", how="inner", maintain_order="left")
 
 
@@ -86,7 +87,12 @@ class ResponseDetail:
     def is_scored(self) -> bool:
         """Whether its log-odds are the answer: then the prompt ends with the answer cue and nothing was
         generated."""
-        return self.row["mode"] == "logprob" and not self.row["fallback"]
+        return behind_cue(self.row)
+
+
+def behind_cue(row: Mapping[str, Any]) -> bool:
+    """Whether what a response says was read behind the answer cue and an empty thought."""
+    return row["mode"] == "logprob" and not row["fallback"]
 
 
 def find_response(run: RunDir, identifier: str) -> ResponseDetail:
@@ -101,7 +107,7 @@ def find_response(run: RunDir, identifier: str) -> ResponseDetail:
     prompt = _prompt(run, inputs, builder, row)
     item = next(item for item in inputs.items if item.item_id == row["item_id"])
     text, ids = prompt.text, prompt.ids
-    if row["mode"] == "logprob" and not row["fallback"]:
+    if behind_cue(row):
         # Behind an empty thought: the cue was part of what the model read.
         text, ids = text + inputs.study.prompt.answer_cue, prompt.cued
     tokens = tuple(builder.tokenizer.decode([i]) for i in ids)
@@ -147,5 +153,5 @@ def _prompt(run: RunDir, inputs: Inputs, builder: PromptBuilder, row: dict[str, 
             "another one",
             "The tokenizer or the inputs of the run have changed since; run the study again to see where.",
         )
-    cue = inputs.study.prompt.answer_cue if row["mode"] == "logprob" else None
-    return builder.build([inputs.fields(role, condition, item)], cue)[0]
+    cue = inputs.study.prompt.answer_cue if behind_cue(row) else None
+    return builder.build([inputs.fields(role, condition, item, row["repeat"])], cue)[0]

@@ -22,8 +22,8 @@ from axiograph.cluster.sampling.preparation import Prepared
 from axiograph.cluster.sampling.progress import metered
 from axiograph.cluster.sampling.requests import Requests
 from axiograph.engine.errors import InputError, RunError
-from axiograph.engine.plan.inputs import save_inputs, study_as_json
 from axiograph.engine.plan.rows import PLAN_SCHEMA, Plan, base_digest
+from axiograph.engine.plan.snapshot import save_inputs, study_as_json
 from axiograph.engine.runs.id_set import IdSet
 from axiograph.engine.runs.pending import Pending, left_to_ask, pending
 from axiograph.engine.runs.run_dir import RunDir

@@ -38,6 +38,7 @@ from axiograph.engine.workers.models import (
     resolve_device,
     resolve_model,
 )
+from axiograph.engine.workers.option_odds import spelled_scale
 from axiograph.engine.workers.spellings import spelling_ids
 from axiograph.engine.workers.worker import Worker, WorkerConfig, answer_room
 from axiograph.steering.backend import HF, Choice, choose_backend
@@ -136,7 +137,18 @@ class Prepared:
             no_ids=no,
             canary=self.canary(),
             steered=frozenset(self.operations),
+            scales={
+                name: spelled_scale(shown, self.builder.continuation)
+                for name, shown in self.inputs.scales.items()
+            },
+            cue_ids=self._cue_ids(),
         )
+
+    def _cue_ids(self) -> tuple[int, ...]:
+        """The answer cue as it follows a thought, where an answer must be an option."""
+        if self.study.scoring.mode != "constrained":
+            return ()
+        return tuple(self.builder.continuation(self.study.prompt.answer_cue))
 
     def build(self, fields: Sequence[PromptFields]) -> list[Prompt]:
         """Prompts of the study's scoring mode (cluster.sampling.requests)."""

@@ -12,6 +12,7 @@ import numpy as np
 import pyarrow as pa
 
 from axiograph.engine.plan.inputs import Inputs
+from axiograph.engine.prompting.options import Order
 from axiograph.engine.prompting.prompts import Prompt, PromptBuilder, PromptFields
 from axiograph.engine.study.conditions import Condition
 from axiograph.engine.study.questionnaire import Item
@@ -39,16 +40,21 @@ class RequestBuilder:
         """One request (REQUEST_SCHEMA) for each row, in order; InputError when a span cannot be found."""
         roles, conditions, items = self._named
         rows = plan.select(REQUEST_SCHEMA.names[:5]).to_pylist()
-        fields = [
-            self.inputs.fields(roles[row["role"]], conditions[row["condition"]], items[row["item_id"]])
+        asked = [
+            (roles[row["role"]], conditions[row["condition"]], items[row["item_id"]], row["repeat"])
             for row in rows
         ]
-        return _request_table(rows, self.build(fields))
+        prompts = self.build([self.inputs.fields(*request) for request in asked])
+        return _request_table(rows, prompts, [self._options(*request) for request in asked])
+
+    def _options(self, role: Role, condition: Condition, item: Item, repeat: int) -> tuple[str, Order]:
+        """The scale of a request and the order in which its options are shown; ("", ()) without one."""
+        return ("" if item.scale is None else item.scale.name), self.inputs.order(role, item, repeat)
 
     def build(self, fields: Sequence[PromptFields]) -> list[Prompt]:
         """Prompts of the study's scoring mode: with the answer cue behind them where it is scored."""
         study = self.inputs.study
-        cue = study.prompt.answer_cue if study.scoring.mode == "logprob" else None
+        cue = study.prompt.answer_cue if study.scoring.reads_options else None
         return self.builder.build(fields, cue)
 
 
@@ -65,12 +71,16 @@ class _OfRoles:
                 yield batch.filter(pa.array(mask))
 
 
-def _request_table(rows: Sequence[dict[str, Any]], prompts: Sequence[Prompt]) -> pa.Table:
+def _request_table(
+    rows: Sequence[dict[str, Any]], prompts: Sequence[Prompt], options: Sequence[tuple[str, Order]]
+) -> pa.Table:
     columns = {name: [row[name] for row in rows] for name in REQUEST_SCHEMA.names[:5]}
     columns["prompt_ids"] = [prompt.ids for prompt in prompts]
     columns["span"] = [prompt.span for prompt in prompts]
     columns["span_text"] = [prompt.span_text for prompt in prompts]
     columns["cued_ids"] = [prompt.cued for prompt in prompts]
+    columns["scale"] = [scale for scale, _ in options]
+    columns["order"] = [order for _, order in options]
     return pa.Table.from_pydict(columns, schema=REQUEST_SCHEMA)
 
 

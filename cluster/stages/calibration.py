@@ -80,7 +80,7 @@ def design_of(inputs: Inputs) -> Design:
         train_roles=counts[TRAIN],
         test_roles=counts[TEST],
         share=sampling.share,
-        mode=study.scoring.mode,
+        mode="logprob" if study.scoring.mode == "logprob" else "generate",
         temperature=None if sampling.method == "greedy" else sampling.temperature,
         top_p=sampling.top_p,
         repeats=sampling.repeats,

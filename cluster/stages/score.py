@@ -281,10 +281,11 @@ def read_scores(run: RunDir, name: str) -> pl.DataFrame:
 def check_scored(run: RunDir) -> None:
     """RunError when not a single answer could be scored."""
     table = read_scores(run, "rates")
-    if table.select(pl.sum_horizontal("yes", "no", "unsure").sum()).item() == 0:
+    states = [state for state in ("yes", "no", "chosen", "unsure") if state in table.columns]
+    if table.select(pl.sum_horizontal(states).sum()).item() == 0:
         raise RunError(
             f"run directory {run.where}",
-            "at least one yes, no or unsure answer",
+            "at least one answer that can be read",
             "none",
             "The model does not answer in the template's form: look at one with `axiograph show`, and change "
             "the template (a chat model needs chat: true) or use scoring mode logprob.",

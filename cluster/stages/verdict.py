@@ -13,7 +13,8 @@ from axiograph.engine.scoring.reliability import WEAK_ALPHA
 from axiograph.engine.scoring.style import LEVEL
 from axiograph.engine.study.conditions import BASELINE
 
-_SCORED = ("yes", "no", "unsure")
+_WORDS = ("yes", "no", "unsure")
+_SCORED = (*_WORDS, "chosen")
 
 
 def answering_of(run: RunDir) -> Answering:
@@ -25,10 +26,11 @@ def answering_of(run: RunDir) -> Answering:
     baseline = rates.filter(pl.col("condition").cast(pl.String) == BASELINE)
     if baseline.height and baseline["answered"][0]:
         row = baseline.row(0, named=True)
-        if run.inputs().study.scoring.mode == "generate":  # the sign of log-odds is no answer
-            word = max(_SCORED, key=lambda state: row[state])
+        # The sign of log-odds is no answer, and an option of a scale no word.
+        if run.inputs().study.scoring.mode == "generate" and not row.get("chosen"):
+            word = max(_WORDS, key=lambda state: row[state])
             word_share = row[word] / row["answered"]
-        unscored = 1 - sum(row[state] for state in _SCORED) / row["answered"]
+        unscored = 1 - sum(row.get(state, 0) for state in _SCORED) / row["answered"]
     return Answering(
         style_share=_style_share(run),
         style_taken_out=run.inputs().study.scoring.profile == "content",

@@ -34,7 +34,7 @@ Decided here, where a reader could wonder:
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from math import exp, inf, isnan, log
 from typing import Literal
@@ -52,7 +52,7 @@ from axiograph.engine.answers.classification import (
 from axiograph.engine.errors import RunError
 
 Lead = Literal["thought", "answer", "open"]
-STATES = ("yes", "no", "unsure", "refused", "unparsed")
+STATES = ("yes", "no", "chosen", "unsure", "refused", "unparsed")  # chosen: an option of a scale
 # Part of the request's identity: raise it when texts that are stored could not be read as those that would be
 # generated today. A rule that only stops earlier, or reads more, raises the version of reading alone.
 STOP_RULES_VERSION = 1
@@ -66,9 +66,9 @@ NO_SPELLINGS = ("no", " no", "No", " No", "NO", " NO")
 class Answer:
     """What a text says.
 
-    state: yes, no, unsure, refused or unparsed; reason: the rule that decided (a short fixed code);
+    state: yes, no, chosen, unsure, refused or unparsed; reason: the rule that decided (a short fixed code);
     complete: no further text could change the state; thought: what stands before the marker;
-    answer_text: the segment that was judged.
+    answer_text: the segment that was judged; position: of the chosen option, as they were shown.
     """
 
     state: str
@@ -76,6 +76,7 @@ class Answer:
     complete: bool
     thought: str
     answer_text: str
+    position: int | None = None
 
 
 _NEWLINES = "\n\r\v\f\x85\u2028\u2029"
@@ -113,7 +114,7 @@ _MARKER_ENDS = frozenset("-–—" + _COLONS + "\ufffd")
 
 
 @dataclass(frozen=True)
-class _Segment:
+class Segment:
     """The judged part of a text: text[start:end]; `closed` if it ended by a rule and not with the text."""
 
     marker: int
@@ -122,12 +123,13 @@ class _Segment:
     closed: bool
 
 
-def _segment(text: str, lead: Lead) -> _Segment | None:
+def segment_of(text: str, lead: Lead, is_verdict: Callable[[str], bool] | None = None) -> Segment | None:
     """The deciding segment: behind the first marker, or, by the prompt's end, at the beginning; None where
-    there is neither. `text` ends where the model asks itself a question."""
+    there is neither. `text` ends where the model asks itself a question; `is_verdict` says whether a sentence
+    that no marker announces is an answer all the same (by default: yes or no)."""
     if lead != "thought" and not _OWN_THOUGHT.match(text):
         first = _closed_at(text, 0, _skip(text, 0))
-        if lead == "answer" or (first.closed and _is_verdict(text[first.start : first.end])):
+        if lead == "answer" or (first.closed and (is_verdict or _is_verdict)(text[first.start : first.end])):
             return first
     marker = _MARKER.search(text)
     return None if marker is None else _closed_at(text, marker.start(), _skip(text, marker.end()))
@@ -143,7 +145,7 @@ def _is_verdict(sentence: str) -> bool:
     return is_doubt(sentence)
 
 
-def _closed_at(text: str, marker: int, start: int) -> _Segment:
+def _closed_at(text: str, marker: int, start: int) -> Segment:
     """The segment from `start` to where a rule closes it, or to the end of the text."""
     position = start
     while stop := _STOP_OR_LABEL.search(text, position):
@@ -151,18 +153,18 @@ def _closed_at(text: str, marker: int, start: int) -> _Segment:
         if stop.start() == start:  # "Question:" as content
             continue
         if len(stop.group()) > 1:
-            return _Segment(marker, start, stop.start(), closed=True)
+            return Segment(marker, start, stop.start(), closed=True)
         if stop.group() in _NEWLINES:
-            return _Segment(marker, start, stop.start(), closed=True)
+            return Segment(marker, start, stop.start(), closed=True)
         if stop.group() == "." and _ABBREVIATION.search(text[max(start, stop.start() - 8) : stop.start()]):
             continue
         if _LABEL.match(text, start) or not leads_in(text[start : stop.end()]):
-            return _Segment(marker, start, stop.end(), closed=True)
+            return Segment(marker, start, stop.end(), closed=True)
         start = position = _skip(text, stop.end())
-    return _Segment(marker, start, len(text), closed=False)
+    return Segment(marker, start, len(text), closed=False)
 
 
-def _to_invented_question(text: str) -> tuple[str, bool]:
+def to_invented_question(text: str) -> tuple[str, bool]:
     """`text` up to the line of a question that the model asks itself, and whether there is one. The end of
     the line before, which may have closed an answer, belongs to it."""
     question = _INVENTED.search(text)
@@ -176,7 +178,7 @@ def _skip(text: str, position: int) -> int:
 
 def marker_end(text: str) -> int | None:
     """Where the first answer marker ends, or None without one."""
-    marker = _MARKER.search(_to_invented_question(text)[0])
+    marker = _MARKER.search(to_invented_question(text)[0])
     return None if marker is None else marker.end()
 
 
@@ -195,8 +197,8 @@ def ends_in_marker(prompt: str) -> bool:
 
 def is_complete(text: str, lead: Lead = "thought") -> bool:
     """Whether generation may stop: the first answer has ended, and no further text can change its state."""
-    text, ended = _to_invented_question(text)
-    segment = _segment(text, lead)
+    text, ended = to_invented_question(text)
+    segment = segment_of(text, lead)
     return ended or (segment is not None and segment.closed)
 
 
@@ -222,8 +224,8 @@ def parse_answer(text: str, finished: bool = True, lead: Lead = "thought") -> An
     contradiction, question (unsure); refusal (refused); both, no-verdict, empty-answer (unparsed); and for
     texts without a marker bare, sentence, named-answer (yes, no, unsure), refusal, no-answer-marker, empty.
     """
-    text, ended = _to_invented_question(text)
-    segment = _segment(text, lead)
+    text, ended = to_invented_question(text)
+    segment = segment_of(text, lead)
     if segment is None:
         return _unmarked_answer(text, finished or ended)
     answer_text = text[segment.start : segment.end].strip()
@@ -231,10 +233,10 @@ def parse_answer(text: str, finished: bool = True, lead: Lead = "thought") -> An
         return _unmarked_answer(text[: segment.marker], finished=True, otherwise="empty-answer")
     state, reason = judge(answer_text)
     complete = finished or ended or segment.closed
-    return Answer(state, reason, complete, _thought(text[: segment.marker]), answer_text)
+    return Answer(state, reason, complete, thought_text(text[: segment.marker]), answer_text)
 
 
-def _thought(text: str) -> str:
+def thought_text(text: str) -> str:
     """The text before the marker, without its own label and markdown."""
     without = re.sub(r"\A[\s*_`#]*thought[\s*_`]*[:：]", "", text, flags=re.IGNORECASE)
     return without.strip(" \t\r\n*_`#")
@@ -244,28 +246,28 @@ def _unmarked_answer(text: str, finished: bool, otherwise: str = "no-answer-mark
     """A text without a marker: it counts, once it is finished, if the whole of it is a yes or a no, if a
     sentence begins with one, or names the answer, or is nothing but a doubt; or if it refuses."""
     if not finished:
-        return Answer("unparsed", otherwise, False, _thought(text), "")
+        return Answer("unparsed", otherwise, False, thought_text(text), "")
     line = normal(text)
     if not line:
         return Answer("unparsed", "empty" if otherwise == "no-answer-marker" else otherwise, True, "", "")
     if len(set(line.replace(",", " ").split())) == 1:
         state, reason = judge(text)
         if reason in ("answer-line", "other-language"):
-            return Answer(state, "bare", True, _thought(text), text.strip())
-    for number, (start, sentence) in enumerate(_sentences(text)):
+            return Answer(state, "bare", True, thought_text(text), text.strip())
+    for number, (start, sentence) in enumerate(sentences_of(text)):
         named = _NAMED.match(sentence)
         if named and not TURNED.search(normal(named["before"])):
             return Answer(
-                judge(sentence[named.end() :])[0], "named-answer", True, _thought(text[:start]), sentence
+                judge(sentence[named.end() :])[0], "named-answer", True, thought_text(text[:start]), sentence
             )
         if begins_with_verdict(sentence) if number else _is_verdict(sentence):
-            return Answer(judge(sentence)[0], "sentence", True, _thought(text[:start]), sentence)
+            return Answer(judge(sentence)[0], "sentence", True, thought_text(text[:start]), sentence)
     if refuses(line):
-        return Answer("refused", "refusal", True, _thought(text), "")
-    return Answer("unparsed", otherwise, True, _thought(text), "")
+        return Answer("refused", "refusal", True, thought_text(text), "")
+    return Answer("unparsed", otherwise, True, thought_text(text), "")
 
 
-def _sentences(text: str) -> Iterator[tuple[int, str]]:
+def sentences_of(text: str) -> Iterator[tuple[int, str]]:
     """(where it begins, sentence) of every sentence with content of its own, without a label before the
     first ("Thought:")."""
     label = _OWN_THOUGHT.match(text)

@@ -28,9 +28,10 @@ from axiograph.engine.workers.generation import (
     in_batches,
     with_smaller_batches,
 )
-from axiograph.engine.workers.log_odds import LogOdds, score_together
+from axiograph.engine.workers.log_odds import score_together, steps_of
 from axiograph.engine.workers.machine import MemoryEndedError, device_name, versions
 from axiograph.engine.workers.models import load_model, load_tokenizer
+from axiograph.engine.workers.option_odds import Readouts
 from axiograph.engine.workers.spellings import LogprobScorer
 from axiograph.engine.workers.worker import (
     Request,
@@ -57,9 +58,9 @@ class HfWorker:
         self.model = load_model(config.source, config.device)
         self.tokenizer = load_tokenizer(config.source)
         self._limit = getattr(self.model.config.get_text_config(), "max_position_embeddings", None)
-        self._generator = Generator(self.model, self.tokenizer, config.sampling, config.lead)
+        self._generator = Generator(self.model, self.tokenizer, config.sampling, config.stop_lead)
         self._scorer = LogprobScorer(self.model, self._generator.pad)
-        self._rule = LogOdds(config)
+        self._rules = Readouts(config)
         self._about = {
             "backend": self.backend,
             "device": device_name(config.device),
@@ -178,24 +179,25 @@ class HfWorker:
 
     def _generate(self, rows: list[Request], hooks: StreamHooks) -> list[dict[str, Any]]:
         outputs = self._generator([row.prompt_ids for row in rows], [row.request_id for row in rows], hooks)
-        return [generated_columns(output, self._generator.stop.lead) for output in outputs]
+        return [generated_columns(o, row, self.config) for o, row in zip(outputs, rows, strict=True)]
 
     def _score(self, rows: list[Request], hooks: StreamHooks) -> list[dict[str, Any]]:
-        """Log-odds; `hooks` serve what is read first, of all rows."""
+        """Options read by their probabilities; `hooks` serve what is read or written first, of all rows."""
         first: list[StreamHooks] = [hooks]
 
         def read(numbers: Sequence[int], prompts: Sequence[Sequence[int]]) -> list[dict[str, Any]]:
             chosen = [rows[number] for number in numbers]
-            rules = [self._rule] * len(chosen)
+            rules = [self._rules(row) for row in chosen]
             hooks = first.pop() if first else self.hooks(chosen)
             read = self._scorer(prompts, rules, hooks, self.hooks, chosen)
             return [rule.columns(logps) for rule, logps in zip(rules, read, strict=True)]
 
         def write(numbers: Sequence[int], prompts: Sequence[Sequence[int]]) -> list[Generated]:
             chosen = [rows[number] for number in numbers]
-            return self._generator(prompts, [row.request_id for row in chosen], self.hooks(chosen))
+            hooks = first.pop() if first else self.hooks(chosen)
+            return self._generator(prompts, [row.request_id for row in chosen], hooks)
 
-        return score_together(rows, self._generator.stop.text, read, write)
+        return score_together(rows, steps_of(self.config, self._generator.stop.text), read, write)
 
 
 # Makes the hooks of these requests, put to the model as these prompts.
@@ -218,7 +220,7 @@ class PackedAnswers:
     def __init__(self, simple: Generator, config: WorkerConfig, make_hooks: MakeHooks) -> None:
         self._passes = PackedModel(simple.model)
         self.generator = PackedGenerator(simple, self._passes)
-        self._scorer, self._rule = PackedScorer(self._passes), LogOdds(config)
+        self._scorer, self._rules = PackedScorer(self._passes), Readouts(config)
         self._config, self._make_hooks = config, make_hooks
         self._scored_at_once = SCORED_AT_ONCE
 
@@ -240,8 +242,8 @@ class PackedAnswers:
         if self._config.scoring.mode == "generate":
             outputs, hooks = self._generate(rows, limit)
             return [
-                PackedAnswer(generated_columns(output, self.generator.simple.stop.lead), hooks, number)
-                for number, output in enumerate(outputs)
+                PackedAnswer(generated_columns(output, row, self._config), hooks, number)
+                for number, (output, row) in enumerate(zip(outputs, rows, strict=True))
             ]
         return self._log_odds(rows, limit)
 
@@ -251,7 +253,8 @@ class PackedAnswers:
         return self.generator(prompts, [row.request_id for row in rows], hooks, limit), hooks
 
     def _log_odds(self, rows: Sequence[Request], limit: int | None) -> list[PackedAnswer]:
-        """The hooks of an answer are those of what is read first, of all rows."""
+        """Options read by their probabilities. The hooks of an answer are those of what is read or written
+        first, of all rows."""
         first: list[PackedAnswer] = []
 
         def read(numbers: Sequence[int], prompts: Sequence[Sequence[int]]) -> list[dict[str, Any]]:
@@ -260,9 +263,13 @@ class PackedAnswers:
             return [answer.columns for answer in answers]
 
         def write(numbers: Sequence[int], _: Sequence[Sequence[int]]) -> list[Generated]:
-            return self._generate([rows[number] for number in numbers], limit)[0]
+            outputs, hooks = self._generate([rows[number] for number in numbers], limit)
+            if not first:
+                first.extend(PackedAnswer({}, hooks, number) for number in range(len(rows)))
+            return outputs
 
-        columns = score_together(rows, self.generator.simple.stop.text, read, write)
+        steps = steps_of(self._config, self.generator.simple.stop.text)
+        columns = score_together(rows, steps, read, write)
         return [replace(answer, columns=row) for answer, row in zip(first, columns, strict=True)]
 
     def _score(self, rows: Sequence[Request], prompts: Sequence[Sequence[int]]) -> list[PackedAnswer]:
@@ -285,7 +292,7 @@ class PackedAnswers:
         def hooks_of(chosen: Sequence[int], chosen_prompts: list[list[int]]) -> PackedHooks:
             return self._make_hooks([rows[i] for i in chosen], chosen_prompts)
 
-        rules = [self._rule] * len(rows)
+        rules = [self._rules(row) for row in rows]
         read, hooks = self._scorer(prompts, rules, hooks_of)
         columns = [rule.columns(logps) for rule, logps in zip(rules, read, strict=True)]
         return [PackedAnswer(result, hooks, number) for number, result in enumerate(columns)]

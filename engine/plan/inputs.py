@@ -5,20 +5,19 @@ A run keeps a copy of them, so that later stages and `show` do not depend on the
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterator
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Collection, Iterator, Sequence
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 import polars as pl
 
-from axiograph.engine.errors import InputError, RunError
+from axiograph.engine.errors import InputError
 from axiograph.engine.plan.draws import stratified_draws
+from axiograph.engine.prompting.options import Order, ShownScale, option_scores, order_of, shown_scales
 from axiograph.engine.prompting.prompts import PromptFields
-from axiograph.engine.prompting.template import Template, load_template
-from axiograph.engine.storage.files import write_json
+from axiograph.engine.prompting.template import Template, load_scale_template, load_template
 from axiograph.engine.study.conditions import (
     Condition,
     check_hints,
@@ -144,19 +143,46 @@ class Inputs:
                 yield f"name of role '{role.name}'", role.name
         for item in self.items:
             yield f"item {item.item_id}", item.question
+            if "instruction" in variables:
+                yield f"instruction of item {item.item_id}", item.instruction
             if "value" in variables:
                 yield f"value of item {item.item_id}", item.value
+        for shown in self.scales.values():
+            yield from ((f"an option of scale '{shown.scale.name}'", text) for text in shown.scale.labels)
         for condition in self.conditions:
             if condition.hint is not None:
                 hints = dict.fromkeys(self.hint_text(condition, item) for item in self.items)
                 yield from ((f"condition '{condition.name}'", text) for text in hints)
 
-    def fields(self, role: Role, condition: Condition, item: Item) -> PromptFields:
+    @cached_property
+    def scales(self) -> dict[str, ShownScale]:
+        """name → answer scale of some item, as it is shown."""
+        return shown_scales([item.scale for item in self.items], self.study.answers)
+
+    def order(self, role: Role, item: Item, repeat: int) -> Order:
+        """In which order a request shows the options of its item; () without a scale."""
+        if item.scale is None:
+            return ()
+        return order_of(item.scale, self.study.answers, repeat, role.text, item.question)
+
+    def fields(self, role: Role, condition: Condition, item: Item, repeat: int = 0) -> PromptFields:
         """What one request puts into the prompt template."""
-        return PromptFields(role.text, role.name, self.hint_text(condition, item), item.question, item.value)
+        shown = None if item.scale is None else self.scales[item.scale.name]
+        return PromptFields(
+            role.text,
+            role.name,
+            self.hint_text(condition, item),
+            item.question,
+            item.value,
+            item.instruction,
+            item.is_statement,
+            options="" if shown is None else shown.lines(self.order(role, item, repeat)),
+            asked_for="" if shown is None else shown.asked_for,
+        )
 
     def items_frame(self) -> pl.DataFrame:
-        """One row per item: item_id, questionnaire, value, agreement, question, split, shared."""
+        """One row per item: item_id, questionnaire, value, agreement, question, split, shared, option_scores
+        (of its scale's options, in [−1, 1]; null for a middle that is no score; null without a scale)."""
         shared = {item.item_id for _, items in shared_texts(self.items) for item in items}
         return pl.DataFrame(
             {
@@ -167,6 +193,10 @@ class Inputs:
                 "question": [item.question for item in self.items],
                 "split": [self.item_split[item.item_id] for item in self.items],
                 "shared": [item.item_id in shared for item in self.items],
+                "option_scores": pl.Series(
+                    [option_scores(item.scale, self.study.answers) for item in self.items],
+                    dtype=pl.List(pl.Float64),
+                ),
             }
         )
 
@@ -201,7 +231,9 @@ def load_inputs(study: Study, previous: Generations | None = None) -> Inputs:
         ),
         previous.draw if previous else "stratified",
     )
-    template = load_template(study.prompt)
+    scales = {item.scale for item in questionnaire.items if item.scale is not None}
+    _check_scales(scales, study, [item for item in questionnaire.items if item.scale is None])
+    template = load_scale_template(study.prompt) if scales else load_template(study.prompt)
     _check_template(template, study, conditions)
     free = [role.name for role in roles if role.name not in fixed]
     role_split = split(by_generation(free, generations.roles), study.split.roles, study.split.seed) | fixed
@@ -274,6 +306,22 @@ def _check_template(template: Template, study: Study, conditions: tuple[Conditio
         raise InputError(where, "the variable 'role', since the study has roles", "none", "Add {{ role }}.")
 
 
+def _check_scales(scales: Collection[Scale], study: Study, without: Sequence[Item]) -> None:
+    names = [scale.name for scale in scales]
+    doubled = sorted({name for name in names if names.count(name) > 1})
+    if doubled:
+        raise InputError(
+            "questionnaires", "scales of different names", f"several called '{doubled[0]}'", "Rename one."
+        )
+    if scales and without and study.answers.order == "both":
+        raise InputError(
+            "study, field answers.order",
+            "items that all have answer scales, for 'both'",
+            f"item {without[0].item_id}, which is answered yes or no",
+            "Ask it in a study of its own, or in one order.",
+        )
+
+
 def _definitions(path: Path | None, questionnaire: Questionnaire) -> dict[str, str]:
     """A YAML mapping of value names (or scale labels) to their definitions, for hints."""
     if path is None:
@@ -297,77 +345,3 @@ def _definitions(path: Path | None, questionnaire: Questionnaire) -> dict[str, s
                 where, "a text without control and private-use characters", repr(text), "Mend the text."
             )
     return data
-
-
-def study_as_json(study: Study) -> dict[str, Any]:
-    """The study as JSON can hold it, under the keys of a study file."""
-    data: dict[str, Any] = study.model_dump(mode="json", by_alias=True)
-    return data
-
-
-def save_inputs(inputs: Inputs, path: Path) -> None:
-    """Write the run's copy of its inputs (JSON), at once or not at all; RunError when the disk is full."""
-    template = asdict(inputs.template) | {"variables": sorted(inputs.template.variables)}
-    write_json(
-        path,
-        {
-            "study": study_as_json(inputs.study),
-            "items": [asdict(item) for item in inputs.items],
-            "definitions": inputs.definitions,
-            "roles": [asdict(role) for role in inputs.roles],
-            "role_split": inputs.role_split,
-            "item_split": inputs.item_split,
-            "born": asdict(inputs.generations),
-            "template": template,
-        },
-    )
-
-
-def _as_asked(study: dict[str, Any]) -> dict[str, Any]:
-    """A stored study as the version that stored it meant it: before `negative_control`, strength 0 was a
-    condition like any other."""
-    steering = [{"negative_control": True} | dict(spec) for spec in study.get("steering", [])]
-    return study | {"steering": steering}
-
-
-def _item(stored: dict[str, Any]) -> Item:
-    """An item as asdict left it."""
-    scale = stored.get("scale")
-    if scale is None:
-        return Item(**stored)
-    lists = {name: tuple(scale[name]) for name in ("labels", "scores", "codes")}
-    return Item(**stored | {"scale": Scale(**scale | lists)})
-
-
-def load_inputs_snapshot(path: Path) -> Inputs:
-    """The inputs as they were when the run was last started; RunError when the file is damaged."""
-    try:
-        data = json.loads(path.read_text(encoding="utf-8"))
-        # Its paths are absolute already, and a "$" in one is no variable any more.
-        study = Study.model_validate(_as_asked(data["study"]))
-        template = data["template"]
-        return Inputs(
-            study=study,
-            items=tuple(_item(item) for item in data["items"]),
-            definitions=data["definitions"],
-            roles=tuple(Role(**role) for role in data["roles"]),
-            conditions=expand_conditions(study),
-            template=Template(
-                name=template["name"],
-                chat=template["chat"],
-                answer_cue=template["answer_cue"],
-                sources=tuple((role, text) for role, text in template["sources"]),
-                variables=frozenset(template["variables"]),
-                marks_span=template["marks_span"],
-            ),
-            role_split=data["role_split"],
-            item_split=data["item_split"],
-            generations=Generations(**data["born"]),
-        )
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-        raise RunError(
-            str(path),
-            "the inputs of a run",
-            f"'{' '.join(str(error).split())[:200]}'",
-            "Move the file away and give the run command: it is written anew.",
-        ) from error

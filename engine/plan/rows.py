@@ -16,6 +16,7 @@ from axiograph.engine.answers.parsing import STOP_RULES_VERSION
 from axiograph.engine.errors import InputError
 from axiograph.engine.identity import DIGEST_SIZE, RequestIds, digest, digest_json, digest_text
 from axiograph.engine.plan.inputs import Inputs
+from axiograph.engine.prompting.options import SHUFFLED, asking_of
 from axiograph.engine.study.conditions import Condition
 from axiograph.engine.study.engine_args import answer_args
 from axiograph.engine.study.questionnaire import Item
@@ -56,8 +57,14 @@ class Plan:
         self.inputs, self.identity = inputs, identity
         self._ids = RequestIds(base_digest(inputs.study, identity))
         self._conditions = self._condition_digests()
-        self._items = {item.item_id: _item_digest(item) for item in inputs.items}
-        self._hinted: dict[tuple[str, str], bytes] = {}
+        self._askings = [asking_of(inputs.study.answers, repeat) for repeat in range(inputs.study.askings)]
+        self._orders = sorted({order for order, _ in self._askings})
+        self._items = {
+            (item.item_id, order): self._plain_digest(item, order)
+            for item in inputs.items
+            for order in self._orders
+        }
+        self._hinted: dict[tuple[str, str, str], bytes] = {}
 
     def _condition_digests(self) -> dict[str, bytes]:
         digests: dict[bytes, str] = {}
@@ -82,7 +89,7 @@ class Plan:
     def cells(self) -> Iterator[tuple[Role, Condition, int]]:
         """Role × condition with the number of rows in it."""
         for role in self.inputs.roles:
-            count = len(self.inputs.items_for(role)) * self.inputs.study.sampling.repeats
+            count = len(self.inputs.items_for(role)) * self.inputs.study.askings
             for condition in self.inputs.conditions:
                 if self.inputs.asks(role, condition):
                     yield role, condition, count
@@ -90,19 +97,32 @@ class Plan:
     def request_id(self, role: Role, condition: Condition, item: Item, repeat: int) -> bytes:
         """The id of one request (16 bytes). Items of one text and keying share it: the model is asked once,
         and the answer counts for both."""
-        item_digest = self._item_digest(condition, item)
-        return self._ids(self._role_digest(role), self._conditions[condition.name], item_digest, repeat)
+        order, number = self._askings[repeat]
+        item_digest = self._item_digest(condition, item, order)
+        return self._ids(self._role_digest(role), self._conditions[condition.name], item_digest, number)
 
     def _role_digest(self, role: Role) -> bytes:
         return digest_text(role.text, role.name if "role_name" in self.inputs.template.variables else "")
 
-    def _item_digest(self, condition: Condition, item: Item) -> bytes:
-        """Text and keying; hint and value too, where they stand in the prompt."""
-        plain = self._items[item.item_id]
+    def _plain_digest(self, item: Item, order: str) -> bytes:
+        """Text and keying; the options with their `order`, where there is a scale, and what else of the item
+        stands in the prompt."""
+        digests = [digest_text(item.question, str(item.agreement))]
+        variables, answers = self.inputs.template.variables, self.inputs.study.answers
+        if "instruction" in variables or "is_statement" in variables:
+            digests.append(digest_text(item.instruction, str(item.is_statement)))
+        if item.scale is not None:
+            seed = str(answers.seed) if order == SHUFFLED else ""
+            digests.append(digest(self.inputs.scales[item.scale.name].digest, digest_text(order, seed)))
+        return digests[0] if len(digests) == 1 else digest(*digests)
+
+    def _item_digest(self, condition: Condition, item: Item, order: str) -> bytes:
+        """Of the item as it is asked; hint and value too, where they stand in the prompt."""
+        plain = self._items[item.item_id, order]
         value = item.value if "value" in self.inputs.template.variables else ""
         if condition.hint is None and not value:
             return plain
-        key = (condition.name, item.item_id)
+        key = (condition.name, item.item_id, order)
         if key not in self._hinted:
             hint = self.inputs.hint_text(condition, item)
             self._hinted[key] = digest(plain, hint.encode(), value.encode())
@@ -110,7 +130,7 @@ class Plan:
 
     def rows(self) -> Iterator[tuple[bytes, Role, Condition, Item, int]]:
         """(request id, role, condition, item, repeat) in plan order."""
-        repeats = range(self.inputs.study.sampling.repeats)
+        repeats = range(self.inputs.study.askings)
         for role, condition, items, ids in self._asked():
             following = iter(ids)
             for item in items:
@@ -119,15 +139,16 @@ class Plan:
 
     def _asked(self) -> Iterator[tuple[Role, Condition, list[Item], list[bytes]]]:
         """Role × condition in plan order, with its items and the ids of these and their repeats."""
-        repeats = range(self.inputs.study.sampling.repeats)
         for role in self.inputs.roles:
             role_digest = self._role_digest(role)
             items = self.inputs.items_for(role)
             for condition in self.inputs.conditions:
                 if self.inputs.asks(role, condition):
                     request_id = self._ids.cell(role_digest, self._conditions[condition.name])
-                    digests = [self._item_digest(condition, item) for item in items]
-                    ids = [request_id(d, repeat) for d in digests for repeat in repeats]
+                    ids = []
+                    for item in items:
+                        digests = {order: self._item_digest(condition, item, order) for order in self._orders}
+                        ids += [request_id(digests[order], number) for order, number in self._askings]
                     yield role, condition, items, ids
 
     def batches(self, size: int = PLAN_BATCH_ROWS) -> Iterator[pa.RecordBatch]:
@@ -147,7 +168,7 @@ class Plan:
 
     def _cells(self) -> Iterator[pa.RecordBatch]:
         """One batch for each role × condition."""
-        inputs, repeats = self.inputs, self.inputs.study.sampling.repeats
+        inputs, repeats = self.inputs, self.inputs.study.askings
         roles, conditions = _Names(r.name for r in inputs.roles), _Names(c.name for c in inputs.conditions)
         items, splits = _Names(i.item_id for i in inputs.items), pa.array(["train", "test"])
         for role, condition, asked, ids in self._asked():
@@ -178,10 +199,6 @@ class _Names:
         return pa.DictionaryArray.from_arrays(numbers, self._dictionary)
 
 
-def _item_digest(item: Item) -> bytes:
-    return digest_text(item.question, str(item.agreement))
-
-
 def base_digest(study: Study, identity: PlanIdentity) -> bytes:
     """What all requests of a study share. Greedy decoding draws nothing, so its seed does not count."""
     sampling, scoring = study.sampling, study.scoring
@@ -200,7 +217,7 @@ def base_digest(study: Study, identity: PlanIdentity) -> bytes:
                 "seed": sampling.seed if drawn else None,
                 "stop_rules": STOP_RULES_VERSION,
                 "mode": scoring.mode,
-                "answer_cue": study.prompt.answer_cue if scoring.mode == "logprob" else None,
+                "answer_cue": study.prompt.answer_cue if scoring.reads_options else None,
                 "mass_threshold": scoring.mass_threshold if scoring.mode == "logprob" else None,
             }
         ),

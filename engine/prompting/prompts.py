@@ -23,13 +23,18 @@ CHAT_DATE = datetime.date(2025, 1, 1)
 
 @dataclass(frozen=True)
 class PromptFields:
-    """What one request puts into the template."""
+    """What one request puts into the template. `options`: those of the item's scale as lines, `asked_for`:
+    what the answer should be (engine.prompting.options); both empty without a scale."""
 
     role: str
     role_name: str
     hint: str
     question: str
     value: str
+    instruction: str = ""
+    is_statement: bool = False
+    options: str = ""
+    asked_for: str = ""
 
 
 @dataclass(frozen=True)
@@ -86,7 +91,7 @@ class PromptBuilder:
         marked = self._chat(contents) if self.template.chat else contents[0][1]
         return _unmark(marked)
 
-    def _rendered(self, part: jinja2.Template, values: dict[str, str]) -> str:
+    def _rendered(self, part: jinja2.Template, values: dict[str, Any]) -> str:
         try:
             return part.render(values)
         except (jinja2.TemplateError, ArithmeticError, TypeError, ValueError) as error:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib import resources
-from typing import Any
+from typing import Any, Literal
 
 import jinja2
 import jinja2.meta
@@ -20,7 +20,14 @@ from axiograph.engine.study.schema import PromptSpec
 # Private-use characters stand for the edges of the span until offsets are known; they are refused in
 # every text that comes from a file, so that nobody else can mark a span.
 SPAN_OPEN, SPAN_CLOSE = "\ue000", "\ue001"
-VARIABLES = frozenset({"role", "role_name", "hint", "question", "value"})
+VARIABLES = frozenset(
+    {
+        *("role", "role_name", "hint", "question", "value"),
+        *("instruction", "is_statement", "options", "asked_for"),
+    }
+)
+# The built-in templates that show answer scales, in the place of those that do not.
+_OF_SCALES: dict[str, Literal["scale", "scale_chat"]] = {"default": "scale", "chat": "scale_chat"}
 
 
 @dataclass(frozen=True)
@@ -43,6 +50,22 @@ class Template:
         """(role of the message, compiled template) of every message."""
         environment = _environment()
         return [(role, environment.from_string(source)) for role, source in self.sources]
+
+
+def load_scale_template(spec: PromptSpec) -> Template:
+    """The same where items have answer scales: a built-in template is exchanged for the one that shows them;
+    InputError for one that cannot."""
+    if spec.path is None and spec.template in _OF_SCALES:
+        spec = spec.model_copy(update={"template": _OF_SCALES[spec.template]})
+    template = load_template(spec)
+    if "options" not in template.variables:
+        raise InputError(
+            f"prompt template {template.name}",
+            "the variable 'options', since items have answer scales",
+            "none",
+            "Put {{ options }} where the options go, and {{ asked_for }} where it says what to answer.",
+        )
+    return template
 
 
 def _environment() -> jinja2.sandbox.SandboxedEnvironment:

@@ -16,6 +16,8 @@ from axiograph.engine.answers.parsing import READING_VERSION, parse_answer
 from axiograph.engine.runs.parts import Part, opened
 
 READING = b"axiograph.reading"
+VERSION = b"axiograph.responses"
+OF_SCALES = ("chosen", "probabilities", "entropy", "order")  # columns that parts of version 1 lack
 JUDGED = ("state", "reason")
 _NEEDED = ("mode", "finish", "text")
 Rows = TypeVar("Rows", pa.RecordBatch, pa.Table)
@@ -28,14 +30,33 @@ def read_by_older_rules(part: Part) -> bool:
     return bool(int(version) < READING_VERSION)
 
 
+def of_version_1(part: Part) -> bool:
+    """Whether a part was written before there were answer scales: it lacks their columns."""
+    with opened(part) as file:
+        return (file.schema_arrow.metadata or {}).get(VERSION) == b"1"
+
+
+def without_scales(columns: Sequence[str]) -> list[str]:
+    """`columns` but for those of answer scales."""
+    return [name for name in columns if name not in OF_SCALES]
+
+
+def with_columns(rows: Rows, schema: pa.Schema) -> Rows:
+    """`rows` with the columns of `schema`, those that they lack null."""
+    for field in schema:
+        if field.name not in rows.schema.names:
+            rows = rows.append_column(field, pa.nulls(rows.num_rows, field.type))
+    return rows.select(schema.names)
+
+
 def columns_to_reread(columns: Sequence[str]) -> list[str]:
     """`columns` with those that are needed to judge the answers again."""
     return list(dict.fromkeys((*columns, *JUDGED, *_NEEDED)))
 
 
 def reread(rows: Rows) -> Rows:
-    """`rows` with state and reason of every generated text by the rules of today. Log-odds are no text, and
-    what failed has none."""
+    """`rows` with state and reason of every generated yes or no by the rules of today. Log-odds are no text,
+    and what failed has none; there were no answer scales when these rules were older."""
     judged = pc.and_(
         pc.equal(rows["mode"].cast(pa.string()), "generate"),
         pc.not_equal(rows["finish"].cast(pa.string()), "failed"),

@@ -14,7 +14,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from axiograph.engine.errors import InputError, RunError
-from axiograph.engine.plan.inputs import Inputs, load_inputs_snapshot
+from axiograph.engine.plan.inputs import Inputs
+from axiograph.engine.plan.snapshot import load_inputs_snapshot
 from axiograph.engine.runs.store import ResponseStore
 from axiograph.engine.storage.files import write_json
 from axiograph.engine.storage.lock import file_lock, object_lock

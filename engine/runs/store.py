@@ -32,13 +32,17 @@ from axiograph.engine.runs.parts import (
 from axiograph.engine.runs.rereading import (
     JUDGED,
     READING,
+    VERSION,
     columns_to_reread,
+    of_version_1,
     read_by_older_rules,
     reread,
+    with_columns,
+    without_scales,
 )
 from axiograph.engine.storage.remote import RemoteFolder
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 COMPACT_BELOW_ROWS = 50_000
 COMPACT_TARGET_ROWS = 500_000
 READ_ATTEMPTS = 5
@@ -53,7 +57,7 @@ RESPONSE_SCHEMA = pa.schema(
         ("item_id", _name),
         ("repeat", pa.int32()),
         ("mode", _name),  # generate | logprob
-        ("state", _name),  # yes | no | unsure | refused | unparsed
+        ("state", _name),  # yes | no | chosen | unsure | refused | unparsed
         ("reason", _name),  # the rule that decided the state
         ("text", pa.string()),  # raw text, exactly as generated
         ("answer_ids", pa.list_(pa.int32())),  # generated token ids
@@ -70,8 +74,13 @@ RESPONSE_SCHEMA = pa.schema(
         ("dtype", _name),
         ("versions", _name),
         ("seconds", pa.float32()),  # wall time of the batch / its rows
+        # Of answer scales; null where the answer is yes or no.
+        ("chosen", pa.int16()),  # the chosen option's position in the file's order
+        ("probabilities", pa.list_(pa.float64())),  # of the options in that order, where they were read
+        ("entropy", pa.float64()),  # of these as shares of their mass, in nats
+        ("order", pa.list_(pa.int16())),  # the option at every place that was shown
     ],
-    metadata={b"axiograph.responses": str(SCHEMA_VERSION).encode(), READING: str(READING_VERSION).encode()},
+    metadata={VERSION: str(SCHEMA_VERSION).encode(), READING: str(READING_VERSION).encode()},
 )
 
 
@@ -251,17 +260,26 @@ def _batches(part: Part, columns: Sequence[str]) -> Iterable[pa.RecordBatch]:
     Answers that an earlier version read are judged again."""
     old = not set(JUDGED).isdisjoint(columns) and read_by_older_rules(part)
     wanted = columns_to_reread(columns) if old else list(columns)
+    lacking = of_version_1(part)
+    if lacking:
+        wanted = without_scales(wanted)
     batches: Iterable[pa.RecordBatch]
     if isinstance(part, Path):
         batches = stream_part(part, wanted, READ_ROWS)
     else:
         batches = read_part(part, wanted).to_batches(max_chunksize=READ_ROWS)
-    return (reread(batch).select(list(columns)) for batch in batches) if old else batches
+    if old:
+        batches = (reread(batch) for batch in batches)
+    if old or lacking:
+        return (with_columns(batch, columns_of(RESPONSE_SCHEMA, columns)) for batch in batches)
+    return batches
 
 
 def _as_read_today(part: Part) -> pa.Table:
     table = read_part(part)
-    return reread(table) if read_by_older_rules(part) else table
+    if read_by_older_rules(part):
+        table = reread(table)
+    return with_columns(table, RESPONSE_SCHEMA) if of_version_1(part) else table
 
 
 def _rows_checked(part: Part) -> int:
@@ -272,14 +290,15 @@ def _rows_checked(part: Part) -> int:
             schema, rows = file.schema_arrow, file.metadata.num_rows
     except FileNotFoundError:
         return 0
-    version = (schema.metadata or {}).get(b"axiograph.responses")
-    if version != str(SCHEMA_VERSION).encode() or schema.names != RESPONSE_SCHEMA.names:
+    version = (schema.metadata or {}).get(VERSION)
+    names = without_scales(RESPONSE_SCHEMA.names) if version == b"1" else RESPONSE_SCHEMA.names
+    if version not in (b"1", str(SCHEMA_VERSION).encode()) or schema.names != names:
         raise RunError(
             f"response part {part}",
             f"schema version {SCHEMA_VERSION}",
             f"version {version.decode() if version else 'none'}",
             "It was written by another version of axiograph: use that one, or another output directory.",
         )
-    if not schema.equals(RESPONSE_SCHEMA):
+    if not schema.equals(columns_of(RESPONSE_SCHEMA, names)):
         raise damaged(part, ValueError("columns of other types"))
     return int(rows)

@@ -59,6 +59,16 @@ def answer_rates(tally: Tally) -> pl.DataFrame:
     return table.select(order).sort("condition")
 
 
+def shown_states(rates: pl.DataFrame) -> list[str]:
+    """The states that are worth a column: yes and no where some answer is one or none is an option of a
+    scale, chosen where one is. `rates`: as answer_rates."""
+    yes_or_no = rates.select((pl.col("yes") + pl.col("no") > 0).any()).item()
+    # Tables of earlier versions lack it.
+    chosen = "chosen" in rates.columns and rates.select((pl.col("chosen") > 0).any()).item()
+    hidden = {"chosen"} if not chosen else set() if yes_or_no else {"yes", "no"}
+    return [state for state in STATES if state not in hidden]
+
+
 def acquiescence(tally: Tally) -> pl.DataFrame:
     """How much a role says yes whatever is asked, per role × condition, in [−1, 1].
 

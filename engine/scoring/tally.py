@@ -25,7 +25,7 @@ from axiograph.engine.answers.parsing import STATES
 from axiograph.engine.plan.rows import PLAN_BATCH_ROWS, PLAN_SCHEMA
 from axiograph.engine.runs.id_set import halves
 from axiograph.engine.runs.store import RESPONSE_SCHEMA, ResponseStore, columns_of
-from axiograph.engine.scoring.scores import item_scores, total
+from axiograph.engine.scoring.scores import OF_SCALES, item_scores, total
 from axiograph.engine.study.conditions import BASELINE
 
 SLICE_ROWS = 2_000_000
@@ -33,7 +33,7 @@ MAX_SLICES = 512  # each is an open file; beyond 10^9 rows slices become larger 
 MERGED_AT_ONCE = 3  # tallies of slices that are held before they are added up
 WORKER = ("backend", "dtype", "device")
 LENGTH = ("finish", "new_tokens")
-_ANSWER = ("request_id", "mode", "state", "log_odds", "fallback", *LENGTH, *WORKER)
+_ANSWER = ("request_id", "mode", "state", "log_odds", "fallback", *OF_SCALES, *LENGTH, *WORKER)
 _ANSWERED = ("answered", *STATES, "fallback", "written", "new_tokens")
 _SUMS = ("scored", "total", "expected")  # of cells
 _PLANNED = [name for name in PLAN_SCHEMA.names if name != "repeat"]

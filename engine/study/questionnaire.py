@@ -111,11 +111,12 @@ def load_questionnaires(paths: Sequence[Path]) -> Questionnaire:
 
 
 def repeated_texts(items: Iterable[Item]) -> list[tuple[str, tuple[Item, ...]]]:
-    """Question texts that more than one item uses, with their items, in order of first appearance."""
-    by_text: dict[str, list[Item]] = {}
+    """Question texts that more than one item uses with the same options, with their items, in order of first
+    appearance."""
+    by_text: dict[tuple[str, Scale | None], list[Item]] = {}
     for item in items:
-        by_text.setdefault(item.question, []).append(item)
-    return [(text, tuple(group)) for text, group in by_text.items() if len(group) > 1]
+        by_text.setdefault((item.question, item.scale), []).append(item)
+    return [(text, tuple(group)) for (text, _), group in by_text.items() if len(group) > 1]
 
 
 def shared_texts(items: Iterable[Item]) -> list[tuple[str, tuple[Item, ...]]]:

@@ -94,14 +94,15 @@ class RolesSpec(Spec):
 
 
 class PromptSpec(Spec):
-    """The prompt template: a built-in name, or the path of a Jinja2 text or a YAML list of messages.
+    """The prompt template: a built-in name (where items have answer scales, `scale` and `scale_chat` stand in
+    for `default` and `chat`), or the path of a Jinja2 text or a YAML list of messages.
 
     `chat` sends it through the tokenizer's chat template (a text becomes one user message).
     `answer_cue` is what stands between the prompt and the answer when the thought is left empty
     (logprob mode).
     """
 
-    template: Literal["default", "paper_order", "chat"] = "default"
+    template: Literal["default", "paper_order", "chat", "scale", "scale_chat"] = "default"
     path: Path | None = None
     chat: bool = False
     answer_cue: str = "\nAnswer:"
@@ -145,6 +146,19 @@ class SamplingSpec(Spec):
         return self
 
 
+class AnswersSpec(Spec):
+    """How the options of answer scales are shown, and what their middle means. `show`: an answer is the
+    label, the number or the letter of an option. `order`: as in the file, reversed, shuffled anew for every
+    request (by `seed`, alike in all conditions), or both: everything is asked twice, given and reversed, and
+    the mean is the score. `midpoint`: the middle of an odd number of options is a score of 0, or none
+    (missing)."""
+
+    show: Literal["labels", "numbers", "letters"] = "labels"
+    order: Literal["given", "reversed", "shuffled", "both"] = "given"
+    midpoint: Literal["keep", "missing"] = "keep"
+    seed: int = 0
+
+
 class SplitSpec(Spec):
     """Shares of roles and of each value's items that belong to the training part; the rest is test.
 
@@ -158,15 +172,22 @@ class SplitSpec(Spec):
 
 
 class ScoringSpec(Spec):
-    """`profile`: what a role's score of a value is: the mean over its items freed from which items they were
-    and from saying yes (engine.scoring.content), or that mean as it is. `drop_shared_items`: items whose text
-    serves several values count in none of the profiles from which graphs and effects come, since identical
-    answers make edges and joint changes."""
+    """`mode`: answers are generated and read (generate), or the probabilities of the options are read behind
+    an empty thought (logprob), or the model writes its thought, and must answer with one of the options
+    (constrained). `profile`: what a role's score of a value is: the mean over its items freed from which
+    items they were and from saying yes (engine.scoring.content), or that mean as it is. `drop_shared_items`:
+    items whose text serves several values count in none of the profiles from which graphs and effects come,
+    since identical answers make edges and joint changes."""
 
-    mode: Literal["generate", "logprob"] = "generate"
+    mode: Literal["generate", "logprob", "constrained"] = "generate"
     profile: Literal["content", "mean"] = "content"
     mass_threshold: Annotated[float, Field(ge=0, lt=1)] = 0.5
     drop_shared_items: bool = True
+
+    @property
+    def reads_options(self) -> bool:
+        """Whether probabilities of the options are read, which needs the answer cue."""
+        return self.mode != "generate"
 
 
 class KnowledgeSpec(Spec):
@@ -284,6 +305,7 @@ class Study(Spec):
     hints: tuple[HintSpec, ...] = ()
     steering: tuple[SteeringSpec, ...] = ()
     steer_roles: Literal["all", "train", "test"] = "all"
+    answers: AnswersSpec = AnswersSpec()
     sampling: SamplingSpec = SamplingSpec()
     split: SplitSpec = SplitSpec()
     scoring: ScoringSpec = ScoringSpec()
@@ -299,6 +321,11 @@ class Study(Spec):
         if len(set(labels)) != len(labels):
             raise ValueError("hints of which no two have the same name")
         return self
+
+    @property
+    def askings(self) -> int:
+        """How often an item is asked of a role under a condition: repeats, in both orders where both are."""
+        return self.sampling.repeats * (2 if self.answers.order == "both" else 1)
 
     def _repr_html_(self) -> str:
         """For notebooks: the fields as YAML, but for those that are null."""

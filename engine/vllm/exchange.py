@@ -12,7 +12,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from axiograph.engine.workers.generation import Generated, StopCheck
-from axiograph.engine.workers.log_odds import LogOdds, Read, Spelling, scoring_steps
+from axiograph.engine.workers.log_odds import Read, Readout, Spelling, steps_of
+from axiograph.engine.workers.option_odds import Readouts
 from axiograph.engine.workers.worker import Request, WorkerConfig, generated_columns
 
 
@@ -41,21 +42,22 @@ class Exchanges:
     """Makes the exchange of a row in the scoring mode of `config`."""
 
     def __init__(self, config: WorkerConfig, stop: StopCheck) -> None:
-        self._config, self._stop, self._rule = config, stop, LogOdds(config)
+        self._config, self._rules = config, Readouts(config)
+        self._steps = steps_of(config, stop.text)
 
     def __call__(self, row: Request) -> Exchange:
         return self._generate(row) if self._config.scoring.mode == "generate" else self._score(row)
 
     def _generate(self, row: Request) -> Exchange:
         (reply,) = yield [self._writing(row.prompt_ids)]
-        return generated_columns(reply.written, self._stop.lead)
+        return generated_columns(reply.written, row, self._config)
 
     def _writing(self, prompt: Sequence[int]) -> EngineCall:
         return EngineCall(prompt, self._config.sampling.max_tokens)
 
     def _score(self, row: Request) -> Exchange:
         """The steps of engine.workers.log_odds, each put to the engine."""
-        steps = scoring_steps(row, self._stop.text)
+        steps, rule = self._steps(row), self._rules(row)
         result: Any = None
         while True:
             try:
@@ -64,18 +66,18 @@ class Exchanges:
                 columns: dict[str, Any] = end.value
                 return columns
             if isinstance(step, Read):
-                result = yield from self._log_odds(step.prompt)
+                result = yield from self._read(step.prompt, rule)
             else:
                 (reply,) = yield [self._writing(step.prompt)]
                 result = reply.written
 
-    def _log_odds(self, prompt: Sequence[int]) -> Exchange:
+    def _read(self, prompt: Sequence[int], rule: Readout) -> Exchange:
         """What the readout wants behind `prompt`: first tokens, then behind the beginnings worth it."""
-        (reply,) = yield [EngineCall(prompt, 1, self._rule.next_tokens(()))]
+        (reply,) = yield [EngineCall(prompt, 1, rule.next_tokens(()))]
         read: dict[Spelling, dict[int, float]] = {(): reply.logp}
-        if beginnings := self._rule.beginnings(reply.logp):
+        if beginnings := rule.beginnings(reply.logp):
             replies = yield [
-                EngineCall([*prompt, *begin], 1, self._rule.next_tokens(begin)) for begin in beginnings
+                EngineCall([*prompt, *begin], 1, rule.next_tokens(begin)) for begin in beginnings
             ]
             read |= {begin: reply.logp for begin, reply in zip(beginnings, replies, strict=True)}
-        return self._rule.columns(read)
+        return rule.columns(read)

@@ -25,6 +25,7 @@ from axiograph.engine.vllm.stopping import AnswerStop, finish_of, generation_set
 from axiograph.engine.workers.generation import Generated, StopCheck, eos_ids
 from axiograph.engine.workers.machine import device_name, limit_threads_for, parameters_in, versions
 from axiograph.engine.workers.models import load_tokenizer
+from axiograph.engine.workers.option_odds import most_read_at_once
 from axiograph.engine.workers.worker import (
     Request,
     WorkerConfig,
@@ -55,7 +56,7 @@ class VllmWorker:
     ) -> None:
         self.config = config
         self.tokenizer = load_tokenizer(config.source)
-        self._stop = StopCheck(self.tokenizer, config.lead)
+        self._stop = StopCheck(self.tokenizer, config.stop_lead)
         self._eos = sorted(eos_ids(generation_settings(config.source), self.tokenizer))
         self._exchanges = Exchanges(config, self._stop)
         self._open_rows: dict[str, tuple[OpenRow, int, str, int]] = {}
@@ -63,7 +64,7 @@ class VllmWorker:
         self._last_done = self._last_proof = 0.0
         self._calls = 0
         self._shared: tuple[Any, Any] = None, None
-        fixed = {"worker_extension_cls": self.extension, "max_logprobs": 20}
+        fixed = {"worker_extension_cls": self.extension, "max_logprobs": most_read_at_once(config)}
         fixed |= self.own_arguments(engine_args)
         arguments = engine_arguments(config.source, config.device, engine_args, **fixed)
         limit_threads_for(parameters_in(config.source.folder), config.device)

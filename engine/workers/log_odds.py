@@ -13,9 +13,12 @@ from dataclasses import dataclass
 from itertools import zip_longest
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from axiograph.engine.answers.parsing import log_odds, logprob_state, logsumexp, marker_end
 
 if TYPE_CHECKING:
+    from axiograph.engine.study.schema import SamplingSpec
     from axiograph.engine.workers.generation import Generated
     from axiograph.engine.workers.worker import Request, WorkerConfig
 
@@ -109,7 +112,7 @@ class LogOdds(Readout):
 
     def __init__(self, config: WorkerConfig) -> None:
         super().__init__((config.yes_ids, config.no_ids))
-        self._mass_threshold = config.scoring.mass_threshold
+        self._mass_threshold = config.mass_threshold
 
     def columns(self, read: Logps) -> dict[str, Any]:
         odds, mass = log_odds(*self.spelled(read))
@@ -144,6 +147,30 @@ class Write:
 Steps = Generator[Read | Write, Any, dict[str, Any]]
 
 
+def constrained_steps(row: Request, text: Text, cue: Sequence[int], sampling: SamplingSpec) -> Steps:
+    """The same where the answer must be an option: the model writes its thought, and the options are read
+    behind its answer marker, or, where it comes to none, behind the answer cue. What it wrote by itself is
+    kept, and the mass says how much of it was forced."""
+    output: Generated = yield Write(row.prompt_ids)
+    thought = up_to_marker(output.ids, text)
+    columns = yield Read([*row.prompt_ids, *(thought or (*output.ids, *cue))])
+    if sampling.method == "sample" and columns["state"] != "unparsed":
+        columns = columns | drawn(columns, row.request_id)
+    reason = columns["reason"] if columns["state"] == "unparsed" else "constrained"
+    return columns | written_columns(output) | {"reason": reason, "fallback": thought is None}
+
+
+def drawn(columns: Mapping[str, Any], request_id: bytes) -> dict[str, Any]:
+    """The option that a request draws by the probabilities that were read: the request's own draw, whatever
+    the batch, apart from those of its tokens."""
+    key = int.from_bytes(request_id, "little")
+    uniform = np.random.Generator(np.random.Philox(key=key, counter=1 << 128)).random()
+    if columns.get("probabilities") is None:
+        return {"state": "yes" if uniform < 1 / (1 + math.exp(-columns["log_odds"])) else "no"}
+    shares = np.cumsum(columns["probabilities"])
+    return {"chosen": int(np.searchsorted(shares, uniform * shares[-1], side="right"))}
+
+
 def scoring_steps(row: Request, text: Text) -> Steps:
     """What has to be read and written for one request; returns the columns of its response.
 
@@ -162,16 +189,23 @@ def scoring_steps(row: Request, text: Text) -> Steps:
     return behind | written_columns(output) | {"fallback": True, "reason": "fallback"}
 
 
+def steps_of(config: WorkerConfig, text: Text) -> Callable[[Request], Steps]:
+    """The course of a request in the scoring mode of `config`."""
+    if config.scoring.mode == "constrained":
+        return lambda row: constrained_steps(row, text, config.cue_ids, config.sampling)
+    return lambda row: scoring_steps(row, text)
+
+
 def score_together(
     rows: Sequence[Request],
-    text: Text,
+    steps_for: Callable[[Request], Steps],
     read: Callable[[list[int], list[Sequence[int]]], Sequence[dict[str, Any]]],
     write: Callable[[list[int], list[Sequence[int]]], Sequence[Generated]],
 ) -> list[dict[str, Any]]:
     """The columns for all `rows`, which take their steps together, so that each step is one batch.
 
     `read` and `write` answer Read and Write for these of the rows, given by number, with their prompts."""
-    courses = [scoring_steps(row, text) for row in rows]
+    courses = [steps_for(row) for row in rows]
     steps = {number: next(course) for number, course in enumerate(courses)}
     columns: dict[int, dict[str, Any]] = {}
     while steps:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Any, Protocol
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Protocol
 
 import pyarrow as pa
 
+from axiograph.engine.answers.choices import parse_choice
 from axiograph.engine.answers.parsing import Lead, lead_of, parse_answer
 from axiograph.engine.errors import RunError
 from axiograph.engine.identity import DIGEST_SIZE
@@ -16,6 +17,9 @@ from axiograph.engine.runs.store import RESPONSE_SCHEMA
 from axiograph.engine.study.schema import SamplingSpec, ScoringSpec
 from axiograph.engine.workers.generation import Generated
 from axiograph.engine.workers.models import ModelSource
+
+if TYPE_CHECKING:
+    from axiograph.engine.workers.option_odds import SpelledScale
 
 REQUEST_SCHEMA = pa.schema(
     [
@@ -27,7 +31,9 @@ REQUEST_SCHEMA = pa.schema(
         ("prompt_ids", pa.list_(pa.int32())),
         ("span", pa.list_(pa.int32())),  # indices into prompt_ids
         ("span_text", pa.string()),  # the words that these tokens spell
-        ("cued_ids", pa.list_(pa.int32())),  # logprob mode: the prompt with the answer cue; else empty
+        ("cued_ids", pa.list_(pa.int32())),  # where options are read: the prompt with the cue; else empty
+        ("scale", pa.string()),  # of the item's options; empty: yes or no
+        ("order", pa.list_(pa.int16())),  # the option at every place that the prompt shows
     ]
 )
 
@@ -42,7 +48,8 @@ class Worker(Protocol):
 class WorkerConfig:
     """What every worker needs; plain data, so that it travels to other processes.
 
-    yes_ids and no_ids: token ids of the spellings scored in logprob mode, as they follow the answer cue.
+    yes_ids and no_ids: token ids of the spellings scored in logprob mode, as they follow the answer cue,
+    whose own are cue_ids; scales: the answer scales of the items, by name.
     canary: a prompt of the study on which the worker proves at start that steering reaches the output.
     steered: names of the conditions that a worker without hooks must refuse.
     """
@@ -55,6 +62,19 @@ class WorkerConfig:
     no_ids: tuple[tuple[int, ...], ...]
     canary: Prompt
     steered: frozenset[str]
+    scales: Mapping[str, SpelledScale] = field(default_factory=dict)
+    cue_ids: tuple[int, ...] = ()
+
+    @property
+    def mass_threshold(self) -> float:
+        """The least mass of an answer; where it must be an option, any will do."""
+        return 0.0 if self.scoring.mode == "constrained" else self.scoring.mass_threshold
+
+    @property
+    def stop_lead(self) -> Lead:
+        """The lead by which generation stops early. A first sentence that is an option is not stopped behind:
+        which options a row has, its stop does not know."""
+        return "thought" if self.scales and self.lead == "open" else self.lead
 
     @property
     def lead(self) -> Lead:
@@ -75,6 +95,8 @@ class Request:
     span: list[int]
     span_text: str
     cued_ids: list[int]
+    scale: str = ""
+    order: list[int] = field(default_factory=list)
 
 
 def answer_room(config: WorkerConfig, prompt: int, cued: int) -> int:
@@ -82,8 +104,11 @@ def answer_room(config: WorkerConfig, prompt: int, cued: int) -> int:
     or in logprob mode cue or thought with a spelling, whose last token is scored and not read."""
     if config.scoring.mode == "generate":
         return config.sampling.max_tokens
-    longest = max(len(ids) for ids in (*config.yes_ids, *config.no_ids)) - 1
-    return max(config.sampling.max_tokens, cued - prompt) + longest
+    spellings = [*config.yes_ids, *config.no_ids]
+    for scale in config.scales.values():
+        spellings += [ids for forms in scale.spellings.values() for ids in forms]
+    longest = max(map(len, spellings)) - (not config.scales)  # behind an option may be read what goes on
+    return max(config.sampling.max_tokens + len(config.cue_ids), cued - prompt) + longest
 
 
 def requests_of(table: pa.Table) -> list[Request]:
@@ -131,18 +156,22 @@ def responses_table(rows: Sequence[dict[str, Any]], requests: Sequence[Request])
     return pa.Table.from_pylist(list(rows), schema=RESPONSE_SCHEMA)
 
 
-def generated_columns(output: Generated, lead: Lead) -> dict[str, Any]:
-    """The columns of a response that was generated behind a prompt with this end."""
-    answer = parse_answer(output.text, lead=lead)
-    return {
-        "state": answer.state,
-        "reason": answer.reason,
+def generated_columns(output: Generated, request: Request, config: WorkerConfig) -> dict[str, Any]:
+    """The columns of a response that was generated for `request`."""
+    columns: dict[str, Any] = {
         "text": output.text,
         "answer_ids": list(output.ids),
         "finish": output.finish,
         "new_tokens": len(output.ids),
         "fallback": False,
     }
+    if not request.scale:
+        answer = parse_answer(output.text, lead=config.lead)
+        return columns | {"state": answer.state, "reason": answer.reason}
+    order = tuple(request.order)
+    answer = parse_choice(output.text, config.scales[request.scale].shown.options(order), lead=config.lead)
+    chosen = None if answer.position is None else order[answer.position]
+    return columns | {"state": answer.state, "reason": answer.reason, "chosen": chosen, "order": list(order)}
 
 
 def failed_columns(reason: str) -> dict[str, Any]:

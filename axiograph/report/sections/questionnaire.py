@@ -10,6 +10,7 @@ import polars as pl
 from axiograph.cluster.stages.item_verdict import against_verdict, weak_verdict
 from axiograph.cluster.stages.quality import ALL
 from axiograph.engine.answers.parsing import STATES
+from axiograph.engine.scoring.profiles import shown_states
 from axiograph.report.artefacts import Artefacts, read_json
 from axiograph.report.blocks.chart import BLUE, Chart
 from axiograph.report.blocks.section import Block, Heading, Listing, Note, Section, Text
@@ -128,10 +129,11 @@ def _rates(artefacts: Artefacts) -> Table:
     cells = {
         (r["condition"], r["measure"]): (r["mean"], r["low"], r["high"]) for r in table.iter_rows(named=True)
     }
+    states = STATES if stored is None else shown_states(stored)
     rows = []
     for condition in counts or dict.fromkeys(table["condition"]):
         row = counts.get(condition, {})
-        shares = [cells.get((condition, state), (None, None, None)) for state in STATES]
+        shares = [cells.get((condition, state), (None, None, None)) for state in states]
         rows.append(
             [
                 condition,
@@ -146,7 +148,7 @@ def _rates(artefacts: Artefacts) -> Table:
         Column("condition"),
         Column("planned", "count"),
         Column("answered", "count"),
-        *(Column(state, "estimate", 3) for state in STATES),
+        *(Column(state, "estimate", 3) for state in states),
         Column("tokens", "estimate", 1, note="new tokens of an answer that was generated"),
         Column("fallback", "count", note="log-odds read behind a generated thought"),
     )

@@ -18,8 +18,9 @@ from axiograph.cluster.stages.effects import compare_roles, find_effects, run_gr
 from axiograph.cluster.stages.reference import set_reference
 from axiograph.cluster.stages.score import score
 from axiograph.discovery.graph.causal_graph import CausalGraph
-from axiograph.engine.plan.inputs import load_inputs, save_inputs, study_as_json
+from axiograph.engine.plan.inputs import load_inputs
 from axiograph.engine.plan.rows import Plan, PlanIdentity
+from axiograph.engine.plan.snapshot import save_inputs, study_as_json
 from axiograph.engine.runs.run_dir import RunDir
 from axiograph.engine.runs.store import RESPONSE_SCHEMA
 from axiograph.engine.study.loading import load_study

@@ -10,7 +10,8 @@ import pytest
 from axiograph.cluster.stages import effects as stages
 from axiograph.discovery.algorithms.registry import ALGORITHMS
 from axiograph.discovery.graph.causal_graph import CausalGraph
-from axiograph.engine.plan.inputs import load_inputs, save_inputs
+from axiograph.engine.plan.inputs import load_inputs
+from axiograph.engine.plan.snapshot import save_inputs
 from axiograph.engine.runs.run_dir import RunDir
 from axiograph.engine.scoring.tally import WORKER
 from axiograph.engine.study.loading import load_study

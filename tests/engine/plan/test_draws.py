@@ -11,7 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from axiograph.engine.plan.draws import keyed_counts, stratified_draws
-from axiograph.engine.plan.inputs import load_inputs, load_inputs_snapshot, save_inputs
+from axiograph.engine.plan.inputs import load_inputs
+from axiograph.engine.plan.snapshot import load_inputs_snapshot, save_inputs
 from axiograph.engine.study.questionnaire import Item
 from axiograph.engine.study.split import draw
 from tests.engine import made

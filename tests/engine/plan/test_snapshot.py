@@ -8,8 +8,9 @@ from dataclasses import fields
 import pytest
 
 from axiograph.engine.errors import RunError
-from axiograph.engine.plan.inputs import load_inputs, load_inputs_snapshot, save_inputs
+from axiograph.engine.plan.inputs import load_inputs
 from axiograph.engine.plan.rows import Plan
+from axiograph.engine.plan.snapshot import load_inputs_snapshot, save_inputs
 from tests.engine import made
 
 RICH = {

@@ -31,7 +31,9 @@ ITEMS = pl.DataFrame(
         "agreement": [1, 1, -1, -1, 1, 1],
         "question": [f"q{n}?" for n in range(6)],
         "shared": [False, False, False, True, False, False],
-    }
+        "option_scores": [None, [-1.0, 0.5, 1.0], None, None, None, [-1.0, None, 1.0]],
+    },
+    schema_overrides={"option_scores": pl.List(pl.Float64)},
 )
 
 
@@ -64,6 +66,8 @@ def made(seed, mode, roles=9):
                 "log_odds": odds,
             }
             answer |= {"fallback": mode == "logprob" and bool(random.random() < 0.2)}
+            shares = random.dirichlet([1.0, 1.0, 1.0]).tolist()
+            answer |= {"chosen": int(random.integers(3)), "probabilities": shares if odds else None}
             responses.append(
                 answer | {"backend": "hf", "dtype": "float32", "device": str(random.choice(["a", "b"]))}
             )
@@ -81,7 +85,11 @@ def oracle(plan, responses):
     for row in plan:
         answer, item = first.get(row["request_id"]), items[row["item_id"]]
         score = (
-            None if answer is None else item["agreement"] * raw(answer) if raw(answer) is not None else None
+            None
+            if answer is None
+            else item["agreement"] * raw(answer, item)
+            if raw(answer, item) is not None
+            else None
         )
         if answer is not None:
             sums.setdefault((row["role"], row["condition"]), {})
@@ -92,12 +100,25 @@ def oracle(plan, responses):
     }
 
 
-def raw(answer):
+def raw(answer, item):
     if answer["state"] in ("refused", "unparsed"):
         return None
+    if (answer["state"] == "chosen") != (item["option_scores"] is not None):
+        return None  # an answer of another kind than its item asks for
+    if answer["state"] == "chosen":
+        return on_scale(answer, item["option_scores"])
     if answer["mode"] == "logprob" and not answer["fallback"]:
         return None if answer["log_odds"] is None else tanh(answer["log_odds"] / 2)
     return {"yes": 1.0, "no": -1.0, "unsure": 0.0}[answer["state"]]
+
+
+def on_scale(answer, scores):
+    if answer["mode"] == "generate" or answer["fallback"]:
+        return scores[answer["chosen"]]
+    if answer["probabilities"] is None:
+        return None
+    counted = [(p, s) for p, s in zip(answer["probabilities"], scores, strict=True) if s is not None]
+    return sum(p * s for p, s in counted) / sum(p for p, _ in counted)
 
 
 def stored(folder, plan, responses):
@@ -115,6 +136,7 @@ def stored(folder, plan, responses):
 def in_part_order(store, responses):
     """The responses as the parts hold them: that is the order in which the first counts."""
     names = ["request_id", "mode", "state", "log_odds", "fallback", "backend", "dtype", "device"]
+    names += ["chosen", "probabilities"]
     rows = pa.Table.from_batches(store.batches(names)).to_pylist()
     assert len(rows) == len(responses)
     return rows
@@ -135,7 +157,7 @@ def test_any_number_of_slices_gives_the_same_tables(tmp_path_factory, mode, slic
     rows = in_part_order(store, responses)
     whole = tally_frames(
         pl.DataFrame(pa.Table.from_pylist(plan, PLAN_SCHEMA)),
-        pl.DataFrame(rows, schema_overrides={"log_odds": pl.Float64}),
+        pl.DataFrame(rows, schema_overrides={"log_odds": pl.Float64, "probabilities": pl.List(pl.Float64)}),
         ITEMS,
     )
     for make in (profiles.answer_rates, profiles.acquiescence, profiles.constant_items, profiles.reliability):

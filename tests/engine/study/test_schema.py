@@ -15,7 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from axiograph.engine.errors import InputError
-from axiograph.engine.plan.inputs import study_as_json
+from axiograph.engine.plan.snapshot import study_as_json
 from axiograph.engine.study.loading import load_study, parse_study
 
 EXAMPLES = sorted((Path(__file__).parents[3] / "examples").glob("*.yaml"))
