@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 import polars as pl
 
 from axiograph.cluster.stages.doses import role_spread
-from axiograph.cluster.stages.quality import acquiescence_means, reliability_intervals
+from axiograph.cluster.stages.quality import means_over_roles, reliability_intervals
 from axiograph.cluster.stages.reference import replicated_counts
 from axiograph.cluster.stages.score import read_answering, read_scores
 from axiograph.discovery.effects.contrast import sign_similarity
@@ -24,7 +24,7 @@ def score_table(run: RunDir, name: str) -> pl.DataFrame:
     if name == "reliability_intervals":
         return reliability_intervals(read_scores(run, "reliability"))
     conditions = [condition.name for condition in run.inputs().conditions]
-    return acquiescence_means(read_scores(run, "acquiescence"), conditions)
+    return means_over_roles(read_scores(run, "acquiescence"), "acquiescence", conditions)
 
 
 def spread_table(run: RunDir, doses: pl.DataFrame, roles: str) -> pl.DataFrame:

@@ -65,27 +65,18 @@ def _shares(answers: pl.DataFrame, role_split: Mapping[str, str], conditions: Se
     return table.sort(position, "role")
 
 
-def acquiescence_means(acquiescence: pl.DataFrame, conditions: Sequence[str]) -> pl.DataFrame:
-    """A row per condition (in the order of `conditions`) with roles whose acquiescence is defined: condition,
+def means_over_roles(table: pl.DataFrame, column: str, conditions: Sequence[str]) -> pl.DataFrame:
+    """A row per condition (in the order of `conditions`) with roles whose `column` is not null: condition,
     roles, mean, low, high (95 %, over roles), lowest, highest (of a role).
 
-    `acquiescence`: as in engine.scoring.profiles.acquiescence."""
+    `table`: a row per condition and role, as engine.scoring.profiles.acquiescence and order_effects."""
     rows = []
     for condition in conditions:
-        scores = acquiescence.filter(pl.col("condition") == condition)["acquiescence"].drop_nulls()
-        if len(scores):
-            column = scores.to_numpy()
-            ends = _interval(column)
-            rows.append(
-                (
-                    condition,
-                    len(column),
-                    float(column.mean()),
-                    *ends,
-                    float(column.min()),
-                    float(column.max()),
-                )
-            )
+        found = table.filter(pl.col("condition") == condition)[column].drop_nulls().to_numpy()
+        if len(found):
+            ends = _interval(found)
+            row = (condition, len(found), float(found.mean()), *ends, float(found.min()), float(found.max()))
+            rows.append(row)
     numbers = dict.fromkeys(("mean", "low", "high", "lowest", "highest"), pl.Float64)
     return pl.DataFrame(rows, schema={"condition": pl.String, "roles": pl.Int64, **numbers}, orient="row")
 

@@ -11,8 +11,8 @@ from dataclasses import asdict, dataclass
 import polars as pl
 
 from axiograph.cluster.stages.quality import (
-    acquiescence_means,
     answering,
+    means_over_roles,
     one_word,
     reliability_intervals,
 )
@@ -104,6 +104,7 @@ class Scored:
     style_shares: pl.DataFrame
     style_verdict: str
     one_word: pl.DataFrame
+    order_effects: pl.DataFrame
 
 
 def score(run: RunDir) -> Scored:
@@ -116,7 +117,7 @@ def score(run: RunDir) -> Scored:
     if not coverage.is_whole:
         tallied = tallied.of(complete_cells(tallied))
     shared = shared_texts(inputs.items)
-    acquiescence = profiles.acquiescence(tallied)
+    acquiescence, order_effects = profiles.acquiescence(tallied), profiles.order_effects(tallied)
     conditions = [condition.name for condition in inputs.conditions]
     contents = _contents(run, inputs, tallied, coverage)
     result = Scored(
@@ -128,13 +129,14 @@ def score(run: RunDir) -> Scored:
         shared=len(shared),
         one_way_keyed=one_way_keyed(inputs.items),
         coverage=coverage,
-        acquiescence_means=acquiescence_means(acquiescence, conditions),
+        acquiescence_means=means_over_roles(acquiescence, "acquiescence", conditions),
         style=contents.style,
         style_shares=contents.shares,
         style_verdict=style_verdict(
             contents.shares, contents.style.variance, contents.style.shifts, inputs.study.scoring.profile
         ),
         one_word=one_word(tallied.answers, conditions, inputs.study.scoring.mode == "logprob"),
+        order_effects=means_over_roles(order_effects, "order_effect", conditions),
     )
     order = ["condition", "role", *WORKER]
     tables = {
@@ -153,6 +155,9 @@ def score(run: RunDir) -> Scored:
         "style_roles": result.style.roles,
         "style_conditions": result.style.shifts,
         "one_word": result.one_word,
+        "order_effects": order_effects,
+        "order_effect_means": result.order_effects,
+        "response_distributions": profiles.response_distributions(tallied),
         "item_deviations": contents.deviations,
         "item_rest": result.item_rest,
         # Which worker answered each role under each condition, for the check of DESIGN 3.
@@ -190,7 +195,7 @@ def _contents(run: RunDir, inputs: Inputs, tallied: Tally, coverage: Coverage) -
     items = content.with_item_means(tallied, inputs.items_frame())
     deviations = content.item_deviations(items, by_split=by_split, drop_shared=drop_shared)
     of_all = content.item_deviations(items, by_split=by_split, drop_shared=False)
-    gaps = content.needs_item_means(tallied, items, study.sampling.repeats, by_split=by_split)
+    gaps = content.needs_item_means(tallied, items, study.askings, by_split=by_split)
     if gaps:
         again = tally(run.plan_file, run.store(), items)
         tallied = again if coverage.is_whole else again.of(complete_cells(tallied))

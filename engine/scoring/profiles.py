@@ -92,6 +92,27 @@ def acquiescence(tally: Tally) -> pl.DataFrame:
     return grouped.sort("condition", "role", "split")
 
 
+def order_effects(tally: Tally) -> pl.DataFrame:
+    """How far answers to scales move towards the option that is shown first, per role × condition, in [−1,
+    1]: half of the difference between how high answers are where the highest option is first, and where the
+    lowest is. Columns: role, condition, order_effect (null unless both orders were answered)."""
+    mean_of = {
+        name: mean(pl.col("total").filter(where).sum(), pl.col("scored").filter(where).sum())
+        for name, where in (("high", pl.col("descending")), ("low", ~pl.col("descending")))
+    }
+    grouped = tally.orders.group_by("role", "condition").agg(**mean_of)
+    effect = (pl.col("high") - pl.col("low")) / 2
+    return grouped.select("role", "condition", order_effect=effect).sort("condition", "role")
+
+
+def response_distributions(tally: Tally) -> pl.DataFrame:
+    """How often every item got every answer in the baseline: item_id, state, chosen (the option's position;
+    null without a scale), answers, share (of the item's answers), sorted."""
+    rows, item = pl.col("rows"), ["item_id", "state", "chosen"]
+    table = tally.given.with_columns(answers=rows, share=rows / rows.sum().over("item_id"))
+    return table.select(*item, "answers", "share").sort(item)
+
+
 def _mean_where(sums: pl.Expr, where: pl.Expr) -> pl.Expr:
     return mean(sums.filter(where).sum(), pl.col("scored").filter(where).sum())
 

@@ -33,7 +33,8 @@ MAX_SLICES = 512  # each is an open file; beyond 10^9 rows slices become larger 
 MERGED_AT_ONCE = 3  # tallies of slices that are held before they are added up
 WORKER = ("backend", "dtype", "device")
 LENGTH = ("finish", "new_tokens")
-_ANSWER = ("request_id", "mode", "state", "log_odds", "fallback", *OF_SCALES, *LENGTH, *WORKER)
+ORDER = "order"
+_ANSWER = ("request_id", "mode", "state", "log_odds", "fallback", *OF_SCALES, ORDER, *LENGTH, *WORKER)
 _ANSWERED = ("answered", *STATES, "fallback", "written", "new_tokens")
 _SUMS = ("scored", "total", "expected")  # of cells
 _PLANNED = [name for name in PLAN_SCHEMA.names if name != "repeat"]
@@ -48,7 +49,10 @@ class Tally:
     - items, of the baseline only: value, item_id, role → scored, total, low, high (smallest, largest score);
     - answers: role, condition → planned (plan rows), answered, one column per state, fallback, written
       (answers that were generated) and new_tokens (theirs);
-    - workers: role, condition, backend, dtype, device, different rows.
+    - workers: role, condition, backend, dtype, device, different rows; - orders, of answers to scales: role,
+    condition, descending (whether the highest option was shown first, not
+      the lowest) → scored, total (of answers × agreement: how high they are on the scale);
+    - given, of the baseline only: item_id, state, chosen → rows.
 
     modes: how the answers were scored; requests, stored: different ids of the plan, and of these the stored;
     rows, duplicates: stored rows, and of these the ones that repeat an id."""
@@ -58,6 +62,8 @@ class Tally:
     items: pl.DataFrame
     answers: pl.DataFrame
     workers: pl.DataFrame
+    orders: pl.DataFrame
+    given: pl.DataFrame
     modes: frozenset[str]
     requests: int
     stored: int
@@ -78,6 +84,7 @@ class Tally:
             items=self.items.join(baseline, on="role", how="semi"),
             answers=only(self.answers),
             workers=only(self.workers),
+            orders=only(self.orders),
         )
 
 
@@ -117,7 +124,7 @@ def _of_slice(plan: pl.DataFrame, responses: pl.DataFrame, items: pl.DataFrame) 
     first = responses.unique("request_id", keep="first", maintain_order=True) if duplicates else responses
     plan = plan.with_columns(repeat=pl.lit(0)) if "repeat" not in plan.columns else plan
     more = [name for name in WORKER if name in responses.columns]
-    length = [name for name in LENGTH if name in responses.columns]
+    length = [name for name in (*LENGTH, ORDER) if name in responses.columns]
     scored = item_scores(plan.lazy(), first.lazy(), items, [*more, *length]).collect()
     scored = scored.with_columns(pl.col("state").cast(pl.Enum(STATES)))
     return Tally(
@@ -126,6 +133,8 @@ def _of_slice(plan: pl.DataFrame, responses: pl.DataFrame, items: pl.DataFrame) 
         items=_baseline_items(scored),
         answers=_answers(plan, scored),
         workers=scored.select("role", "condition", *more).unique(),
+        orders=_orders(scored),
+        given=_given(scored),
         modes=frozenset(scored["mode"].unique().cast(pl.String)),
         requests=requests,
         stored=scored.height if requests == plan.height else scored["request_id"].n_unique(),
@@ -150,6 +159,8 @@ def _sum(tallies: Sequence[Tally]) -> Tally:
         items=_added([t.items for t in tallies], ["scored", "total", "low", "high"]),
         answers=_added([t.answers for t in tallies], ["planned", *_ANSWERED]),
         workers=pl.concat([t.workers for t in tallies]).unique(),
+        orders=_added([t.orders for t in tallies], ["scored", "total"]),
+        given=_added([t.given for t in tallies], ["rows"]),
         modes=frozenset().union(*(t.modes for t in tallies)),
         requests=sum(t.requests for t in tallies),
         stored=sum(t.stored for t in tallies),
@@ -172,6 +183,26 @@ def _baseline_items(scored: pl.DataFrame) -> pl.DataFrame:
     baseline = scored.filter(pl.col("condition").cast(pl.String) == BASELINE)
     return baseline.group_by("value", "item_id", "role").agg(
         scored=score.count().cast(pl.Int64), total=total(score), low=score.min(), high=score.max()
+    )
+
+
+def _orders(scored: pl.DataFrame) -> pl.DataFrame:
+    if "order" not in scored.columns:
+        scored = scored.with_columns(order=pl.lit(None, pl.List(pl.Int16)))
+    order, height = pl.col("order"), pl.col("score") * pl.col("agreement")
+    shown = scored.filter(order.is_not_null() & pl.col("score").is_not_null())
+    return shown.group_by("role", "condition", descending=order.list.first() > order.list.last()).agg(
+        scored=height.count().cast(pl.Int64), total=total(height)
+    )
+
+
+def _given(scored: pl.DataFrame) -> pl.DataFrame:
+    if "chosen" not in scored.columns:
+        scored = scored.with_columns(chosen=pl.lit(None, pl.Int16))
+    baseline = scored.filter(pl.col("condition").cast(pl.String) == BASELINE)
+    keys = pl.col("state").cast(pl.String), pl.col("chosen").cast(pl.Int16)
+    return (
+        baseline.with_columns(keys).group_by("item_id", "state", "chosen").agg(rows=pl.len().cast(pl.Int64))
     )
 
 
@@ -200,6 +231,8 @@ def _named(tally: Tally) -> Tally:
         items=tally.items.with_columns(names.cast(pl.String)),
         answers=tally.answers.with_columns(names.cast(pl.String)),
         workers=tally.workers.with_columns(names.cast(pl.String)),
+        orders=tally.orders.with_columns(names.cast(pl.String)),
+        given=tally.given.with_columns(names.cast(pl.String)),
     )
 
 
