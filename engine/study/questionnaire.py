@@ -2,55 +2,32 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 from axiograph.engine.errors import InputError
-from axiograph.engine.study.scales import Scale
-from axiograph.engine.study.textfiles import (
-    LINE,
-    Problem,
-    bad_character,
-    close_matches,
-    csv_records,
-    csv_rows,
-    load_yaml,
-    raise_problems,
-)
-
-VALUEBENCH_COLUMNS = ("questionnaire", "item", "value", "agreement", "question")
-OWN_COLUMNS = ("item_id", "questionnaire", "value", "agreement", "question")
-_AGREEMENTS = {"1": 1, "+1": 1, "1.0": 1, "+1.0": 1, "-1": -1, "-1.0": -1, "−1": -1, "−1.0": -1}
-
-
-@dataclass(frozen=True)
-class Item:
-    """One question of an inventory; `agreement` is +1, or −1 for a reverse-keyed item.
-
-    `scale`: the options of its answers; None: yes or no. `facet`: the part of the value that it measures.
-    `is_statement`: its text is a statement to agree with ("Is outgoing and sociable"), no question.
-    `instruction`: what its inventory says before the items."""
-
-    item_id: str
-    questionnaire: str
-    value: str
-    agreement: int
-    question: str
-    scale: Scale | None = None
-    facet: str = ""
-    is_statement: bool = False
-    instruction: str = ""
+from axiograph.engine.study.item_files.contents import Contents, Origin
+from axiograph.engine.study.item_files.csv_forms import read_csv
+from axiograph.engine.study.item_files.norms import Norm
+from axiograph.engine.study.item_files.yaml_form import read_yaml
+from axiograph.engine.study.items import Item
+from axiograph.engine.study.textfiles import Problem, close_matches, raise_problems, read_text
 
 
 @dataclass(frozen=True)
 class Questionnaire:
-    """Items, the definitions of values where a file gives them, and the files they came from."""
+    """Items, the definitions of values where a file gives them, and the files they came from.
+
+    `norms`: of (questionnaire, value), as the file names them, whatever values are grouped. `origins`: of
+    questionnaires whose file says where they come from."""
 
     items: tuple[Item, ...]
     definitions: dict[str, str]
     sources: tuple[str, ...]
+    norms: dict[tuple[str, str], tuple[Norm, ...]] = field(default_factory=dict)
+    origins: tuple[Origin, ...] = ()
 
     @property
     def values(self) -> tuple[str, ...]:
@@ -78,7 +55,11 @@ class Questionnaire:
         if not items:
             remedy = "Name at least one value, or leave the list out to keep all."
             raise InputError(", ".join(self.sources), "at least one selected item", "none", remedy)
-        return Questionnaire(tuple(items), definitions, self.sources)
+        selected = {item.item_id for item in items}
+        scales = {(item.questionnaire, item.value) for item in self.items if item.item_id in selected}
+        norms = {scale: norms for scale, norms in self.norms.items() if scale in scales}
+        origins = tuple(o for o in self.origins if o.questionnaire in {name for name, _ in scales})
+        return Questionnaire(tuple(items), definitions, self.sources, norms, origins)
 
 
 def load_questionnaires(paths: Sequence[Path]) -> Questionnaire:
@@ -87,27 +68,34 @@ def load_questionnaires(paths: Sequence[Path]) -> Questionnaire:
     ValueBench (Ren et al., ACL 2024): columns questionnaire, item, value, agreement, question; an item's id
     is "{questionnaire}:{k}", k its running number (from 1) within the questionnaire in the file, so that
     other questionnaires can be added without changing it.
-    Own CSV: columns item_id, questionnaire, value, agreement, question.
-    Own YAML: {questionnaire, definitions: {value: text}, items: [{id, value, agreement, question}]}.
+    Own CSV: columns item_id, questionnaire, value, agreement, question. Both may have `statement` beside or
+    in place of question, `reverse` in place of agreement, `facet`, and a row's own options, low to high, in
+    option_1 … option_k or, separated by "|", in `options`; rows that name a `scale` share its options.
+    Own YAML: {questionnaire, definitions: {value: text}, items: [{id, value, agreement, question}]}, and
+    perhaps scales, scale, instruction, source, licence, notes and norms; items may have statement, facet,
+    scale or options (docs/study_file.md).
 
     Raises one InputError that names every bad row by file and line.
     """
     if not paths:
         raise InputError("questionnaires", "at least one file", "none", "Name a questionnaire file.")
-    problems: list[Problem] = []
-    located: list[tuple[str, Item]] = []
-    definitions: dict[str, tuple[str, str]] = {}
+    contents = Contents()
     for path in map(Path, paths):
-        before = len(located) + len(problems)
-        located += _read(path, problems, definitions)
-        if len(located) + len(problems) == before:
-            problems.append(Problem(str(path), "at least one item", "no items"))
-    problems += _doubled_ids(located)
-    if not problems:
-        problems += _orphans(definitions, [item.value for _, item in located])
-    raise_problems(problems, "Correct these entries; nothing was loaded.")
-    texts = {value: text for value, (_, text) in definitions.items()}
-    return Questionnaire(tuple(item for _, item in located), texts, tuple(str(path) for path in paths))
+        before = len(contents.items) + len(contents.problems)
+        _read(path, contents)
+        if len(contents.items) + len(contents.problems) == before:
+            contents.fault(str(path), "at least one item", "no items")
+    contents.problems += _doubled_ids(contents.items)
+    if not contents.problems:
+        contents.problems += _orphans(contents.definitions, [item.value for _, item in contents.items])
+    raise_problems(contents.problems, "Correct these entries; nothing was loaded.")
+    return Questionnaire(
+        tuple(item for _, item in contents.items),
+        {value: text for value, (_, text) in contents.definitions.items()},
+        tuple(str(path) for path in paths),
+        {scale: norms for scale, (_, norms) in contents.norms.items()},
+        tuple(contents.origins),
+    )
 
 
 def repeated_texts(items: Iterable[Item]) -> list[tuple[str, tuple[Item, ...]]]:
@@ -147,111 +135,16 @@ def _check_names(values: Sequence[str], names: Sequence[str], group_by: str) -> 
         raise InputError("values", "each value once", f"{doubled} more than once", "Remove the second.")
 
 
-def _read(
-    path: Path, problems: list[Problem], definitions: dict[str, tuple[str, str]]
-) -> list[tuple[str, Item]]:
-    """(file and line, item) of every good row; the bad ones go to `problems`."""
+def _read(path: Path, contents: Contents) -> None:
+    """Add what the file holds to `contents`."""
     if path.suffix.lower() in (".yaml", ".yml"):
-        return list(_read_yaml(path, problems, definitions))
-    _, header = next(csv_rows(path))
-    with_ids = "item_id" in (name.strip() for name in header)
-    columns = OWN_COLUMNS if with_ids else VALUEBENCH_COLUMNS
-    counts: dict[str, int] = {}
-    located: list[tuple[str, Item]] = []
-    for line, row in csv_records(path, columns, problems):
-        name = row["questionnaire"]
-        counts[name] = counts.get(name, 0) + 1
-        item_id = row["item_id"] if with_ids else f"{name}:{counts[name]}"
-        located += _item(f"{path}, line {line}", {**row, "item_id": item_id}, problems)
-    return located
-
-
-def _read_yaml(
-    path: Path, problems: list[Problem], definitions: dict[str, tuple[str, str]]
-) -> Iterator[tuple[str, Item]]:
-    document = load_yaml(path, lines=True)
-    if not isinstance(document, dict):
-        expected = "a mapping with questionnaire and items"
-        problems.append(Problem(str(path), expected, type(document).__name__))
+        read_yaml(path, contents)
         return
-    allowed = ("questionnaire", "definitions", "items", LINE)
-    problems += [
-        Problem(str(path), "the keys questionnaire, definitions, items", repr(key))
-        for key in document
-        if key not in allowed
-    ]
-    _read_definitions(path, document.get("definitions"), problems, definitions)
-    items = document.get("items")
-    if not isinstance(items, list):
-        problems.append(Problem(str(path), "a list under items", "none" if items is None else repr(items)))
-        return
-    for number, entry in enumerate(items, start=1):
-        if not isinstance(entry, dict):
-            where = f"{path}, item {number}"
-            problems.append(Problem(where, "a mapping with id, value, agreement, question", repr(entry)))
-            continue
-        where = f"{path}, line {entry[LINE]}"
-        extra = set(entry) - {"id", "value", "agreement", "question", LINE}
-        if extra:
-            names = ", ".join(sorted(map(repr, extra)))
-            problems.append(Problem(where, "the keys id, value, agreement, question", names))
-            continue
-        row = {**entry, "item_id": entry.get("id"), "questionnaire": document.get("questionnaire")}
-        yield from _item(where, row, problems)
-
-
-def _read_definitions(
-    path: Path, entries: Any, problems: list[Problem], definitions: dict[str, tuple[str, str]]
-) -> None:
-    if entries is None:
-        return
-    if not isinstance(entries, dict):
-        problems.append(Problem(f"{path}, definitions", "a mapping of value to text", repr(entries)))
-        return
-    for value, text in entries.items():
-        if value == LINE:
-            continue
-        where = f"{path}, definition of {value!r}"
-        if not isinstance(value, str) or not isinstance(text, str) or not text.strip():
-            problems.append(Problem(where, "a value name with a text", repr(text)))
-        elif bad := bad_character(text, "\n\t"):
-            problems.append(Problem(where, "printable characters", bad))
-        elif definitions.setdefault(value, (where, text.strip()))[1] != text.strip():
-            problems.append(Problem(where, f"the text of {definitions[value][0]}", "another one"))
-
-
-def _text(row: Mapping[str, Any], column: str) -> tuple[str, str | None]:
-    """(the text, None) or ("", what was found instead)."""
-    cell = row.get(column)
-    if column == "item_id" and isinstance(cell, int) and not isinstance(cell, bool):
-        cell = str(cell)
-    if cell is None or (isinstance(cell, str) and not cell.strip()):
-        return "", "nothing"
-    if not isinstance(cell, str):
-        return "", f"{cell!r}, which YAML does not read as text (put it in quotes)"
-    if bad := bad_character(cell, "\n\t" if column == "question" else ""):
-        return "", f"the character {bad}"
-    return cell.strip(), None
-
-
-def _item(where: str, row: Mapping[str, Any], problems: list[Problem]) -> list[tuple[str, Item]]:
-    """The item of one row, or nothing and every fault of the row in `problems`."""
-    before = len(problems)
-    texts: dict[str, str] = {}
-    for column in ("item_id", "questionnaire", "value", "question"):
-        texts[column], fault = _text(row, column)
-        if fault:
-            problems.append(Problem(where, f"a text for {column}", fault))
-    agreement = _agreement(row.get("agreement"))
-    if agreement is None:
-        problems.append(Problem(where, "an agreement of 1 or -1", repr(row.get("agreement"))))
-    if len(problems) > before or agreement is None:
-        return []
-    return [(where, Item(agreement=agreement, **texts))]
-
-
-def _agreement(cell: Any) -> int | None:
-    return _AGREEMENTS.get(str(cell).strip())  # YAML's true is "True" here and none of them
+    # Braces and commas make a CSV of many a JSON file, with one nonsensical column after the other.
+    if path.suffix.lower() in (".json", ".jsonl") or read_text(path).lstrip().startswith(("{", "[")):
+        remedy = f"Make a YAML file of it: axiograph import {path} --output items.yaml."
+        raise InputError(str(path), "CSV or YAML", "JSON", remedy)
+    read_csv(path, contents)
 
 
 def _doubled_ids(located: Sequence[tuple[str, Item]]) -> list[Problem]:
