@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from axiograph.api.features import PilotSettings, direction, features, pilot
     from axiograph.api.graph import ValueGraph, read_graph
     from axiograph.api.guide import GuideRequest, guide
+    from axiograph.api.importing import import_items
     from axiograph.api.jobs import follow, stop, submit
     from axiograph.api.replication import replicate
     from axiograph.api.report import write_report
@@ -52,6 +53,7 @@ _HOMES = {
     "features": "api.features",
     "follow": "api.jobs",
     "guide": "api.guide",
+    "import_items": "api.importing",
     "load_study": "api.study",
     "open": "api.run",
     "pilot": "api.features",
@@ -66,8 +68,9 @@ _HOMES = {
 }
 __all__ = [
     "GuideRequest", "PilotSettings", "Run", "ValueGraph", "__version__", "advise", "calibrate", "check",
-    "compare", "demo", "direction", "discover", "features", "follow", "guide", "load_study", "open", "pilot",
-    "plan", "progress", "read_graph", "replicate", "run", "stop", "submit", "write_report",
+    "compare", "demo", "direction", "discover", "features", "follow", "guide", "import_items",
+    "load_study", "open", "pilot", "plan", "progress", "read_graph", "replicate", "run", "stop", "submit",
+    "write_report",
 ]  # fmt: skip
 
 

@@ -15,6 +15,7 @@ from axiograph.commands import (
     direction,
     features,
     guiding,
+    importing,
     reporting,
     running,
     stages,
@@ -32,6 +33,7 @@ HELP = (
 COMMANDS = (
     builtin.demo,
     builtin.calibrate,
+    importing.import_,
     running.check,
     running.plan,
     running.run,
@@ -77,7 +79,7 @@ def options(
 
 options.__doc__ = HELP
 for command in COMMANDS:
-    app.command()(command)
+    app.command(command.__name__.rstrip("_"))(command)  # import_: the word is Python's own
 
 
 def main() -> None:
