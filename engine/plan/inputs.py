@@ -26,8 +26,9 @@ from axiograph.engine.study.conditions import (
     hint_text,
     hinted_value,
 )
+from axiograph.engine.study.personas import load_role_file
 from axiograph.engine.study.questionnaire import Item, Questionnaire, load_questionnaires, shared_texts
-from axiograph.engine.study.roles import NO_ROLE, Role, generate_roles, load_role_fields, load_roles
+from axiograph.engine.study.roles import NO_ROLE, Role, generate_roles, load_role_fields
 from axiograph.engine.study.scales import Scale
 from axiograph.engine.study.schema import Study
 from axiograph.engine.study.split import TEST, TRAIN, assign_generations, by_generation, draw, rank, split
@@ -259,7 +260,7 @@ def _roles(study: Study) -> tuple[tuple[Role, ...], dict[str, str]]:
     roles: list[Role] = []
     fixed: dict[str, str] = {}
     for file in study.roles.files:
-        loaded = load_roles(file.path, file.text_field)
+        loaded = load_role_file(file)
         roles += loaded
         fixed |= {role.name: file.split for role in loaded if file.split}
     for number, generator in enumerate(study.roles.generate, start=1):

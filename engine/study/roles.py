@@ -42,6 +42,8 @@ def load_roles(path: Path, text_field: str | None) -> list[Role]:
     .json: the paper's {name: {mini_trait, bio2, bio3}}, text_field by default mini_trait, or {name: text};
     .jsonl: {name, text} per line; .csv: columns name and text; .yaml: {name: text} or a list of {name, text}.
     text_field names another field for the text. Surrounding white space is dropped.
+    Personas without names are called by their texts (persona_name), so that further ones rename none: lines
+    of .txt, lists of texts (.json, .jsonl, .yaml), and {persona: text} as in Persona Hub (.jsonl, .json).
 
     Raises one InputError that names every bad entry: no or doubled name, no text, one text under two names,
     control characters, or the private-use characters U+E000 to U+E0FF, which mark spans in prompts.
@@ -52,6 +54,7 @@ def load_roles(path: Path, text_field: str | None) -> list[Role]:
         ".csv": _read_csv,
         ".yaml": _read_yaml,
         ".yml": _read_yaml,
+        ".txt": _read_lines,
     }
     reader = readers.get(Path(path).suffix.lower())
     if reader is None:
@@ -62,7 +65,7 @@ def load_roles(path: Path, text_field: str | None) -> list[Role]:
     seen_names: dict[str, str] = {}
     seen_texts: dict[str, str] = {}
     for where, name, text in reader(Path(path), text_field, problems):
-        fault = _fault(name, text, seen_names, seen_texts)
+        fault = fault_of(name, text, seen_names, seen_texts)
         if fault:
             problems.append(Problem(where, *fault))
         if isinstance(name, str) and isinstance(text, str):
@@ -114,10 +117,15 @@ def generate_roles(fields: Mapping[str, Sequence[str]], n: int, seed: int) -> li
     return roles
 
 
-def _digest(*parts: object) -> int:
+def hashed(*parts: object) -> int:
     """A 64-bit hash of the parts; JSON keeps ("1", "2") apart from ("12",)."""
     text = json.dumps([str(part) for part in parts])
     return int.from_bytes(blake2b(text.encode(), digest_size=8).digest(), "big")
+
+
+def persona_name(text: str) -> str:
+    """What a persona is called that has no name: the same for the same text."""
+    return f"persona-{hashed('persona', text.strip()):016x}"
 
 
 def _permuted(position: int, total: int, seed: int) -> int:
@@ -127,7 +135,7 @@ def _permuted(position: int, total: int, seed: int) -> int:
     while True:
         left, right = position >> half, position & mask
         for turn in range(4):
-            left, right = right, left ^ (_digest(seed, turn, right) & mask)
+            left, right = right, left ^ (hashed(seed, turn, right) & mask)
         position = left << half | right
         if position < total:
             return position
@@ -157,7 +165,7 @@ def _check_fields(fields: Mapping[str, Sequence[str]], where: str) -> None:
             raise InputError(at_field, "different options", f"{doubled} more than once", "Remove the second.")
 
 
-def _fault(
+def fault_of(
     name: Any, text: Any, seen_names: Mapping[str, str], seen_texts: Mapping[str, str]
 ) -> tuple[str, str] | None:
     """(expected, found) of the first fault of an entry."""
@@ -186,7 +194,12 @@ def _field(where: str, entry: Any, field: str, problems: list[Problem]) -> Any:
 
 
 def _fields(where: str, entry: Any, text_field: str | None, problems: list[Problem]) -> Iterator[_Entry]:
-    """The entry of a list of {name, text}."""
+    """The entry of a list of {name, text}, {persona} or texts."""
+    if isinstance(entry, Mapping) and "name" not in entry and "persona" in entry and text_field is None:
+        entry = entry["persona"]
+    if isinstance(entry, str):
+        yield where, persona_name(entry), entry
+        return
     before = len(problems)
     name = _field(where, entry, "name", problems)
     text = _field(where, entry, text_field or "text", problems) if len(problems) == before else None
@@ -214,6 +227,13 @@ def _read_json(path: Path, text_field: str | None, problems: list[Problem]) -> I
     except (json.JSONDecodeError, RecursionError) as error:
         where = f"{path}, line {getattr(error, 'lineno', 1)}"
         raise InputError(where, "valid JSON", str(error), "Correct that line.") from error
+    if isinstance(document, list) and not isinstance(document, _Pairs):
+        for number, entry in enumerate(document, start=1):
+            where = f"{path}, entry {number}"
+            yield from _fields(
+                where, dict(entry) if isinstance(entry, _Pairs) else entry, text_field, problems
+            )
+        return
     if not isinstance(document, _Pairs):
         remedy = "Write {name: {mini_trait: text}}, or use JSONL for one object a line."
         raise InputError(str(path), "an object of names", type(document).__name__, remedy)
@@ -255,6 +275,12 @@ def _read_yaml(path: Path, text_field: str | None, problems: list[Problem]) -> I
     else:
         expected = "a mapping of names or a list of roles"
         problems.append(Problem(str(path), expected, type(document).__name__))
+
+
+def _read_lines(path: Path, text_field: str | None, problems: list[Problem]) -> Iterator[_Entry]:
+    for number, line in enumerate(read_text(path).split("\n"), start=1):
+        if line.strip():
+            yield f"{path}, line {number}", persona_name(line), line
 
 
 def shown(name: str) -> str:

@@ -63,11 +63,29 @@ class ModelSpec(Spec):
 
 
 class RoleFile(Spec):
-    """A file of roles; `split` puts all of its roles into the training or the test part."""
+    """A file of roles; `split` puts all of its roles into the training or the test part.
+
+    `text`, `name`: Jinja2 over the columns of a table of people (`name: row`: by the number of the row);
+    `n`: so many are drawn, by the column `weight` and in the `strata` of these columns
+    (engine.study.personas)."""
 
     path: Path
     text_field: str | None = None
     split: Literal["train", "test"] | None = None
+    text: str | None = Field(default=None, min_length=1)
+    name: str | None = Field(default=None, min_length=1)
+    weight: str | None = None
+    strata: tuple[str, ...] = ()
+    n: int | None = Field(default=None, gt=0)
+    seed: int = 0
+
+    @model_validator(mode="after")
+    def _coherent(self) -> RoleFile:
+        if self.text is not None and self.text_field is not None:
+            raise ValueError("'text' or 'text_field', not both")
+        if self.n is None and (self.weight is not None or self.strata):
+            raise ValueError("'n' beside 'weight' and 'strata': they say how so many are drawn")
+        return self
 
 
 class RoleGenerator(Spec):

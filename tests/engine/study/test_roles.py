@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from axiograph.engine.errors import InputError
-from axiograph.engine.study.roles import Role, generate_roles, load_role_fields, load_roles
+from axiograph.engine.study.roles import Role, generate_roles, load_role_fields, load_roles, persona_name
 
 ANN, BOB = Role("Ann", "Job: cook"), Role("Bob", "Job: pilot")
 FORMS = {
@@ -59,7 +59,7 @@ def test_another_text_field(tmp_path):
         ("a.json", '{"Ann": "a \\u0007 b"}', r"U\+0007"),
         ("a.json", '{"Ann": "a \\ud800 b"}', r"U\+D800"),
         ("a.json", '{"A\\nnn": "a b"}', r"U\+000A"),
-        ("a.json", '["Ann"]', "an object of names"),
+        ("a.json", '"Ann"', "an object of names"),
         ("a.json", "{}", "at least one role"),
         ("a.json", '{\n"Ann": \n}', "line 3: expected valid JSON"),
         ("a.jsonl", '{"name": "Ann", "text": "x"}\n{"name": "Bob"}\n', "line 2: .*field 'text', found name"),
@@ -72,7 +72,8 @@ def test_another_text_field(tmp_path):
         ("a.yaml", "- {name: Ann, text: x}\n- {name: Ann, text: y}\n", "line 2: .*name of its own"),
         ("a.yaml", "yes: x\n", "entry 1: .*a name, found True"),
         ("a.yaml", "Ann\n", "a mapping of names"),
-        ("a.txt", "Ann\n", r"found \.txt"),
+        ("a.md", "Ann\n", r"found \.md"),
+        ("a.txt", "Ann\n\nAnn\n", "line 3: .*a name of its own"),
     ],
 )
 def test_bad_files_are_named(tmp_path, name, text, named):
@@ -80,6 +81,25 @@ def test_bad_files_are_named(tmp_path, name, text, named):
     with pytest.raises(InputError, match=named) as caught:
         load_roles(path, None)
     assert str(path) in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("hub.jsonl", '{"persona": "A cook."}\n{"persona": "A pilot. "}\n'),
+        ("hub.json", '[{"persona": "A cook."}, {"persona": "A pilot."}]'),
+        ("list.json", '["A cook.", " A pilot."]'),
+        ("list.jsonl", '"A cook."\n"A pilot."\n'),
+        ("list.yaml", "- A cook.\n- A pilot.\n"),
+        ("list.txt", "A cook.\n\nA pilot.\n"),
+    ],
+)
+def test_personas_without_names_are_called_by_their_texts(tmp_path, name, text):
+    cook, pilot = load_roles(_write(tmp_path, name, text), None)
+    assert (cook.text, pilot.text) == ("A cook.", "A pilot.")
+    # Another name for the same text would orphan every stored answer of that persona.
+    assert (cook.name, pilot.name) == (persona_name("A cook."), persona_name("A pilot."))
+    assert persona_name("A cook.") == "persona-b34eaebd1bfa90bf"
 
 
 def test_all_faults_come_in_one_error(tmp_path):
