@@ -23,8 +23,9 @@ STEERABLE = frozenset({
 
 @dataclass(frozen=True)
 class Choice:
-    """`name`: vllm or hf; `why_not`: what stood against vLLM where `auto` did not take it; `max_length`:
-    the longest sequence that the engine takes, None where the model's own length is what counts."""
+    """`name`: vllm, hf or openai; `why_not`: what stood against vLLM where `auto` did not take it;
+    `max_length`: the longest sequence that the engine takes, None where the model's own length is what
+    counts."""
 
     name: str
     why_not: str | None = None
@@ -32,6 +33,7 @@ class Choice:
 
 
 HF = Choice("hf")
+SERVED = Choice("openai")
 
 
 def choose_backend(
@@ -44,6 +46,8 @@ def choose_backend(
 
     `auto` takes vLLM where it is installed and can run every condition of the study.
     """
+    if spec.served:
+        return SERVED
     if spec.backend == "hf":
         return HF
     reason = obstacle(source, device) or _steering_obstacle(source, operations)

@@ -18,7 +18,7 @@ def check_text(check: Check) -> str:
     pilot, rows = check.pilot, check.rows
     head = (
         f"Pilot: {pilot.frame.height} requests under the baseline, {len(rows.items)} roles, "
-        f"{pilot.findings.mode} mode, {pilot.backend}, {check.prepared.study.model.dtype}"
+        f"{pilot.findings.mode} mode, {pilot.backend}, {check.prepared.source.dtype}"
     )
     parts = [head, pilot_text(pilot.findings, pilot.verdict)]
     if check.rounding is not None:

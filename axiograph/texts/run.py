@@ -5,7 +5,7 @@ from __future__ import annotations
 import polars as pl
 
 from axiograph.cluster.ray.submission import Submitted
-from axiograph.cluster.sampling.estimate import TOKEN_SAMPLE, Estimate
+from axiograph.cluster.sampling.estimate import CHARACTERS, TOKEN_SAMPLE, Estimate, ServerCost
 from axiograph.cluster.sampling.inspection import ResponseDetail, Status
 from axiograph.cluster.sampling.loop import Sampled
 from axiograph.cluster.sampling.progress import duration
@@ -97,7 +97,10 @@ def estimate_text(estimate: Estimate, free: int | None, out: str) -> str:
     if estimate.left < estimate.requests:
         stored = estimate.requests - estimate.left
         lines.append(f"stored          {stored:,}; {estimate.left:,} are left to ask, which follows:")
-    lines.append(f"prompt tokens   {about}{estimate.prompt_tokens:,}")
+    if estimate.server is None:
+        lines.append(f"prompt tokens   {about}{estimate.prompt_tokens:,}")
+    else:
+        lines += _server_lines(estimate, estimate.server)
     if estimate.orphans:
         lines.append(
             f"The run holds {estimate.orphans:,} answers that this study does not ask for: `axiograph run` "
@@ -109,6 +112,23 @@ def estimate_text(estimate: Estimate, free: int | None, out: str) -> str:
         if free is not None and estimate.bytes_on_disk > free:
             lines.append("The disk is too small for the answers.")
     return "\n".join(lines)
+
+
+def _server_lines(estimate: Estimate, server: ServerCost) -> list[str]:
+    lines = [
+        f"prompt tokens   roughly {estimate.prompt_tokens:,}: characters / {CHARACTERS}, since the "
+        "tokenizer is the server's",
+        f"answer tokens   at most {server.new_tokens:,}: sampling.max_tokens each",
+    ]
+    if server.prices is not None:
+        lines.append(
+            f"cost            roughly {server.cost:,.2f} at most, at {server.prices.input:g} a million "
+            f"tokens read and {server.prices.output:g} written"
+        )
+    else:
+        lines.append("cost            not known: the study gives no model.prices")
+    lines.append(f"time            not measured, since answers are paid for; {server.concurrency} at once")
+    return lines
 
 
 def _time_lines(estimate: Estimate) -> list[str]:
@@ -176,12 +196,19 @@ def response_text(response: ResponseDetail) -> str:
     """One response in full: exact prompt, tokens with the span in brackets, steering, raw answer."""
     row, item = response.row, response.item
     span = set(response.span)
-    tokens = [token.replace("\n", "⏎") for token in response.tokens]
-    marked = [f"[{token}]" if i in span else token for i, token in enumerate(tokens)]
+    shown_tokens = [token.replace("\n", "⏎") for token in response.tokens]
+    marked = [f"[{token}]" if i in span else token for i, token in enumerate(shown_tokens)]
     answer = ""
     if not response.is_scored:
-        answer = f"\nanswer ({row['new_tokens']} tokens, {row['finish']})\n{row['text']}\n"
+        written = "not counted" if row["new_tokens"] is None else f"{row['new_tokens']} tokens"
+        answer = f"\nanswer ({written}, {row['finish']})\n{row['text']}\n"
     odds = "" if row["log_odds"] is None else f"\nlog-odds   {row['log_odds']:.4f} (mass {row['mass']:.4f})"
+    tokens = "tokens: the server's, not known here\n"
+    if response.ids:
+        tokens = (
+            f"tokens ({len(response.ids)}; the span in brackets)\n{' '.join(map(str, response.ids))}\n"
+            f"{'|'.join(marked)}\n"
+        )
     steering = "none"
     if row["proof_error"] is not None:
         steering = f"{row['steered_tokens']} prompt tokens, largest error {row['proof_error']:.2g}"
@@ -194,8 +221,7 @@ def response_text(response: ResponseDetail) -> str:
         f"steering   {steering}\n"
         f"worker     {row['backend']}, {row['device']}, {row['dtype']}, {row['versions']}\n"
         f"\nprompt\n{response.text}\n"
-        f"\ntokens ({len(response.ids)}; the span in brackets)\n{' '.join(map(str, response.ids))}\n"
-        f"{'|'.join(marked)}\n{answer}"
+        f"\n{tokens}{answer}"
     )
 
 

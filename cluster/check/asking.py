@@ -129,9 +129,10 @@ def ask(prepared: Prepared, rows: PilotRows) -> Pilot:
 
 
 def _against_float32(prepared: Prepared, rows: PilotRows, pilot: Pilot) -> Rounding | None:
-    """COMPARED of the answers once more in float32, by transformers; None where the study is in float32."""
+    """COMPARED of the answers once more in float32, by transformers; None where the study is in float32, or
+    a server answers."""
     dtype = prepared.study.model.dtype
-    if dtype == "float32":
+    if dtype == "float32" or prepared.study.model.served:
         return None
     names = pilot.frame.select(pl.col("role", "item_id").cast(pl.String)).head(COMPARED)
     few: dict[str, set[str]] = {}
@@ -155,6 +156,8 @@ def _other_ways(study: Study, prepared: Prepared) -> list[tuple[str, str, Study]
     """(label, lines of a study file, study): built-in templates through the chat template and as plain text,
     in either mode; of a template of the user's own only the other mode."""
     modes: tuple[Literal["generate", "logprob"], ...] = ("generate", "logprob")
+    if study.model.served:
+        modes = ("generate",)
     ways = []
     for template, chat in _templates(study, prepared):
         for mode in modes:
@@ -177,7 +180,11 @@ def _templates(study: Study, prepared: Prepared) -> list[tuple[Literal["default"
     """(built-in template, chat): None is the study's own."""
     now = study.prompt
     others: list[tuple[Literal["default", "chat"] | None, bool]] = [(None, now.chat)]
-    if prepared.builder.tokenizer.chat_template and not now.chat:
+    if study.model.served:
+        # One user's message: not every server goes on with a message of the assistant.
+        others.append(("default", not now.chat))
+        return others
+    if prepared.tokens.tokenizer.chat_template and not now.chat:
         others.append(("chat", True))
     if now.chat or now.path is not None:
         others.append(("default", False))

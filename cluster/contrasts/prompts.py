@@ -103,9 +103,9 @@ def readings(
     nothing there). InputError for prompts that cannot be built or are longer than `limit` tokens, and where
     both sides read the same."""
     _check_texts(prepared, spec)
-    plain = PromptBuilder(PLAIN, prepared.builder.tokenizer)
+    plain = PromptBuilder(PLAIN, prepared.tokens.tokenizer)
     whole = prompts[0].text.prompt is not None
-    built = _built(plain if whole else prepared.builder, prompts)
+    built = _built(plain if whole else prepared.tokens, prompts)
     shared = _shared(built)
     found = []
     for prompt in built:

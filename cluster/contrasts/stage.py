@@ -18,6 +18,7 @@ from axiograph.cluster.contrasts.prompts import (  # fmt: skip
     prompt_counts,
     readings,
 )
+from axiograph.cluster.sampling.model_side import refuse_served
 from axiograph.cluster.sampling.preparation import Prepared, prepare_unsteered
 from axiograph.cluster.sampling.progress import progress
 from axiograph.engine.errors import InputError
@@ -81,6 +82,7 @@ def make_directions(study: Study, spec: ContrastSpec, run: RunDir) -> MadeDirect
 
     InputError for a contrast that does not fit the study, or where stored answers are steered along other
     directions of that name."""
+    refuse_served(study, "a direction in its stream")
     prepared = prepare_unsteered(study, run)
     config = load_config(prepared.source)
     points = spec.hook_points(config.num_hidden_layers)

@@ -10,6 +10,7 @@ from axiograph.cluster.ray.pool import pool_note
 from axiograph.cluster.ray.tasks import RaySpread, near_workers
 from axiograph.cluster.sampling.executors import Executor
 from axiograph.cluster.sampling.meter import Meter
+from axiograph.cluster.sampling.model_side import refuse_served
 from axiograph.cluster.sampling.preparation import Prepared, prepare
 from axiograph.discovery.resampling.replicates import Jobs
 from axiograph.engine.runs.run_dir import RunDir
@@ -23,6 +24,7 @@ class RaySite:
     options: RayOptions
 
     def prepare(self, study: Study, run: RunDir) -> Prepared:
+        refuse_served(study, "workers on Ray, since one process asks a server as much as it can answer")
         return prepare(study, run, near=near_workers(study.model.engine_args, nodes()), mixed=True)
 
     def executor(self, prepared: Prepared, meter: Meter) -> Executor:

@@ -25,9 +25,12 @@ from axiograph.engine.plan.rows import PLAN_SCHEMA
 from axiograph.engine.runs.id_set import IdSet, halves
 from axiograph.engine.runs.pending import FirstRows
 from axiograph.engine.runs.run_dir import RunDir
+from axiograph.engine.study.model import PricesSpec
+from axiograph.engine.study.schema import Study
 from axiograph.engine.workers.worker import REQUEST_SCHEMA, Worker
 
 TOKEN_SAMPLE = 512
+CHARACTERS = 4  # of a token of English, as tokenizers go
 MAX_BLOCKS = 24  # of a kind: what its timing may ask
 FIRST_PIECE = 2  # rows: what a worker is warmed up with at first
 PIECE_GROWTH = 4
@@ -58,12 +61,24 @@ class Timing:
 
 
 @dataclass(frozen=True)
+class ServerCost:
+    """What a server is asked: `concurrency` requests at once, `new_tokens` at most; `prices`: what a million
+    tokens cost, and `cost` of all, at most (None where the study gives no prices)."""
+
+    concurrency: int
+    new_tokens: int
+    prices: PricesSpec | None
+    cost: float | None
+
+
+@dataclass(frozen=True)
 class Estimate:
     """`requests`: different ones of the plan; `left`: those that are not stored; `orphans`: stored answers
     that the plan does not ask for, which the run would refuse. What follows is of what is left.
 
-    `prompt_tokens` is exact for up to TOKEN_SAMPLE requests, otherwise scaled from a sample of that size.
-    `timings`: one for each kind of workers that has something to do; none where nothing was timed.
+    `prompt_tokens` is exact for up to TOKEN_SAMPLE requests, otherwise scaled from a sample of that size; of
+    a server's model it is characters / CHARACTERS, and `server` is what asking it comes to. `timings`: one
+    for each kind of workers that has something to do; none where nothing was timed.
     """
 
     roles: int
@@ -76,6 +91,7 @@ class Estimate:
     orphans: int
     prompt_tokens: int
     timings: tuple[Timing, ...] = ()
+    server: ServerCost | None = None
 
     @property
     def bytes_on_disk(self) -> int:
@@ -103,18 +119,20 @@ def estimate(prepared: Prepared, calibrate_s: float, stored: IdSet | None = None
     """Go through the whole plan once; let each kind of workers answer some of its blocks for about
     `calibrate_s` seconds (0: not at all).
 
-    `stored`: ids that need not be asked again.
+    `stored`: ids that need not be asked again. A server is not timed: its answers are paid for.
     """
     stored = stored or IdSet(pa.array([], PLAN_SCHEMA.field("request_id").type))
     walk = _walk(prepared, stored)
     table = REQUEST_SCHEMA.empty_table()
     if walk.left:
         table = prepared.request_builder(walk.sample)
-    tokens = sum(len(ids) for ids in table["prompt_ids"].to_pylist())
+    served = prepared.study.model.served
+    tokens = _characters(table) / CHARACTERS if served else sum(map(len, table["prompt_ids"].to_pylist()))
+    prompt_tokens = int(tokens * walk.left / max(1, table.num_rows))
     timings = [
         measure_kind(kind.kind, prepared.request_builder, kind.blocks(), kind.left, calibrate_s)
         for kind in walk.kinds
-        if calibrate_s > 0 and kind.left
+        if calibrate_s > 0 and kind.left and not served
     ]
     inputs = prepared.inputs
     return Estimate(
@@ -126,9 +144,23 @@ def estimate(prepared: Prepared, calibrate_s: float, stored: IdSet | None = None
         requests=walk.requests,
         left=walk.left,
         orphans=len(stored) - (walk.requests - walk.left),
-        prompt_tokens=int(tokens * walk.left / max(1, table.num_rows)),
+        prompt_tokens=prompt_tokens,
         timings=tuple(timings),
+        server=_server_cost(prepared.study, prompt_tokens, walk.left) if served else None,
     )
+
+
+def _characters(requests: pa.Table) -> int:
+    messages = (message for row in requests["messages"].to_pylist() for message in row)
+    return sum(len(message["content"]) for message in messages)
+
+
+def _server_cost(study: Study, prompt_tokens: int, left: int) -> ServerCost:
+    spec, new_tokens = study.model, left * study.sampling.max_tokens
+    cost = None
+    if spec.prices is not None:
+        cost = (prompt_tokens * spec.prices.input + new_tokens * spec.prices.output) / 1e6
+    return ServerCost(spec.concurrency, new_tokens, spec.prices, cost)
 
 
 @dataclass

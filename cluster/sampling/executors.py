@@ -14,6 +14,7 @@ from typing import Any, Protocol
 import pyarrow as pa
 
 from axiograph.cluster.sampling.requests import Requests
+from axiograph.engine.openai.worker import ServedWorker
 from axiograph.engine.study.engine_args import parallel_size
 from axiograph.engine.vllm.worker import VllmWorker
 from axiograph.engine.workers.models import ModelSource
@@ -25,7 +26,7 @@ from axiograph.steering.vllm.worker import SteeredVllmWorker
 
 @dataclass(frozen=True)
 class WorkerRecipe:
-    """`backend`: hf or vllm; `operations`: by steered condition; `conditions`: the names of
+    """`backend`: hf, vllm or openai; `operations`: by steered condition; `conditions`: the names of
     all conditions of the study, steered or not."""
 
     backend: str
@@ -36,6 +37,8 @@ class WorkerRecipe:
 
     def make(self) -> Worker:
         """The worker, with its model loaded; RunError or InputError when it refuses to start."""
+        if self.backend == "openai":
+            return ServedWorker(self.config)
         if self.backend == "hf":
             return HookWorker(self.config, self.operations, self.conditions)
         if not self.operations:

@@ -8,14 +8,14 @@ from typing import Any
 
 import polars as pl
 
+from axiograph.cluster.sampling.model_side import text_builder
 from axiograph.engine.errors import InputError, RunError
 from axiograph.engine.plan.inputs import Inputs
 from axiograph.engine.plan.rows import Plan, PlanIdentity
-from axiograph.engine.prompting.prompts import Prompt, PromptBuilder
+from axiograph.engine.prompting.prompts import Prompt, PromptBuilder, TextBuilder
 from axiograph.engine.runs.pending import pending
 from axiograph.engine.runs.run_dir import RunDir
 from axiograph.engine.study.questionnaire import Item
-from axiograph.engine.workers.models import load_tokenizer, resolve_model
 
 
 @dataclass(frozen=True)
@@ -103,14 +103,16 @@ def find_response(run: RunDir, identifier: str) -> ResponseDetail:
     InputError where not exactly one response fits, RunError where the prompt is another one."""
     row = _find(run, identifier)
     inputs = run.inputs()
-    builder = PromptBuilder(inputs.template, load_tokenizer(resolve_model(inputs.study.model)))
+    builder = text_builder(inputs)
     prompt = _prompt(run, inputs, builder, row)
     item = next(item for item in inputs.items if item.item_id == row["item_id"])
     text, ids = prompt.text, prompt.ids
     if behind_cue(row):
         # Behind an empty thought: the cue was part of what the model read.
         text, ids = text + inputs.study.prompt.answer_cue, prompt.cued
-    tokens = tuple(builder.tokenizer.decode([i]) for i in ids)
+    tokens: tuple[str, ...] = ()  # a server's are not known
+    if isinstance(builder, PromptBuilder):
+        tokens = tuple(builder.tokenizer.decode([i]) for i in ids)
     return ResponseDetail(row, item, text, tuple(ids), tuple(prompt.span), tokens)
 
 
@@ -132,7 +134,7 @@ def _find(run: RunDir, identifier: str) -> dict[str, Any]:
     return rows.drop("hex").row(0, named=True)
 
 
-def _prompt(run: RunDir, inputs: Inputs, builder: PromptBuilder, row: dict[str, Any]) -> Prompt:
+def _prompt(run: RunDir, inputs: Inputs, builder: TextBuilder, row: dict[str, Any]) -> Prompt:
     identity = run.manifest()["identity"]
     plan = Plan(
         inputs,

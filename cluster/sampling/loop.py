@@ -22,6 +22,7 @@ from axiograph.cluster.sampling.preparation import Prepared
 from axiograph.cluster.sampling.progress import metered
 from axiograph.cluster.sampling.requests import Requests
 from axiograph.engine.errors import InputError, RunError
+from axiograph.engine.openai.model import ServedModel
 from axiograph.engine.plan.rows import PLAN_SCHEMA, Plan, base_digest
 from axiograph.engine.plan.snapshot import save_inputs, study_as_json
 from axiograph.engine.runs.id_set import IdSet
@@ -32,6 +33,7 @@ from axiograph.engine.storage.files import remove_leftovers, write_atomic
 from axiograph.engine.study.schema import Study
 from axiograph.engine.workers.machine import GPU_ROWS
 
+SERVED_ROWS = 256
 TABLES_PER_BATCH = 4  # a stored part holds this many batches: what a crash can cost
 
 
@@ -105,6 +107,8 @@ def sample(
 
 def rows_per_table(prepared: Prepared) -> int:
     """How many requests a worker is handed at once, at first: what a GPU holds, or what the study says."""
+    if prepared.study.model.served:
+        return SERVED_ROWS  # which the worker hands on as they are answered
     rows = prepared.study.sampling.batch_size * TABLES_PER_BATCH
     on_gpu = prepared.device.startswith("cuda")
     return max(rows, GPU_ROWS) if on_gpu and not sets_batches(prepared) else rows
@@ -189,9 +193,15 @@ def _subset_differs(old: Any, new: Any) -> bool:
     return bool(old != new)
 
 
+# Of a study: what changes no request.
+_NEVER_ASKED = (
+    "out", "discovery", "effects", "name", "url", "key", "concurrency", "timeout_s", "prices",
+)  # fmt: skip
+
+
 def _differences(old: Any, new: Any, path: str = "") -> list[str]:
     if isinstance(old, dict) and isinstance(new, dict):
-        keys = [key for key in {**old, **new} if key not in ("out", "discovery", "effects", "name")]
+        keys = [key for key in {**old, **new} if key not in _NEVER_ASKED]
         return [
             d for key in keys for d in _differences(old.get(key), new.get(key), f"{path}.{key}".strip("."))
         ]
@@ -219,7 +229,8 @@ def _manifest(prepared: Prepared, run: RunDir, requests: int) -> dict[str, Any]:
         "model": {
             "name": prepared.source.name,
             "revision": prepared.source.revision,
-            "dtype": study.model.dtype,
+            "dtype": prepared.source.dtype,
+            **({"said": dict(prepared.source.said)} if isinstance(prepared.source, ServedModel) else {}),
         },
         "seeds": seeds(study),
         "steering_notes": prepared.directions.notes,

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from axiograph.cluster.sampling.executors import Kind, WorkerRecipe
+from axiograph.cluster.sampling.model_side import Near, model_side, refuse_served
 from axiograph.cluster.sampling.prompt_checks import check_prompts, prompt_notes
 from axiograph.cluster.sampling.requests import RequestBuilder
 from axiograph.discovery.pc.inputs import MIN_ROWS
@@ -20,24 +21,16 @@ from axiograph.discovery.resampling.rows import parse_resample, rows_in_replicat
 from axiograph.engine.answers.parsing import Lead, lead_of
 from axiograph.engine.errors import InputError
 from axiograph.engine.identity import digest
+from axiograph.engine.openai.model import ServedModel
 from axiograph.engine.plan.inputs import Inputs, load_inputs
 from axiograph.engine.plan.rows import Plan, PlanIdentity
-from axiograph.engine.prompting.prompts import Prompt, PromptBuilder, PromptFields
+from axiograph.engine.prompting.prompts import Prompt, PromptBuilder, PromptFields, TextBuilder
 from axiograph.engine.runs.run_dir import RunDir
 from axiograph.engine.study.conditions import keep_negative_controls
 from axiograph.engine.study.schema import Study
 from axiograph.engine.study.split import TRAIN
 from axiograph.engine.study.steering import HookPointSpec
-from axiograph.engine.workers.machine import device_name
-from axiograph.engine.workers.models import (
-    ModelSource,
-    load_config,
-    load_model,
-    load_tokenizer,
-    release_memory,
-    resolve_device,
-    resolve_model,
-)
+from axiograph.engine.workers.models import ModelSource, load_model, release_memory
 from axiograph.engine.workers.option_odds import spelled_scale
 from axiograph.engine.workers.spellings import spelling_ids
 from axiograph.engine.workers.worker import Worker, WorkerConfig, answer_room
@@ -50,13 +43,10 @@ from axiograph.steering.directions.operations import (
     steering_digests,
 )
 from axiograph.steering.directions.provenance import direction_notes
-from axiograph.steering.directions.steered_model import steered_model
 from axiograph.steering.hf.measurement import load_scales, measure_residual_norms, save_norms
 from axiograph.steering.hf.worker import check_spans
 
 RESIDUAL_NORM_PROMPTS = 256
-# Calls a function on a machine that has what the workers have: its device, its libraries.
-Near = Callable[..., Any]
 
 
 def in_process(function: Callable[..., Any], *args: Any) -> Any:
@@ -75,7 +65,7 @@ class Prepared:
     study: Study
     inputs: Inputs
     source: ModelSource
-    builder: PromptBuilder
+    builder: TextBuilder
     directions: Directions
     operations: dict[str, tuple[Operation, ...]]
     plan: Plan
@@ -83,6 +73,13 @@ class Prepared:
     backend: Choice = HF
     device_name: str = ""
     unsteered: Choice | None = None
+
+    @property
+    def tokens(self) -> PromptBuilder:
+        """The builder of a model on this machine; InputError where a server has the tokenizer."""
+        refuse_served(self.study, "what reads tokens")
+        assert isinstance(self.builder, PromptBuilder)
+        return self.builder
 
     @property
     def request_builder(self) -> RequestBuilder:
@@ -120,6 +117,8 @@ class Prepared:
         would have been taken."""
         identity = self.plan.identity
         notes = [*prompt_notes(self.inputs, self.builder), *self.directions.notes]
+        if isinstance(self.source, ServedModel):
+            notes += self.source.notes
         notes += direction_notes(self.inputs.conditions, self.source.name, identity.model, identity.prompt)
         if (reason := self.backend.why_not) is not None:
             who = "" if self.unsteered is None else " for the roles that are steered"
@@ -127,7 +126,7 @@ class Prepared:
         return notes
 
     def worker_config(self) -> WorkerConfig:
-        yes, no = spelling_ids(self.builder)
+        yes, no = ((), ()) if self.study.model.served else spelling_ids(self.tokens)
         return WorkerConfig(
             source=self.source,
             device=self.device,
@@ -261,32 +260,23 @@ def prepare_unsteered(study: Study, run: RunDir, near: Near = in_process) -> Pre
         study = keep_negative_controls(study, previous.conditions)
     inputs = load_inputs(study, None if previous is None else previous.generations)
     _check_items(inputs)
-    source = resolve_model(study.model)
-    builder = PromptBuilder(inputs.template, load_tokenizer(source))
-    builder.check_plain(inputs.texts())
-    check_prompts(inputs, builder)
-    config = load_config(source)
-    identity = PlanIdentity(source.digest(), source.dtype, builder.digest, {})
-    device, hardware = near(_device, study.model.device)
+    side = model_side(inputs, run, near)
+    side.builder.check_plain(inputs.texts())
+    check_prompts(inputs, side.builder)
+    identity = PlanIdentity(side.source.digest(), study.model.dtype, side.builder.digest, {})
     prepared = Prepared(
         study=study,
         inputs=inputs,
-        source=source,
-        builder=builder,
-        directions=Directions(config.hidden_size, config.num_hidden_layers, steered_model(source, config)),
+        source=side.source,
+        builder=side.builder,
+        directions=side.directions,
         operations={},
         plan=Plan(replace(inputs, conditions=inputs.conditions[:1]), identity),
-        device=device,
-        device_name=hardware,
+        device=side.device,
+        device_name=side.device_name,
     )
-    check_lengths(prepared, getattr(config, "max_position_embeddings", None))
+    check_lengths(prepared, side.max_length)
     return prepared
-
-
-def _device(wanted: str) -> tuple[str, str]:
-    """(device, its name) of this machine for a study's `model.device`."""
-    device = resolve_device(wanted)
-    return device, device_name(device)
 
 
 def _check_items(inputs: Inputs) -> None:
@@ -338,7 +328,10 @@ def _measure_norms(
 
 
 def check_lengths(prepared: Prepared, limit: int | None) -> None:
-    """InputError when the longest prompts leave no room for an answer: now, not in hour six."""
+    """InputError when the longest prompts leave no room for an answer: now, not in hour six. (Of a server's
+    model, whose tokens nobody counts here, requests that are too long become failed rows.)"""
+    if prepared.study.model.served:
+        return
     fields = _longest(prepared)
     prompts = prepared.build(fields)
     longest = max(range(len(prompts)), key=lambda i: len(prompts[i].ids))
@@ -358,7 +351,7 @@ def _longest(prepared: Prepared) -> list[PromptFields]:
     inputs = prepared.inputs
 
     def longest(texts: Sequence[str]) -> list[int]:
-        tokens = prepared.builder.tokenizer(texts, add_special_tokens=False)["input_ids"]
+        tokens = prepared.tokens.tokenizer(texts, add_special_tokens=False)["input_ids"]
         lengths = [len(ids) for ids in tokens]
         return sorted(range(len(texts)), key=lengths.__getitem__)[-3:]
 

@@ -10,12 +10,12 @@ from collections.abc import Iterable, Sequence
 from axiograph.engine.answers.parsing import ends_in_marker
 from axiograph.engine.errors import InputError
 from axiograph.engine.plan.inputs import Inputs
-from axiograph.engine.prompting.prompts import PromptBuilder, PromptFields
+from axiograph.engine.prompting.prompts import PromptBuilder, PromptFields, TextBuilder
 
 _THINKING = ("<think>", "<thinking>", "<|channel|>analysis")
 
 
-def check_prompts(inputs: Inputs, builder: PromptBuilder) -> None:
+def check_prompts(inputs: Inputs, builder: TextBuilder) -> None:
     """InputError where roles, questions or hints that differ give one and the same prompt, where a prompt
     begins with two BOS tokens, or where the answer cue of logprob mode does not fit."""
     role, baseline = inputs.roles[0], inputs.conditions[0]
@@ -31,12 +31,13 @@ def check_prompts(inputs: Inputs, builder: PromptBuilder) -> None:
     hinted = [c for c in inputs.conditions if c.hint is not None and not c.is_steered]
     hints = [(condition.name, inputs.fields(role, condition, item)) for condition in (baseline, *hinted)]
     _check_distinct(builder, "hints", "hint", hints)
-    _check_start(builder, first)
+    if isinstance(builder, PromptBuilder):
+        _check_start(builder, first)
     if inputs.study.scoring.mode == "logprob":
         _check_cue(inputs.study.prompt.answer_cue, builder.texts(first)[0])
 
 
-def prompt_notes(inputs: Inputs, builder: PromptBuilder) -> list[str]:
+def prompt_notes(inputs: Inputs, builder: TextBuilder) -> list[str]:
     """What a person should know of the prompts."""
     role, baseline = inputs.roles[0], inputs.conditions[0]
     text = builder.texts(inputs.fields(role, baseline, inputs.items_for(role)[0]))[0]
@@ -50,7 +51,7 @@ def prompt_notes(inputs: Inputs, builder: PromptBuilder) -> list[str]:
 
 
 def _check_distinct(
-    builder: PromptBuilder, field: str, variable: str, rows: Sequence[tuple[str, PromptFields]]
+    builder: TextBuilder, field: str, variable: str, rows: Sequence[tuple[str, PromptFields]]
 ) -> None:
     """InputError for two rows whose `variable` differs and whose prompts do not."""
     seen: dict[str, tuple[str, str]] = {}
@@ -66,7 +67,7 @@ def _check_distinct(
 
 
 def _rendered(
-    builder: PromptBuilder, variable: str, rows: Iterable[tuple[str, PromptFields]]
+    builder: TextBuilder, variable: str, rows: Iterable[tuple[str, PromptFields]]
 ) -> Iterable[tuple[str, str, str]]:
     """(name, text of the variable, prompt) of every row. Of roles the name counts where the template has it;
     where it has not, two roles of one text are given one prompt with good reason."""
@@ -77,7 +78,7 @@ def _rendered(
         yield name, text, builder.texts(fields)[0]
 
 
-def _remedy(builder: PromptBuilder, variable: str) -> str:
+def _remedy(builder: TextBuilder, variable: str) -> str:
     if builder.template.chat:
         return (
             "The tokenizer's chat template may drop the message that holds it (some models know no system "

@@ -13,7 +13,7 @@ import pyarrow as pa
 
 from axiograph.engine.plan.inputs import Inputs
 from axiograph.engine.prompting.options import Order
-from axiograph.engine.prompting.prompts import Prompt, PromptBuilder, PromptFields
+from axiograph.engine.prompting.prompts import Prompt, PromptFields, TextBuilder
 from axiograph.engine.study.conditions import Condition
 from axiograph.engine.study.questionnaire import Item
 from axiograph.engine.study.roles import Role
@@ -25,7 +25,7 @@ class RequestBuilder:
     """Turns plan rows (the first five columns of REQUEST_SCHEMA) into requests."""
 
     inputs: Inputs
-    builder: PromptBuilder
+    builder: TextBuilder
 
     @cached_property
     def _named(self) -> tuple[dict[str, Role], dict[str, Condition], dict[str, Item]]:
@@ -81,6 +81,9 @@ def _request_table(
     columns["cued_ids"] = [prompt.cued for prompt in prompts]
     columns["scale"] = [scale for scale, _ in options]
     columns["order"] = [order for _, order in options]
+    columns["messages"] = [
+        [{"role": role, "content": content} for role, content in prompt.messages] for prompt in prompts
+    ]
     return pa.Table.from_pydict(columns, schema=REQUEST_SCHEMA)
 
 

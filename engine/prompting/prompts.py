@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import datetime
 import re
+from abc import ABC, abstractmethod
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -40,21 +41,60 @@ class PromptFields:
 @dataclass(frozen=True)
 class Prompt:
     """`ids` as the model receives them; `span` are the indices into `ids` of the steered tokens, and
-    `span_text` their words; `cued` are the ids of the prompt with the answer cue, where one was asked for."""
+    `span_text` their words; `cued` are the ids of the prompt with the answer cue, where one was asked for.
+    `messages` (role, content): what a server is sent, which has the tokenizer; then there are no ids."""
 
     text: str
     ids: tuple[int, ...]
     span: tuple[int, ...]
     span_text: str = ""
     cued: tuple[int, ...] = ()
+    messages: tuple[tuple[str, str], ...] = ()
 
 
-class PromptBuilder:
+class TextBuilder(ABC):
+    """Renders prompts with one template."""
+
+    def __init__(self, template: Template) -> None:
+        self.template = template
+        self._parts = template.parts()
+
+    @property
+    @abstractmethod
+    def digest(self) -> bytes:
+        """Over all that turns fields into what the model reads."""
+
+    @abstractmethod
+    def texts(self, fields: PromptFields) -> tuple[str, list[tuple[int, int]]]:
+        """The prompt as text and the character ranges of the span in it."""
+
+    @abstractmethod
+    def build(self, rows: Sequence[PromptFields], cue: str | None = None) -> list[Prompt]:
+        """Prompts of `rows`, in order; with a `cue`, also with that text behind them."""
+
+    @abstractmethod
+    def check_plain(self, texts: Iterable[tuple[str, str]]) -> None:
+        """InputError for the first of (where, text) with what is no text for the model."""
+
+    def contents(self, fields: PromptFields) -> list[tuple[str, str]]:
+        """(role, content) of every message, with the marks of the span."""
+        values = {name: getattr(fields, name) for name in self.template.variables}
+        return [(role, self._rendered(part, values)) for role, part in self._parts]
+
+    def _rendered(self, part: jinja2.Template, values: dict[str, str]) -> str:
+        try:
+            return part.render(values)
+        except (jinja2.TemplateError, ArithmeticError, TypeError, ValueError) as error:
+            where = f"prompt template {self.template.name}"
+            raise InputError(where, "a template that renders", str(error), "Mend the template.") from error
+
+
+class PromptBuilder(TextBuilder):
     """Renders and tokenises prompts with one template and one tokenizer (a fast one: it gives offsets)."""
 
     def __init__(self, template: Template, tokenizer: Any) -> None:
-        self.template, self.tokenizer = template, tokenizer
-        self._parts = template.parts()
+        super().__init__(template)
+        self.tokenizer = tokenizer
         if not getattr(tokenizer, "is_fast", False):
             raise InputError(
                 "tokenizer",
@@ -86,17 +126,8 @@ class PromptBuilder:
 
     def texts(self, fields: PromptFields) -> tuple[str, list[tuple[int, int]]]:
         """The prompt as text and the character ranges of the span in it."""
-        values = {name: getattr(fields, name) for name in self.template.variables}
-        contents = [(role, self._rendered(part, values)) for role, part in self._parts]
-        marked = self._chat(contents) if self.template.chat else contents[0][1]
-        return _unmark(marked)
-
-    def _rendered(self, part: jinja2.Template, values: dict[str, Any]) -> str:
-        try:
-            return part.render(values)
-        except (jinja2.TemplateError, ArithmeticError, TypeError, ValueError) as error:
-            where = f"prompt template {self.template.name}"
-            raise InputError(where, "a template that renders", str(error), "Mend the template.") from error
+        contents = self.contents(fields)
+        return unmarked(self._chat(contents) if self.template.chat else contents[0][1])
 
     def _chat(self, contents: list[tuple[str, str]]) -> str:
         messages = [{"role": role, "content": content} for role, content in contents]
@@ -226,7 +257,7 @@ class PromptBuilder:
         return list(self.tokenizer(text, add_special_tokens=False)["input_ids"])
 
 
-def _unmark(marked: str) -> tuple[str, list[tuple[int, int]]]:
+def unmarked(marked: str) -> tuple[str, list[tuple[int, int]]]:
     """`marked` without the marks, and the character ranges that they enclosed."""
     text: list[str] = []
     ranges: list[tuple[int, int]] = []

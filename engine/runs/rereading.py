@@ -56,10 +56,11 @@ def columns_to_reread(columns: Sequence[str]) -> list[str]:
 
 def reread(rows: Rows) -> Rows:
     """`rows` with state and reason of every generated yes or no by the rules of today. Log-odds are no text,
-    and what failed has none; there were no answer scales when these rules were older."""
+    what failed has none, and what a server's filter took is none of the model's; there were no answer scales
+    when these rules were older."""
     judged = pc.and_(
         pc.equal(rows["mode"].cast(pa.string()), "generate"),
-        pc.not_equal(rows["finish"].cast(pa.string()), "failed"),
+        pc.invert(pc.is_in(rows["finish"].cast(pa.string()), pa.array(["failed", "filtered"]))),
     ).to_pylist()
     texts = rows["text"].to_pylist()
     states, reasons = (rows[name].cast(pa.string()).to_pylist() for name in JUDGED)

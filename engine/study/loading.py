@@ -15,6 +15,7 @@ from pydantic import BaseModel
 from axiograph.engine.errors import InputError
 from axiograph.engine.storage.remote import is_remote
 from axiograph.engine.study.fields import Spec
+from axiograph.engine.study.model import SECRET
 from axiograph.engine.study.schema import Study
 from axiograph.engine.study.strengths import StrengthGrid
 from axiograph.engine.study.textfiles import load_yaml
@@ -53,6 +54,8 @@ def as_input_error(
     others = [e for e in others if e["type"] != "too_short" or first["loc"][: len(e["loc"])] != e["loc"]]
     value = repr(first["input"])
     value = value if len(value) < 200 else f"{value[:200]} …"
+    if first["type"] == SECRET:
+        value = "another text (not shown: it may hold a key)"
     expected = first["msg"].removeprefix("Value error, ").removeprefix("Input should be ")
     remedy = "Mend the field."
     if first["type"] == "extra_forbidden":

@@ -14,8 +14,8 @@ import yaml
 from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
 from axiograph.engine.storage.remote import is_remote
-from axiograph.engine.study.engine_args import check_reserved
 from axiograph.engine.study.fields import Share, Spec, finite
+from axiograph.engine.study.model import ModelSpec
 from axiograph.engine.study.steering import SteeringSpec
 
 SCHEMA_VERSION = 1
@@ -28,38 +28,6 @@ def _run_location(value: Any) -> Any:
 
 
 RunLocation = Annotated[Path | str, BeforeValidator(_run_location)]  # a str is an address in an object store
-
-
-class ModelSpec(Spec):
-    """Which model answers: a hub name with a revision, or a local directory.
-
-    `backend`: `vllm`, `hf` (transformers), or `auto`: vLLM where it is installed and can run all of the
-    study. `engine_args` are passed on to vLLM.
-    """
-
-    hub: str | None = None
-    revision: str | None = None
-    path: Path | None = None
-    dtype: Literal["float32", "bfloat16", "float16"] = "bfloat16"
-    device: str = "auto"
-    trust_remote_code: bool = False
-    backend: Literal["auto", "vllm", "hf"] = "auto"
-    engine_args: dict[str, Any] = Field(default_factory=dict)
-
-    @model_validator(mode="after")
-    def _own_arguments(self) -> ModelSpec:
-        if self.engine_args and self.backend == "hf":
-            raise ValueError("'engine_args' beside 'backend: vllm' or 'auto' only: they are vLLM's")
-        check_reserved(self.engine_args)
-        return self
-
-    @model_validator(mode="after")
-    def _one_source(self) -> ModelSpec:
-        if (self.hub is None) == (self.path is None):
-            raise ValueError("either 'hub' (with 'revision') or 'path', not both and not neither")
-        if self.revision is not None and self.hub is None:
-            raise ValueError("'revision' beside 'hub' only: a local directory has none")
-        return self
 
 
 class RoleFile(Spec):
@@ -335,6 +303,8 @@ class Study(Spec):
     def _coherent(self) -> Study:
         if self.scoring.mode == "logprob" and self.sampling.method != "greedy":
             raise ValueError("'sampling.method: greedy' in logprob mode, which draws nothing")
+        if self.model.served:
+            self._check_served()
         labels = [hint.label for hint in self.hints]
         if len(set(labels)) != len(labels):
             raise ValueError("hints of which no two have the same name")
@@ -344,6 +314,20 @@ class Study(Spec):
     def askings(self) -> int:
         """How often an item is asked of a role under a condition: repeats, in both orders where both are."""
         return self.sampling.repeats * (2 if self.answers.order == "both" else 1)
+
+    def _check_served(self) -> None:
+        """What cannot be had of a model that a server answers for."""
+        if self.steering:
+            raise ValueError(
+                "no 'steering' beside 'model.backend: openai': the stream of a server's model cannot be "
+                "reached; steer by 'hints', or run the model here ('hub' or 'path')"
+            )
+        if self.scoring.mode == "logprob":
+            raise ValueError(
+                "'scoring.mode: generate' beside 'model.backend: openai': servers tell the probabilities of "
+                "the 20 likeliest tokens at most, and log-odds of yes and no would be biased by what is cut "
+                "off"
+            )
 
     def _repr_html_(self) -> str:
         """For notebooks: the fields as YAML, but for those that are null."""

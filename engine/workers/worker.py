@@ -34,6 +34,8 @@ REQUEST_SCHEMA = pa.schema(
         ("cued_ids", pa.list_(pa.int32())),  # where options are read: the prompt with the cue; else empty
         ("scale", pa.string()),  # of the item's options; empty: yes or no
         ("order", pa.list_(pa.int16())),  # the option at every place that the prompt shows
+        # What a server is sent, which makes the tokens itself; else empty.
+        ("messages", pa.list_(pa.struct([("role", pa.string()), ("content", pa.string())]))),
     ]
 )
 
@@ -97,6 +99,7 @@ class Request:
     cued_ids: list[int]
     scale: str = ""
     order: list[int] = field(default_factory=list)
+    messages: list[dict[str, str]] = field(default_factory=list)
 
 
 def answer_room(config: WorkerConfig, prompt: int, cued: int) -> int:

@@ -84,9 +84,37 @@ def _run_facts(run: RunDir, manifest: dict[str, Any]) -> list[tuple[str, str]]:
             f"answered, {count(stored.duplicates)} stored twice, in {count(stored.parts)} "
             f"{'part' if stored.parts == 1 else 'parts'}",
         ),
+        *_server_facts(run, manifest),
         ("Seeds", _listed(manifest["seeds"])),
         ("Versions", _listed(manifest["versions"])),
     ]
+
+
+def _server_facts(run: RunDir, manifest: dict[str, Any]) -> list[tuple[str, str]]:
+    """What a server says that it is, and what nobody promises of it."""
+    spec = manifest["study"]["model"]
+    if spec.get("backend") != "openai":
+        return []
+    said = _listed(manifest["model"].get("said", {})) or "nothing"
+    facts = [
+        (
+            "Server",
+            f"{spec['url']}, which says of the model: {said}. What stands behind the name is the server's "
+            "affair: number type, hardware and version are not known, and no answer is promised to come out "
+            "the same again, not even a greedy one.",
+        )
+    ]
+    if prices := spec.get("prices"):
+        read, written = (
+            run.store()
+            .scan()
+            .select(pl.col("prompt_tokens", "new_tokens").cast(pl.Int64).sum())
+            .collect(engine="streaming")
+            .row(0)
+        )
+        cost = (read * prices["input"] + written * prices["output"]) / 1e6
+        facts.append(("Cost", f"{cost:,.2f} for the stored answers, by the server's counts of tokens"))
+    return facts
 
 
 def _workers(run: RunDir) -> Table:
@@ -99,8 +127,8 @@ def _workers(run: RunDir) -> Table:
         .agg(
             answers=pl.len(),
             seconds=pl.col("seconds").cast(pl.Float64).sum(),
-            tokens=pl.col("new_tokens").sum(),
-            prompt=pl.col("prompt_tokens").sum(),
+            tokens=pl.col("new_tokens").cast(pl.Int64).sum(),
+            prompt=pl.col("prompt_tokens").cast(pl.Int64).sum(),
             proof=pl.col("proof_error").max(),
         )
         .with_columns(pl.col(by).cast(pl.String))

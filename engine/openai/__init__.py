@@ -1,0 +1,1 @@
+"""Models behind a server that speaks OpenAI's protocol: what the server says, requests, the worker."""
