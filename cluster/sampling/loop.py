@@ -33,7 +33,6 @@ from axiograph.engine.storage.files import remove_leftovers, write_atomic
 from axiograph.engine.study.schema import Study
 from axiograph.engine.workers.machine import GPU_ROWS
 
-SERVED_ROWS = 256
 TABLES_PER_BATCH = 4  # a stored part holds this many batches: what a crash can cost
 
 
@@ -107,8 +106,6 @@ def sample(
 
 def rows_per_table(prepared: Prepared) -> int:
     """How many requests a worker is handed at once, at first: what a GPU holds, or what the study says."""
-    if prepared.study.model.served:
-        return SERVED_ROWS  # which the worker hands on as they are answered
     rows = prepared.study.sampling.batch_size * TABLES_PER_BATCH
     on_gpu = prepared.device.startswith("cuda")
     return max(rows, GPU_ROWS) if on_gpu and not sets_batches(prepared) else rows
@@ -230,7 +227,7 @@ def _manifest(prepared: Prepared, run: RunDir, requests: int) -> dict[str, Any]:
             "name": prepared.source.name,
             "revision": prepared.source.revision,
             "dtype": prepared.source.dtype,
-            **({"said": dict(prepared.source.said)} if isinstance(prepared.source, ServedModel) else {}),
+            "said": dict(prepared.source.said) if isinstance(prepared.source, ServedModel) else {},
         },
         "seeds": seeds(study),
         "steering_notes": prepared.directions.notes,

@@ -6,6 +6,7 @@ import queue
 import threading
 import time
 from collections.abc import Iterable, Iterator, Mapping
+from contextlib import suppress
 from typing import Any
 
 import pyarrow as pa
@@ -115,6 +116,9 @@ class ServedWorker:
                 yield done.table()
             raise
         finally:
+            with suppress(queue.Empty):
+                while True:  # what nobody has sent yet is not sent any more
+                    inbox.get_nowait()
             for _ in range(threads):
                 inbox.put(None)
         if done.rows:
@@ -163,10 +167,10 @@ class ServedWorker:
         while (request := inbox.get()) is not None:
             try:
                 outbox.put((request, self._response(request)))
-            except ClosedError:
-                return
             except Exception as error:
                 outbox.put((request, error))
+                if isinstance(error, ClosedError):
+                    return
 
     def _response(self, request: Request) -> dict[str, Any]:
         about = request_columns(request) | {

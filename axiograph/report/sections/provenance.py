@@ -10,6 +10,7 @@ import polars as pl
 
 from axiograph.cluster.sampling.progress import duration
 from axiograph.engine.runs.run_dir import RunDir
+from axiograph.engine.runs.store import FAILED
 from axiograph.report.artefacts import Artefacts
 from axiograph.report.blocks.numbers import count
 from axiograph.report.blocks.section import Code, Facts, Heading, Section
@@ -105,16 +106,24 @@ def _server_facts(run: RunDir, manifest: dict[str, Any]) -> list[tuple[str, str]
         )
     ]
     if prices := spec.get("prices"):
-        read, written = (
-            run.store()
-            .scan()
-            .select(pl.col("prompt_tokens", "new_tokens").cast(pl.Int64).sum())
-            .collect(engine="streaming")
-            .row(0)
-        )
-        cost = (read * prices["input"] + written * prices["output"]) / 1e6
-        facts.append(("Cost", f"{cost:,.2f} for the stored answers, by the server's counts of tokens"))
+        facts.append(("Cost", _cost(run, prices)))
     return facts
+
+
+def _cost(run: RunDir, prices: dict[str, float]) -> str:
+    tokens = pl.col("prompt_tokens", "new_tokens").cast(pl.Int64)
+    uncounted = (pl.col("prompt_tokens").is_null() | pl.col("new_tokens").is_null()).sum().alias("uncounted")
+    answered = run.store().scan().filter(pl.col("finish").cast(pl.String) != FAILED)
+    read, written, without = answered.select(tokens.sum(), uncounted).collect(engine="streaming").row(0)
+    cost = (read * prices["input"] + written * prices["output"]) / 1e6
+    if without:
+        return f"at least {cost:,.2f}: the server counted no tokens of {count(without)} stored answers"
+    return f"{cost:,.2f} for the stored answers, by the server's counts of tokens"
+
+
+def _known_sum(column: str) -> pl.Expr:
+    """Null where nothing is known: not every server counts tokens."""
+    return pl.when(pl.col(column).count() > 0).then(pl.col(column).cast(pl.Int64).sum())
 
 
 def _workers(run: RunDir) -> Table:
@@ -127,8 +136,8 @@ def _workers(run: RunDir) -> Table:
         .agg(
             answers=pl.len(),
             seconds=pl.col("seconds").cast(pl.Float64).sum(),
-            tokens=pl.col("new_tokens").cast(pl.Int64).sum(),
-            prompt=pl.col("prompt_tokens").cast(pl.Int64).sum(),
+            tokens=_known_sum("new_tokens"),
+            prompt=_known_sum("prompt_tokens"),
             proof=pl.col("proof_error").max(),
         )
         .with_columns(pl.col(by).cast(pl.String))

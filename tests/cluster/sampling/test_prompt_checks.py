@@ -36,7 +36,7 @@ def test_a_chat_template_that_drops_the_system_message_gives_all_roles_one_promp
     """shared/cases/31: exit 0, and an edge of 1.00 made of rounding."""
     chat = make_tokenizer("chat")
     chat.chat_template = DROPS_SYSTEM
-    monkeypatch.setattr("axiograph.cluster.sampling.preparation.load_tokenizer", lambda source: chat)
+    monkeypatch.setattr("axiograph.cluster.sampling.model_side.load_tokenizer", lambda source: chat)
     with pytest.raises(
         InputError, match=r"another prompt for another role.*the same for roles.*user's message"
     ):
@@ -72,7 +72,7 @@ def test_the_cue_follows_a_prompt_that_has_none(study_assets, tmp_path):
 def test_one_bos_token(study_assets, tmp_path, monkeypatch):
     chat = make_tokenizer("chat")
     chat.chat_template = "{{ bos_token }}{{ bos_token }}{% for m in messages %}{{ m.content }}{% endfor %}"
-    monkeypatch.setattr("axiograph.cluster.sampling.preparation.load_tokenizer", lambda source: chat)
+    monkeypatch.setattr("axiograph.cluster.sampling.model_side.load_tokenizer", lambda source: chat)
     with pytest.raises(InputError, match="begin with one BOS token, found two"):
         prepared(tmp_path, study_assets, MESSAGES, "yaml")
 
