@@ -31,7 +31,7 @@ from axiograph.engine.study.schema import Study
 from axiograph.engine.study.split import TRAIN
 from axiograph.engine.study.steering import HookPointSpec
 from axiograph.engine.workers.models import ModelSource, load_model, release_memory
-from axiograph.engine.workers.option_odds import spelled_scale
+from axiograph.engine.workers.option_odds import SpelledScale, spelled_scale
 from axiograph.engine.workers.spellings import spelling_ids
 from axiograph.engine.workers.worker import Worker, WorkerConfig, answer_room
 from axiograph.steering.backend import HF, Choice, choose_backend
@@ -136,18 +136,22 @@ class Prepared:
             no_ids=no,
             canary=self.canary(),
             steered=frozenset(self.operations),
-            scales={
-                name: spelled_scale(shown, self.builder.continuation)
-                for name, shown in self.inputs.scales.items()
-            },
+            scales=self._scales(),
             cue_ids=self._cue_ids(),
         )
+
+    def _scales(self) -> dict[str, SpelledScale]:
+        """The answer scales of the items; how a server's model spells them, nobody knows."""
+        scales = self.inputs.scales
+        if self.study.model.served:
+            return {name: SpelledScale(shown, {}, {}) for name, shown in scales.items()}
+        return {name: spelled_scale(shown, self.tokens.continuation) for name, shown in scales.items()}
 
     def _cue_ids(self) -> tuple[int, ...]:
         """The answer cue as it follows a thought, where an answer must be an option."""
         if self.study.scoring.mode != "constrained":
             return ()
-        return tuple(self.builder.continuation(self.study.prompt.answer_cue))
+        return tuple(self.tokens.continuation(self.study.prompt.answer_cue))
 
     def build(self, fields: Sequence[PromptFields]) -> list[Prompt]:
         """Prompts of the study's scoring mode (cluster.sampling.requests)."""

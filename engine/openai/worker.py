@@ -11,7 +11,6 @@ from typing import Any
 
 import pyarrow as pa
 
-from axiograph.engine.answers.parsing import parse_answer
 from axiograph.engine.errors import InputError, RunError
 from axiograph.engine.openai.client import (
     Client,
@@ -27,6 +26,7 @@ from axiograph.engine.workers.worker import (
     Request,
     WorkerConfig,
     failed_columns,
+    judged_columns,
     refuse_steered,
     request_columns,
     requests_of,
@@ -186,7 +186,7 @@ class ServedWorker:
         try:
             reply = self._client.ask(self._path, self._body(request.messages, request.request_id))
             self._check_answering(reply)
-            return about | self._answer_columns(reply)
+            return about | self._answer_columns(reply, request)
         except EndedError as error:
             raise self._ended(error) from None
         except FilteredError:
@@ -239,7 +239,7 @@ class ServedWorker:
                 f"a new run with another --out. {_GOES_ON.partition(':')[0]}.",
             )
 
-    def _answer_columns(self, reply: Mapping[str, Any]) -> dict[str, Any]:
+    def _answer_columns(self, reply: Mapping[str, Any], request: Request) -> dict[str, Any]:
         text, refusal, finish = _said(reply["choices"][0], self.source.chat)
         usage = reply.get("usage") if isinstance(reply.get("usage"), dict) else {}
         tokens = {
@@ -249,15 +249,16 @@ class ServedWorker:
         }
         if refusal is not None or finish == "filtered":
             return _filtered(text if refusal is None else refusal, refusal) | tokens
-        answer = parse_answer(text, lead=self.config.lead)
-        return tokens | {
-            "state": answer.state,
-            "reason": answer.reason,
-            "text": text,
-            "answer_ids": [],
-            "finish": finish,
-            "fallback": False,
-        }
+        return (
+            tokens
+            | judged_columns(text, request, self.config)
+            | {
+                "text": text,
+                "answer_ids": [],
+                "finish": finish,
+                "fallback": False,
+            }
+        )
 
 
 class _Done:

@@ -81,7 +81,7 @@ class TextBuilder(ABC):
         values = {name: getattr(fields, name) for name in self.template.variables}
         return [(role, self._rendered(part, values)) for role, part in self._parts]
 
-    def _rendered(self, part: jinja2.Template, values: dict[str, str]) -> str:
+    def _rendered(self, part: jinja2.Template, values: dict[str, Any]) -> str:
         try:
             return part.render(values)
         except (jinja2.TemplateError, ArithmeticError, TypeError, ValueError) as error:

@@ -322,7 +322,7 @@ class Study(Spec):
                 "no 'steering' beside 'model.backend: openai': the stream of a server's model cannot be "
                 "reached; steer by 'hints', or run the model here ('hub' or 'path')"
             )
-        if self.scoring.mode == "logprob":
+        if self.scoring.reads_options:
             raise ValueError(
                 "'scoring.mode: generate' beside 'model.backend: openai': servers tell the probabilities of "
                 "the 20 likeliest tokens at most, and log-odds of yes and no would be biased by what is cut "

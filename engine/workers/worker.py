@@ -161,20 +161,24 @@ def responses_table(rows: Sequence[dict[str, Any]], requests: Sequence[Request])
 
 def generated_columns(output: Generated, request: Request, config: WorkerConfig) -> dict[str, Any]:
     """The columns of a response that was generated for `request`."""
-    columns: dict[str, Any] = {
+    return judged_columns(output.text, request, config) | {
         "text": output.text,
         "answer_ids": list(output.ids),
         "finish": output.finish,
         "new_tokens": len(output.ids),
         "fallback": False,
     }
+
+
+def judged_columns(text: str, request: Request, config: WorkerConfig) -> dict[str, Any]:
+    """The columns of a response that say what its text says."""
     if not request.scale:
-        answer = parse_answer(output.text, lead=config.lead)
-        return columns | {"state": answer.state, "reason": answer.reason}
+        answer = parse_answer(text, lead=config.lead)
+        return {"state": answer.state, "reason": answer.reason}
     order = tuple(request.order)
-    answer = parse_choice(output.text, config.scales[request.scale].shown.options(order), lead=config.lead)
+    answer = parse_choice(text, config.scales[request.scale].shown.options(order), lead=config.lead)
     chosen = None if answer.position is None else order[answer.position]
-    return columns | {"state": answer.state, "reason": answer.reason, "chosen": chosen, "order": list(order)}
+    return {"state": answer.state, "reason": answer.reason, "chosen": chosen, "order": list(order)}
 
 
 def failed_columns(reason: str) -> dict[str, Any]:
