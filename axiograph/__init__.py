@@ -24,7 +24,6 @@ if TYPE_CHECKING:
     from axiograph.api.calibration import advise, calibrate
     from axiograph.api.comparison import compare
     from axiograph.api.demonstration import demo
-    from axiograph.api.discovery import discover
     from axiograph.api.features import PilotSettings, direction, features, pilot
     from axiograph.api.graph import ValueGraph, read_graph
     from axiograph.api.guide import GuideRequest, guide
@@ -49,7 +48,7 @@ _HOMES = {
     "compare": "api.comparison",
     "demo": "api.demonstration",
     "direction": "api.features",
-    "discover": "api.discovery",
+    "discover": "api.results",
     "features": "api.features",
     "follow": "api.jobs",
     "guide": "api.guide",

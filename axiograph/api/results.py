@@ -1,24 +1,30 @@
-"""What the steps of a run come to: each holds its frames and shows itself."""
+"""What the steps of a run come to, and the graph of any table: each holds its frames and shows itself."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import polars as pl
 
 from axiograph.api.display import Shown, text_html
 from axiograph.api.graph import ValueGraph
+from axiograph.api.settings import CORES, changed_discovery
 from axiograph.cluster.sampling.estimate import Estimate as RunEstimate
 from axiograph.cluster.sampling.inspection import Status
 from axiograph.cluster.sampling.loop import Sampled
+from axiograph.cluster.site import site
+from axiograph.cluster.stages.discover import discover_profiles
+from axiograph.cluster.stages.profile_tables import read_profiles
 from axiograph.cluster.stages.score import Scored
 from axiograph.discovery.discover import Discovery
 from axiograph.discovery.effects.doses import DoseTables
 from axiograph.discovery.effects.testing import Effects
 from axiograph.discovery.stored import GraphChoice
 from axiograph.discovery.verdict.judgement import Answering, Verdict, judge
+from axiograph.engine.study.schema import DiscoverySpec
 from axiograph.texts.discovery import discovery_text
 from axiograph.texts.effects import doses_text, effects_text, roles_text
 from axiograph.texts.run import coverage_text, estimate_text, sampled_text, scored_text, status_text
@@ -266,3 +272,27 @@ class EffectTables(Shown):
         if self.between_roles.columns:  # there is a graph
             lines.append(roles_text(self.reference, self.between_roles))
         return "\n\n".join(lines)
+
+
+def discover(
+    profiles: pl.DataFrame | Path | str,
+    out: Path | str | None = None,
+    *,
+    jobs: int = CORES,
+    ray: str | None = None,
+    spec: DiscoverySpec | None = None,
+    notify: Callable[[str], None] | None = None,
+    **changes: Any,
+) -> DiscoveryResult:
+    """The graph of any table with one row per role and one column per value: a frame (Polars or pandas) or a
+    CSV or Parquet file.
+
+    `out`: where graph, tables and figures are written; None: nowhere. `spec`, `changes`: settings as in a
+    study's `discovery`. `notify` is told where it may take long. Raises InputError for a table that cannot be
+    used."""
+    table = read_profiles(profiles)
+    folder = None if out is None else Path(out)
+    with site(ray) as where:
+        settings = changed_discovery(spec or DiscoverySpec(), changes)
+        discovery = discover_profiles(table, settings, folder, jobs=where.jobs(jobs), notify=notify)
+    return DiscoveryResult(discovery, folder)

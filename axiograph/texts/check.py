@@ -42,19 +42,24 @@ def pilot_text(findings: Findings, verdict: Verdict) -> str:
 def _findings(findings: Findings, verdict: Verdict) -> str:
     rows = [("can be read", _share(findings.usable))]
     if findings.mode == "generate":
-        rows += [(f"  {state}", _count(count, findings.answers)) for state, count in findings.states.items()]
+        states = _states(findings)
+        rows += [(f"  {state}", _count(findings.states[state], findings.answers)) for state in states]
         rows += [("reach the limit", _share(findings.cut))]
         if findings.contradictions.of:
             against = findings.contradictions
             rows += [("thought goes against the answer", f"{against.count} of {against.of} thoughts")]
     else:
         rows += [
-            ("yes more likely than no", _share(findings.yes)),
-            ("P(yes) + P(no), median", number(findings.mass)),
+            *([("yes more likely than no", _share(findings.yes))] if findings.yes.of else []),
+            ("probability of all options, median", number(findings.mass)),
             ("too little of it", _share(findings.low_mass)),
             ("read behind a thought", _share(findings.fallback)),
-            ("log-odds, standard deviation", number(findings.spread)),
         ]
+        if findings.spread is not None:
+            rows.append(("log-odds, standard deviation", number(findings.spread)))
+    label, top = findings.top_option
+    if top.of:
+        rows.append((f"most often '{label}'", _share(top)))
     if findings.failed:
         rows.append(("could not be had", f"{findings.failed:,}"))
     if findings.differences is not None and verdict.reliability is not None:
@@ -146,6 +151,14 @@ def _way(findings: Findings, verdict: Verdict) -> tuple[str, str, str, str]:
     likely = "-" if verdict.reliability is None else number(verdict.reliability[0])
     p = "-" if findings.differences is None else number(findings.differences.p, ".3f")
     return findings.usable.percent, findings.yes.percent, likely, p
+
+
+def _states(findings: Findings) -> list[str]:
+    """Yes and no, or the options of a scale, and what is neither."""
+    hidden = set() if findings.states["chosen"] else {"chosen"}
+    if findings.states["chosen"] and not findings.yes.of:
+        hidden = {"yes", "no"}
+    return [state for state in findings.states if state not in hidden]
 
 
 def _share(share: Share) -> str:

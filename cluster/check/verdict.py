@@ -156,7 +156,7 @@ def _mass(findings: Findings) -> list[Concern]:
     if findings.mass is not None and findings.mass < MASS_THRESHOLD:
         concerns.append(
             Concern(
-                f"yes and no have a mass of {findings.mass:.2f} in the median",
+                f"the options have a probability of {findings.mass:.2f} together, in the median",
                 "The prompt leads to other words: look at prompt.answer_cue and at the template's end.",
             )
         )

@@ -31,7 +31,7 @@ from axiograph.engine.study.schema import Study
 from axiograph.engine.study.split import TRAIN
 from axiograph.engine.study.steering import HookPointSpec
 from axiograph.engine.workers.models import ModelSource, load_model, release_memory
-from axiograph.engine.workers.option_odds import SpelledScale, spelled_scale
+from axiograph.engine.workers.spelled_scales import SpelledScale, spelled_scale
 from axiograph.engine.workers.spellings import spelling_ids
 from axiograph.engine.workers.worker import Worker, WorkerConfig, answer_room
 from axiograph.steering.backend import HF, Choice, choose_backend

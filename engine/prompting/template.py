@@ -101,7 +101,7 @@ def _read(spec: PromptSpec, where: str) -> tuple[str, str]:
     try:
         if spec.path is not None:
             return spec.path.name, spec.path.read_text(encoding="utf-8-sig")
-        name = "chat.yaml" if spec.template == "chat" else f"{spec.template}.j2"
+        name = f"{spec.template}.{'yaml' if spec.template in ('chat', 'scale_chat') else 'j2'}"
         return name, (resources.files(__package__) / "templates" / name).read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
         raise InputError(where, "a readable UTF-8 file", str(error), "Check the path.") from error

@@ -10,9 +10,9 @@ from typing import Literal
 from axiograph.engine.errors import InputError
 from axiograph.engine.study.item_files.contents import Contents, Origin
 from axiograph.engine.study.item_files.csv_forms import read_csv
+from axiograph.engine.study.item_files.items import Item
 from axiograph.engine.study.item_files.norms import Norm
 from axiograph.engine.study.item_files.yaml_form import read_yaml
-from axiograph.engine.study.items import Item
 from axiograph.engine.study.scales import Scale
 from axiograph.engine.study.textfiles import Problem, close_matches, raise_problems, read_text
 

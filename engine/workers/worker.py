@@ -19,7 +19,7 @@ from axiograph.engine.workers.generation import Generated
 from axiograph.engine.workers.models import ModelSource
 
 if TYPE_CHECKING:
-    from axiograph.engine.workers.option_odds import SpelledScale
+    from axiograph.engine.workers.spelled_scales import SpelledScale
 
 REQUEST_SCHEMA = pa.schema(
     [

@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import partial
 
 from axiograph.engine.study.inventories.inventory import Builders, Entry, Inventory, Request
-from axiograph.engine.study.items import Item
+from axiograph.engine.study.item_files.items import Item
 from axiograph.engine.study.questionnaire import Questionnaire, load_questionnaires
 
 

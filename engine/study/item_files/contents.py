@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from axiograph.engine.study.item_files.items import Item
 from axiograph.engine.study.item_files.norms import Norm
-from axiograph.engine.study.items import Item
 from axiograph.engine.study.textfiles import Problem
 
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from axiograph.engine.study.item_files.contents import Contents
-from axiograph.engine.study.items import Item
+from axiograph.engine.study.item_files.items import Item
 from axiograph.engine.study.scales import Scale
 from axiograph.engine.study.textfiles import bad_character
 

@@ -347,12 +347,12 @@ def test_parts_of_another_version_are_refused(store):
     table = pq.read_table(part)
     for metadata, named in (({b"axiograph.responses": b"99"}, "version 99"), (None, "version none")):
         pq.write_table(table.replace_schema_metadata(metadata), part)
-        with pytest.raises(RunError, match=f"expected schema version 1, found {named}") as caught:
+        with pytest.raises(RunError, match=f"expected schema version 2, found {named}") as caught:
             store.check()
         assert part.name in str(caught.value)
     fewer = table.drop_columns(["seconds"]).replace_schema_metadata(RESPONSE_SCHEMA.metadata)
     pq.write_table(fewer, part)
-    with pytest.raises(RunError, match="schema version 1"):
+    with pytest.raises(RunError, match="schema version 2"):
         store.scan()
 
 

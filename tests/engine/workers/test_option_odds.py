@@ -14,7 +14,8 @@ from axiograph.engine.study.scales import Scale
 from axiograph.engine.study.schema import SamplingSpec, ScoringSpec
 from axiograph.engine.workers.log_odds import drawn
 from axiograph.engine.workers.models import load_tokenizer
-from axiograph.engine.workers.option_odds import OptionOdds, SpelledScale, spelled_scale
+from axiograph.engine.workers.option_odds import OptionOdds
+from axiograph.engine.workers.spelled_scales import SpelledScale, spelled_scale
 from tests import asking, tiny
 
 AGREE = Scale.of("agree", ["Disagree strongly", "Disagree", "Neutral", "Agree", "Agree strongly"])
