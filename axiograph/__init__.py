@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from axiograph.api.jobs import follow, stop, submit
     from axiograph.api.replication import replicate
     from axiograph.api.report import write_report
+    from axiograph.api.results import discover
     from axiograph.api.run import Run
     from axiograph.api.run import open_run as open
     from axiograph.api.study import check, load_study, plan, run

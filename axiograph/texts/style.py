@@ -17,6 +17,8 @@ def style_text(result: Scored) -> str:
     parts = []
     if not result.one_word.is_empty():
         parts.append(_by_condition(result))
+    if not result.order_effects.is_empty():
+        parts.append(_order_effects(result.order_effects))
     words = one_word_verdict(result.one_word)
     return "\n\n".join([*parts, "\n".join([result.style_verdict, *([words] if words else [])])])
 
@@ -41,6 +43,23 @@ def _by_condition(result: Scored) -> str:
     header = ["saying yes (−1 to 1)", "mean", "interval", "to baseline", "p (Holm)"]
     words = ["same word", "most often", "roles with one word"] if has_words else []
     return table([*header, *words], rows) + more(joined.height)
+
+
+def _order_effects(means: pl.DataFrame) -> str:
+    """By condition how far answers move towards the option that is shown first."""
+    rows = [
+        [
+            row["condition"],
+            _signed(row["mean"]),
+            f"[{row['low']:+.3f}, {row['high']:+.3f}]",
+            str(row["roles"]),
+        ]
+        if row["low"] is not None
+        else [row["condition"], _signed(row["mean"]), "-", str(row["roles"])]
+        for row in means.head(SHOWN_ROWS).iter_rows(named=True)
+    ]
+    header = ["towards the option shown first (−1 to 1)", "mean", "interval", "roles"]
+    return table(header, rows) + more(means.height)
 
 
 def _words(row: dict[str, Any]) -> tuple[str, str, str]:

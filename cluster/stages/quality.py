@@ -83,32 +83,29 @@ def means_over_roles(table: pl.DataFrame, column: str, conditions: Sequence[str]
 
 def one_word(answers: pl.DataFrame, conditions: Sequence[str], graded: bool) -> pl.DataFrame:
     """How near a condition is to one-word answering, a row per condition in the order of `conditions`:
-    condition, roles (with an answer yes, no or unsure), same_answer (mean over roles of the share of the word
+    condition, roles (with an answer), same_answer (mean over roles of the share of the word
     that a role gives most often), word (the one that most answers have), word_share (its share of all
     answers), one_word_roles (the share of roles that gave no other word). `answers`: as in
     engine.scoring.tally.Tally. `graded` (log-odds): all but the numbers of roles are null, since a sign that
-    is always the same is no answer that is."""
+    is always the same is no answer that is; and so they are where options of a scale are chosen."""
     words = ("yes", "no", "unsure")
     order = pl.DataFrame({"condition": list(conditions)}, schema={"condition": pl.String})
-    table = answers.with_columns(given=pl.sum_horizontal(words), most=pl.max_horizontal(words))
+    table = answers.with_columns(given=pl.sum_horizontal(*words, "chosen"), most=pl.max_horizontal(words))
     table = table.filter(pl.col("given") > 0).sort("condition", "role")
     share = pl.col("most") / pl.col("given")
     grouped = table.group_by("condition", maintain_order=True).agg(
         roles=pl.len().cast(pl.Int64),
         same_answer=share.mean(),
         one_word_roles=(pl.col("most") == pl.col("given")).mean(),
-        **{word: pl.col(word).sum() for word in words},
+        **{word: pl.col(word).sum() for word in (*words, "chosen")},
     )
     most = pl.max_horizontal(words)
     word = pl.coalesce(pl.when(pl.col(name) == most).then(pl.lit(name)) for name in words)
     grouped = grouped.with_columns(word=word, word_share=most / pl.sum_horizontal(words))
     names = ["condition", "roles", "same_answer", "word", "word_share", "one_word_roles"]
-    table = order.join(grouped, on="condition", how="inner", maintain_order="left").select(names)
-    return (
-        table.with_columns(pl.lit(None, table[name].dtype).alias(name) for name in names[2:])
-        if graded
-        else table
-    )
+    table = order.join(grouped, on="condition", how="inner", maintain_order="left")
+    known = pl.lit(not graded) & (pl.col("chosen") == 0)
+    return table.select(*names[:2], *(pl.when(known).then(pl.col(name)).alias(name) for name in names[2:]))
 
 
 def _interval(scores: FloatArray) -> tuple[float | None, float | None]:

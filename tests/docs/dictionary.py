@@ -10,7 +10,7 @@ import polars as pl
 
 DOCS = Path(__file__).resolve().parents[2] / "docs"
 TYPES = {"String": "text", "Categorical": "category", "Binary": "16 bytes", "Boolean": "bool"}
-TYPES |= {"List(Int32)": "list of int32"}
+TYPES |= {f"List({kind})": f"list of {kind.lower()}" for kind in ("Int16", "Int32", "Float64")}
 JSON_TYPES = {bool: "bool", int: "int", float: "number", str: "text", dict: "object", list: "list"}
 
 

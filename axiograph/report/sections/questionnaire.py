@@ -36,6 +36,7 @@ def questionnaire_section(artefacts: Artefacts) -> Section:
     section.add(*_reliability(reliability, artefacts.quality("reliability_intervals")))
     section.add(Heading("How the conditions were answered"), _rates(artefacts))
     section.add(Heading("Acquiescence"), *_acquiescence(artefacts), *style_blocks(artefacts))
+    section.add(*_order_effects(artefacts))
     section.add(Heading("Items"), *_items(artefacts))
     return section
 
@@ -192,6 +193,28 @@ def _acquiescence(artefacts: Artefacts) -> list[Block]:
             rows,
         ),
     ]
+
+
+def _order_effects(artefacts: Artefacts) -> list[Block]:
+    table = artefacts.scores("order_effect_means")
+    if table is None or table.is_empty():
+        return []
+    rows = [
+        [r["condition"], (r["mean"], r["low"], r["high"]), r["lowest"], r["highest"], r["roles"]]
+        for r in table.iter_rows(named=True)
+    ]
+    columns = (
+        Column("condition"),
+        Column("mean", "estimate", 3, signed=True),
+        Column("lowest role", "number", 2, signed=True),
+        Column("highest role", "number", 2, signed=True),
+        Column("roles", "count"),
+    )
+    caption = (
+        "Order effect by condition: how far answers to scales move towards the option that is shown "
+        "first, mean over roles with its interval, and its range over roles."
+    )
+    return [Heading("Order of the options"), Table("order-effects", caption, columns, rows)]
 
 
 def _against(artefacts: Artefacts, questions: dict[str, str]) -> list[Block]:

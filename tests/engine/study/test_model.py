@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from axiograph.engine.errors import InputError
-from axiograph.engine.plan.inputs import study_as_json
+from axiograph.engine.plan.snapshot import study_as_json
 from axiograph.engine.study.loading import parse_study
 from tests import studies
 
