@@ -468,5 +468,5 @@ def test_no_answer_that_counts_is_an_error_of_run_and_of_score(axiograph, study_
     study = studies.write(tmp_path, study_assets, scoring=nothing, steering=[], hints=[])
     for arguments in (("run", study, "--jobs", "1"), ("score", tmp_path / "run")):
         code, out, err = axiograph(*arguments)
-        assert code == 1 and "at least one yes, no or unsure answer" in err, err
+        assert code == 1 and "at least one answer that can be read" in err, err
         assert "unparsed" in out  # the rates are shown before the error
