@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from importlib import metadata
 from typing import Any
 
@@ -20,6 +21,8 @@ def obstacle(source: ModelSource, device: str) -> str | None:
         return f"it runs on 'cpu' or 'cuda', not on '{device}' (choose a GPU by CUDA_VISIBLE_DEVICES)"
     if reason := _not_installed(device):
         return reason
+    if device == "cpu" and os.environ.get("VLLM_BATCH_INVARIANT", "0") != "0":
+        return "VLLM_BATCH_INVARIANT is set, whose kernels are those of GPUs: on a CPU its first pass fails"
     config = load_config(source)
     with quiet():
         from vllm import ModelRegistry

