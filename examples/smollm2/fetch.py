@@ -69,8 +69,10 @@ def convert(gguf_file: Path, model: Path) -> None:
     # What was loaded from a GGUF file does not save itself: its numbers do, in a model of its own.
     config = copy.deepcopy(unpacked.config)
     config.__dict__.pop("quantization_config", None)
-    weights = AutoModelForCausalLM.from_config(config, dtype=torch.float32)
-    weights.load_state_dict(unpacked.state_dict())
+    with torch.device("meta"):
+        weights = AutoModelForCausalLM.from_config(config, dtype=torch.float32)
+    weights.load_state_dict(unpacked.state_dict(), assign=True)
+    weights.tie_weights()
     eos = fields["tokenizer.ggml.eos_token_id"]
     weights.generation_config = GenerationConfig(
         bos_token_id=fields["tokenizer.ggml.bos_token_id"], eos_token_id=eos, pad_token_id=eos
