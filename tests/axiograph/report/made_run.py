@@ -21,6 +21,7 @@ from axiograph.discovery.graph.causal_graph import CausalGraph
 from axiograph.engine.plan.inputs import load_inputs
 from axiograph.engine.plan.rows import Plan, PlanIdentity
 from axiograph.engine.plan.snapshot import save_inputs, study_as_json
+from axiograph.engine.runs.rereading import OF_SCALES
 from axiograph.engine.runs.run_dir import RunDir
 from axiograph.engine.runs.store import RESPONSE_SCHEMA
 from axiograph.engine.study.loading import load_study
@@ -197,6 +198,7 @@ def _responses(
         "proof_error": pa.array(np.where(steered, 1e-6, np.nan), from_pandas=True),
         "seconds": [0.01] * n,
     }
+    columns |= dict.fromkeys(OF_SCALES, [None] * n)
     return pa.table([columns[field.name] for field in RESPONSE_SCHEMA], names=RESPONSE_SCHEMA.names).cast(
         RESPONSE_SCHEMA
     )
