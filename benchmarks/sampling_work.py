@@ -19,6 +19,7 @@ from axiograph.engine.hf.model import PackedModel
 from axiograph.engine.hf.prefixes import PrefixCache
 from axiograph.engine.hf.scoring import PackedScorer
 from axiograph.engine.workers.generation import Generator
+from axiograph.engine.workers.log_odds import LogOdds
 from axiograph.steering.hf.packed_proof import Claims, ProvenRows
 from axiograph.steering.hf.packed_stream import Marks
 from axiograph.steering.hf.stream import hooked
@@ -156,16 +157,15 @@ class Packed:
 
     def score(self, rows: Sequence[Asked]) -> list[float]:
         """Log-odds of two tokens on either side, in passes over the prompts alone."""
-        config: Any = SimpleNamespace(
-            yes_ids=((5,), (6,)), no_ids=((7,), (8,)), scoring=SimpleNamespace(mass_threshold=0.0)
-        )
+        config: Any = SimpleNamespace(yes_ids=((5,), (6,)), no_ids=((7,), (8,)), mass_threshold=0.0)
+        rule = LogOdds(config)
 
         def hooks(chosen: Sequence[int], prompts: Any) -> Any:
             own: Any = [rows[i] for i in chosen]
             return ProvenRows(self._model, self._marks, self._claims, own, prompts)
 
-        results, _ = PackedScorer(self.passes, config)([row.prompt_ids for row in rows], hooks)
-        return [result["log_odds"] for result in results]
+        read, _ = PackedScorer(self.passes)([row.prompt_ids for row in rows], [rule] * len(rows), hooks)
+        return [rule.columns(logps)["log_odds"] for logps in read]
 
 
 class NeverStop:

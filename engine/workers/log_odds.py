@@ -16,13 +16,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from axiograph.engine.answers.parsing import log_odds, logprob_state, logsumexp, marker_end
-from axiograph.engine.workers.spelled_scales import Spelling
 
 if TYPE_CHECKING:
     from axiograph.engine.study.schema import SamplingSpec
     from axiograph.engine.workers.generation import Generated
     from axiograph.engine.workers.worker import Request, WorkerConfig
 
+Spelling = tuple[int, ...]  # token ids
 # Behind every beginning of a spelling, () among them: the log-probabilities of the tokens that may follow.
 Logps = Mapping[Spelling, Mapping[int, float]]
 Text = Callable[[Sequence[int]], str]

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from axiograph.engine.errors import RunError
 from axiograph.engine.prompting.options import Order, ShownScale
 
-Spelling = tuple[int, ...]  # token ids
+TokenIds = tuple[int, ...]
 DIGITS = "0123456789"
 
 
@@ -18,10 +18,10 @@ class SpelledScale:
     `goes_on`: the tokens with which a spelling would become another answer."""
 
     shown: ShownScale
-    spellings: Mapping[str, tuple[Spelling, ...]]
-    goes_on: Mapping[Spelling, tuple[int, ...]]
+    spellings: Mapping[str, tuple[TokenIds, ...]]
+    goes_on: Mapping[TokenIds, tuple[int, ...]]
 
-    def of(self, order: Order) -> list[tuple[Spelling, ...]]:
+    def of(self, order: Order) -> list[tuple[TokenIds, ...]]:
         """Of every option of the file, in its order, the spellings."""
         return [self.spellings[text] for text in self.shown.answers(order)]
 
@@ -32,7 +32,7 @@ def spelled_scale(shown: ShownScale, continuation: Callable[[str], list[int]]) -
     texts = tuple(dict.fromkeys(shown.answers(tuple(options))))
     spellings = {text: _spellings(text, continuation) for text in texts}
     everything = [ids for forms in spellings.values() for ids in forms]
-    goes_on: dict[Spelling, set[int]] = {}
+    goes_on: dict[TokenIds, set[int]] = {}
     spelled_digits = [continuation(digit) for digit in DIGITS]
     digits = {spelled[0] for spelled in spelled_digits if len(spelled) == 1}
     longest = max(map(len, texts))
@@ -48,7 +48,7 @@ def spelled_scale(shown: ShownScale, continuation: Callable[[str], list[int]]) -
     return SpelledScale(shown, spellings, {ids: tuple(sorted(tokens)) for ids, tokens in goes_on.items()})
 
 
-def _spellings(text: str, continuation: Callable[[str], list[int]]) -> tuple[Spelling, ...]:
+def _spellings(text: str, continuation: Callable[[str], list[int]]) -> tuple[TokenIds, ...]:
     """Of a text with and without a space before it, as written, in small letters, with a capital first
     one."""
     forms = dict.fromkeys((text, text.lower(), text[:1].upper() + text[1:]))
@@ -57,7 +57,7 @@ def _spellings(text: str, continuation: Callable[[str], list[int]]) -> tuple[Spe
     return tuple(sorted(ids for ids in every if not any(o != ids and ids[: len(o)] == o for o in every)))
 
 
-def _refuse_ambiguous(shown: ShownScale, everything: Sequence[Spelling]) -> None:
+def _refuse_ambiguous(shown: ShownScale, everything: Sequence[TokenIds]) -> None:
     if len(set(everything)) < len(everything):
         raise RunError(
             f"scale '{shown.scale.name}'",

@@ -10,7 +10,6 @@ import torch
 
 from axiograph.engine.answers.parsing import NO_SPELLINGS, YES_SPELLINGS
 from axiograph.engine.errors import RunError
-from axiograph.engine.study.schema import ScoringSpec
 from axiograph.engine.workers.generation import NoHooks, StopCheck
 from axiograph.engine.workers.log_odds import LogOdds, longest, up_to_marker
 from axiograph.engine.workers.models import load_model, load_tokenizer
@@ -70,7 +69,7 @@ def test_spellings_of_tokenizers(kind):
 
 def rule(**changes):
     fields = {
-        "scoring": ScoringSpec(mode="logprob", mass_threshold=0.0),
+        "mass_threshold": 0.0,
         "yes_ids": ((40,), (41,), (42, 43, 44)),
         "no_ids": ((50,), (51, 40)),
     }
@@ -138,7 +137,7 @@ def test_mass_below_the_threshold_is_unparsed(tiny_model):
     prompts = [list(p.ids) for p in asking.prompts(load_tokenizer(source), 4)]
     masses = [row["mass"] for row in columns(model, prompts, rule())]
     threshold = sorted(masses)[2]
-    strict = rule(scoring=ScoringSpec(mode="logprob", mass_threshold=threshold))
+    strict = rule(mass_threshold=threshold)
     for mass, result in zip(masses, columns(model, prompts, strict), strict=True):
         assert result["mass"] == mass
         assert (result["state"] == "unparsed") == (mass < threshold)
