@@ -21,7 +21,7 @@ KEYS = {
 
 
 def test_the_inventory_is_whole():
-    items = load_questionnaires([EXAMPLES / "ipip50.yaml"]).items
+    items = load_questionnaires([EXAMPLES / "inventories" / "ipip50.yaml"]).items
     assert sorted(int(item.item_id) for item in items) == list(range(1, 51))
     assert len({item.question for item in items}) == 50
     for value, counts in KEYS.items():
