@@ -3,12 +3,14 @@
 from dataclasses import replace
 from types import SimpleNamespace
 
+import numpy as np
 import polars as pl
 import pytest
 
 from axiograph.cluster.check.findings import Share, find
 from axiograph.cluster.check.verdict import judge
 from axiograph.engine.study.questionnaire import Item
+from axiograph.engine.study.scales import Scale
 
 ITEMS = [
     Item(f"{value}{number}", "q", value, 1 if number % 2 else -1, f"Is {value} {number} so?")
@@ -30,7 +32,9 @@ def frame(answer, mode="generate", **columns):
     for name in ("log_odds", "mass"):
         if name not in plain.columns:
             plain = plain.with_columns(pl.lit(None, pl.Float64).alias(name))
-    return plain
+    if "chosen" not in plain.columns:
+        plain = plain.with_columns(chosen=pl.lit(None, pl.Int16))
+    return plain.with_columns(probabilities=pl.lit(None, pl.List(pl.Float64)))
 
 
 def inputs(chat=False, max_tokens=40):
@@ -55,6 +59,23 @@ def by_value(number, item):
 
 def hash_of(item):
     return sum(map(ord, item.item_id))
+
+
+SCALE = Scale.of("three", ["low", "middle", "high"])
+
+
+@pytest.mark.parametrize(("shares", "hopeless"), [((0.0, 1.0, 0.0), True), ((0.3, 0.3, 0.4), False)])
+def test_one_option_for_everything_teaches_nothing(shares, hopeless):
+    """Every third role and item an option of its own, or the middle whatever is asked."""
+    on_scale = [replace(item, scale=SCALE) for item in ITEMS]
+    table = frame(lambda number, item: ("chosen", "Answer: middle"))
+    options = np.random.default_rng(1).choice(3, table.height, p=shares)
+    findings = find(table.with_columns(chosen=pl.Series(options, dtype=pl.Int16)), on_scale, "thought")
+    assert findings.usable.value == 1.0 and findings.yes.of == 0
+    label, share = findings.top_option
+    assert (label == "middle" and share.value == 1.0) == hopeless
+    concerns = [concern for concern in judge(findings, inputs()).concerns if "'middle'" in concern.text]
+    assert bool(concerns) == hopeless and all(concern.hopeless for concern in concerns)
 
 
 def test_shares_have_intervals():

@@ -315,7 +315,7 @@ def test_written_files_hold_the_result(small, tmp_path):
 
 def test_perfect_measurement_of_very_many_roles_finds_the_planted_graphs():
     # 100 items measure a value nearly exactly; alpha so small that no true independence fails.
-    design = Design.of(5, 100, 20_000, 40, mode="logprob", conditions=5)
+    design = Design.of(5, 100, 14_000, 40, mode="logprob", conditions=5)
     settings = analysis(alpha=1e-4, replicates=20)
     found = calibrate(SimulatedStudy(design, ItemNoise(slope=0.5), settings, (), edges_per_value=0.6), 6)
     expected = found.summary["expected"][0]

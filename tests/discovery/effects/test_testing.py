@@ -103,7 +103,7 @@ def test_values_outside_the_graph_are_tested_but_have_no_relation():
     assert set(found.relations["other"]) == set(found.responses["value"]) == {"a", "b"}
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=12, deadline=None)
 @given(st.integers(0, 10_000), st.integers(6, 15), st.booleans())
 def test_changed_exactly_where_the_adjusted_interval_excludes_zero(seed, roles, whole):
     rng = np.random.default_rng(seed)

@@ -9,7 +9,7 @@ from tests.discovery.oracle import causal_learn, compare, datasets, linear, pape
 from tests.discovery.sem import cpdag_of
 
 
-@pytest.mark.parametrize("count", [60, pytest.param(150, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("count", [40, pytest.param(150, marks=pytest.mark.slow)])
 def test_kernel_is_causal_learn_on_many_data_sets(paper_data, count):
     seen = compare(datasets(range(count), seed=1, paper=paper_data))
     print(seen)
@@ -20,7 +20,7 @@ def test_kernel_is_causal_learn_on_many_data_sets(paper_data, count):
 
 
 @pytest.mark.parametrize(
-    "numbers", [[151, 4447], pytest.param([4473, 4684, 5082], marks=pytest.mark.slow)], ids=str
+    "numbers", [[151], pytest.param([4447, 4473, 4684, 5082], marks=pytest.mark.slow)], ids=str
 )
 def test_the_closure_is_made_anew_when_an_arrow_is_drawn_again(paper_data, numbers):
     # Found among 6,000 data sets: those in which it makes a difference from which arrow on it is kept.
