@@ -154,7 +154,7 @@ def test_odds_are_read_with_their_mass():
     assert findings.mass == 0.9 and findings.spread > 0.9 and findings.contradictions.of == 0
     assert findings.differences.p <= 0.01
     _, verdict = verdict_of(scored(low=True))
-    assert any("mass of 0.20" in concern.text for concern in verdict.concerns)
+    assert any("probability of 0.20" in concern.text for concern in verdict.concerns)
     behind = scored(low=False).with_columns(fallback=pl.lit(True), reason=pl.lit("fallback"))
     findings, verdict = verdict_of(behind)
     assert findings.fallback == Share(96, 96)

@@ -15,12 +15,15 @@ import torch
 from axiograph import engine
 from axiograph.engine.errors import BrokenEngineError, InputError, RunError
 from axiograph.engine.hf.worker import HfWorker
+from axiograph.engine.prompting.options import ShownScale
 from axiograph.engine.runs.store import RESPONSE_SCHEMA
+from axiograph.engine.study.scales import Scale
 from axiograph.engine.study.schema import SamplingSpec, ScoringSpec
 from axiograph.engine.vllm.exchange import Exchanges
 from axiograph.engine.vllm.jobs import Job
 from axiograph.engine.vllm.worker import VllmWorker, vllm_versions
 from axiograph.engine.workers.models import load_tokenizer
+from axiograph.engine.workers.spelled_scales import spelled_scale
 from axiograph.engine.workers.spellings import spelling_ids
 from tests import asking, vllm_models
 
@@ -177,6 +180,30 @@ def test_log_odds_equal_those_of_transformers(both, configured):
         assert one["log_odds"] == pytest.approx(two["log_odds"], abs=1e-4)
         assert one["mass"] == pytest.approx(two["mass"], rel=1e-4)
         assert (one["mode"], one["finish"]) == ("logprob", "scored")
+
+
+AGREE = Scale.of("agree", ["Disagree strongly", "Disagree", "Neutral", "Agree", "Agree strongly"])
+TEN = Scale.of("ten", [f"{n} of ten" for n in range(1, 11)])
+
+
+@pytest.mark.parametrize("mode", ["logprob", "constrained"])
+@pytest.mark.parametrize(("scale", "show"), [(AGREE, "labels"), (TEN, "numbers")])
+def test_options_equal_those_of_transformers(both, configured, mode, scale, show):
+    """Labels that another one begins with, and numbers of two digits: more tokens than vLLM gives unasked."""
+    builder = asking.builder(both[0].tokenizer)
+    changes = {"scales": {scale.name: spelled_scale(ShownScale(scale, show), builder.continuation)}}
+    scoring = ScoringSpec(mode=mode, mass_threshold=0.0)
+    cue = tuple(builder.continuation("\nAnswer:"))
+    worker, other = configured(scoring=scoring, cue_ids=cue, **changes)
+    order = list(reversed(range(len(scale.labels))))
+    requests = [dataclasses.replace(row, scale=scale.name, order=order) for row in both[2][:8]]
+    found, wanted = answers(worker, requests), answers(other, requests)
+    for one, two in zip(found, wanted, strict=True):
+        assert one["probabilities"] == pytest.approx(two["probabilities"], rel=1e-3, abs=1e-9)
+        assert one["entropy"] == pytest.approx(two["entropy"], abs=1e-3)
+        for name in ("state", "chosen", "order", "text", "fallback", "reason"):
+            assert one[name] == two[name]
+    assert {row["mode"] for row in found} == {mode}
 
 
 def test_the_fallback_equals_that_of_transformers(both, configured):

@@ -72,6 +72,10 @@ def scale_config(folder, prompt, builder, show, scale, **changes):
     return asking.config(folder, prompt, **(fields | changes))
 
 
+def score(probabilities, scale):
+    return sum(p * s for p, s in zip(probabilities, scale.scores, strict=True)) / sum(probabilities)
+
+
 def full_pass(model, request, ids, goes_on):
     """P of a spelling, and that none of `goes_on` follows, from one pass over all of it."""
     with torch.inference_mode():
@@ -105,6 +109,7 @@ def test_probabilities_are_those_of_full_passes(tiny_model, shape, show, scale):
         ]
         assert row["probabilities"] == pytest.approx(expected, rel=1e-4, abs=1e-9)
         assert row["mass"] == pytest.approx(sum(expected), rel=1e-4)
+        assert score(row["probabilities"], scale) == pytest.approx(score(expected, scale), abs=1e-5)
         assert (row["state"], row["chosen"]) == ("chosen", expected.index(max(expected)))
         assert row["order"] == list(order) and row["log_odds"] is None
 
