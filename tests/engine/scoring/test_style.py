@@ -40,7 +40,7 @@ def test_content_by_hand():
     assert found.variance.is_there
 
 
-@settings(max_examples=8, deadline=None)
+@settings(max_examples=4, deadline=None)
 @given(st.integers(0, 2**32 - 1))
 def test_without_style_a_complete_content_is_the_plain_mean_to_the_bit(seed):
     rng = np.random.default_rng(seed)

@@ -144,7 +144,7 @@ def in_part_order(store, responses):
 
 @pytest.mark.parametrize("mode", ["generate", "logprob"])
 @pytest.mark.parametrize("slice_rows", [10_000, 40, 7])
-@settings(max_examples=5, deadline=None)
+@settings(max_examples=3, deadline=None)
 @given(seed=st.integers(0, 10_000))
 def test_any_number_of_slices_gives_the_same_tables(tmp_path_factory, mode, slice_rows, seed):
     folder = tmp_path_factory.mktemp("tally")
