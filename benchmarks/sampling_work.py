@@ -67,6 +67,10 @@ class Greedy:
     max_tokens: int = STEPS
     method: str = "greedy"
 
+    @property
+    def most_tokens(self) -> int:
+        return self.max_tokens
+
 
 class Words:
     """A tokenizer of numbers: enough for a model that never stops."""

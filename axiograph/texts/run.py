@@ -118,7 +118,8 @@ def _server_lines(estimate: Estimate, server: ServerCost) -> list[str]:
     lines = [
         f"prompt tokens   roughly {estimate.prompt_tokens:,}: characters / {CHARACTERS}, since the "
         "tokenizer is the server's",
-        f"answer tokens   at most {server.new_tokens:,}: sampling.max_tokens each",
+        f"answer tokens   at most {server.new_tokens:,}: sampling.max_tokens each"
+        + (", and max_thought_tokens" if server.thinks else ""),
     ]
     if server.prices is not None:
         lines.append(

@@ -63,12 +63,14 @@ class Timing:
 @dataclass(frozen=True)
 class ServerCost:
     """What a server is asked: `concurrency` requests at once, `new_tokens` at most; `prices`: what a million
-    tokens cost, and `cost` of all, at most (None where the study gives no prices)."""
+    tokens cost, and `cost` of all, at most (None where the study gives no prices); `thinks`: whether thoughts
+    are among the new tokens."""
 
     concurrency: int
     new_tokens: int
     prices: PricesSpec | None
     cost: float | None
+    thinks: bool = False
 
 
 @dataclass(frozen=True)
@@ -156,11 +158,11 @@ def _characters(requests: pa.Table) -> int:
 
 
 def _server_cost(study: Study, prompt_tokens: int, left: int) -> ServerCost:
-    spec, new_tokens = study.model, left * study.sampling.max_tokens
+    spec, new_tokens = study.model, left * study.sampling.most_tokens
     cost = None
     if spec.prices is not None:
         cost = (prompt_tokens * spec.prices.input + new_tokens * spec.prices.output) / 1e6
-    return ServerCost(spec.concurrency, new_tokens, spec.prices, cost)
+    return ServerCost(spec.concurrency, new_tokens, spec.prices, cost, study.prompt.thinks)
 
 
 @dataclass

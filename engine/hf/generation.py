@@ -153,7 +153,7 @@ class _Run:
         self._generator, self._simple = generator, generator.simple
         self._passes, self._hooks, self._prompts = generator.passes, hooks, prompts
         self._choose = choose
-        self.needs = prompts.needs(self._simple.sampling.max_tokens)
+        self.needs = prompts.needs(self._simple.sampling.most_tokens)
         self._prefixes = Prefixes(self._passes, prompts.groups, prompts.keys, hooks)
         self._done: dict[int, Generated] = {}
         self._written: dict[int, list[int]] = {}

@@ -33,6 +33,10 @@ class _Steps:
     max_tokens: int = STEPS
     method: str = "greedy"
 
+    @property
+    def most_tokens(self) -> int:
+        return self.max_tokens
+
 
 @dataclass
 class _LogitRecorder:

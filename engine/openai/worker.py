@@ -218,7 +218,7 @@ class ServedWorker:
         drawn = sampling.temperature is not None
         body = prompt | {
             "model": self.source.name,
-            "max_tokens": sampling.max_tokens,
+            "max_tokens": sampling.most_tokens,
             "temperature": sampling.temperature if drawn else 0.0,
             "top_p": sampling.top_p if drawn and sampling.top_p < 1 else None,
             "seed": int.from_bytes(request_id, "little") % (1 << SEED_BITS) if drawn and request_id else None,

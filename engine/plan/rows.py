@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -220,5 +221,13 @@ def base_digest(study: Study, identity: PlanIdentity) -> bytes:
                 "answer_cue": study.prompt.answer_cue if scoring.reads_options else None,
                 "mass_threshold": scoring.mass_threshold if scoring.mode == "logprob" else None,
             }
+            | _thought_settings(study)
         ),
     )
+
+
+def _thought_settings(study: Study) -> dict[str, Any]:
+    """What decides where a thought ends, of models that think."""
+    if not study.prompt.thinks:
+        return {}
+    return {"tags": study.prompt.tags, "max_thought_tokens": study.sampling.max_thought_tokens}

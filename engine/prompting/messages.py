@@ -23,7 +23,7 @@ class MessageBuilder(TextBuilder):
 
     def __init__(self, template: Template, continues: bool = False) -> None:
         super().__init__(template)
-        self.prefilled = template.chat and template.sources[-1][0] == "assistant"
+        self.prefilled = template.prefilled
         if self.prefilled and not continues:
             raise InputError(
                 f"prompt template {template.name}",

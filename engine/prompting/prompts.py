@@ -139,6 +139,7 @@ class PromptBuilder(TextBuilder):
                 add_generation_prompt=not prefilled,
                 continue_final_message=prefilled,
                 strftime_now=CHAT_DATE.strftime,
+                **self.template.chat_arguments,
             )
         except (jinja2.TemplateError, ValueError, TypeError) as error:
             roles = ", ".join(role for role, _ in contents)

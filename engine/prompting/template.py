@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from importlib import resources
 from typing import Any, Literal
 
@@ -32,7 +32,9 @@ _OF_SCALES: dict[str, Literal["scale", "scale_chat"]] = {"default": "scale", "ch
 
 @dataclass(frozen=True)
 class Template:
-    """A compiled template: one part per message (a plain text has one part, of role "user")."""
+    """A compiled template: one part per message (a plain text has one part, of role "user").
+
+    `chat_arguments`: what the tokenizer's chat template is given besides."""
 
     name: str
     chat: bool
@@ -40,11 +42,18 @@ class Template:
     sources: tuple[tuple[str, str], ...]
     variables: frozenset[str]
     marks_span: bool
+    chat_arguments: Mapping[str, Any] = field(default_factory=dict, hash=False)
+
+    @property
+    def prefilled(self) -> bool:
+        """Whether the last message is the beginning of the answer."""
+        return self.chat and self.sources[-1][0] == "assistant"
 
     @property
     def digest(self) -> bytes:
         """Over what makes the prompt; the answer cue, which follows it, counts in logprob mode only."""
-        return digest_json([self.chat, self.sources])
+        arguments = [self.chat_arguments] if self.chat_arguments else []
+        return digest_json([self.chat, self.sources, *arguments])
 
     def parts(self) -> list[tuple[str, jinja2.Template]]:
         """(role of the message, compiled template) of every message."""
@@ -94,6 +103,7 @@ def load_template(spec: PromptSpec) -> Template:
         sources=sources,
         variables=variables,
         marks_span=any(_marks_span(source) for _, source in sources),
+        chat_arguments=spec.chat_arguments,
     )
 
 

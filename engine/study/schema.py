@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import yaml
-from pydantic import AfterValidator, BeforeValidator, Field, model_validator
+from pydantic import AfterValidator, BeforeValidator, Field, JsonValue, model_validator
 
 from axiograph.engine.storage.remote import is_remote
 from axiograph.engine.study.fields import Share, Spec, finite
@@ -19,6 +19,15 @@ from axiograph.engine.study.model import ModelSpec
 from axiograph.engine.study.steering import SteeringSpec
 
 SCHEMA_VERSION = 1
+TAGS = ("<think>", "</think>")
+# What axiograph itself tells apply_chat_template, or what would make something else of its result.
+_SET_BY_BUILDER = frozenset(
+    {
+        *("conversation", "messages", "tools", "documents", "chat_template", "tokenize", "tokenizer_kwargs"),
+        *("add_generation_prompt", "continue_final_message", "strftime_now", "padding", "truncation"),
+        *("max_length", "return_tensors", "return_dict", "return_assistant_tokens_mask"),
+    }
+)
 
 
 def _run_location(value: Any) -> Any:
@@ -79,19 +88,45 @@ class RolesSpec(Spec):
         return self
 
 
+def _switch(value: Any) -> Any:
+    """`on` and `off` are true and false in YAML."""
+    return ("on" if value else "off") if isinstance(value, bool) else value
+
+
 class PromptSpec(Spec):
     """The prompt template: a built-in name (where items have answer scales, `scale` and `scale_chat` stand in
     for `default` and `chat`), or the path of a Jinja2 text or a YAML list of messages.
 
-    `chat` sends it through the tokenizer's chat template (a text becomes one user message).
-    `answer_cue` is what stands between the prompt and the answer when the thought is left empty
-    (logprob mode).
+    `chat` sends it through the tokenizer's chat template (a text becomes one user message), which
+    `chat_arguments` are given to. `answer_cue` is what stands between the prompt and the answer when the
+    thought is left empty, or behind the thought of a model that thinks (logprob mode). `thinking`: the model
+    thinks at length between `tags` (begin, end), and what stands behind the last end is its answer.
     """
 
     template: Literal["default", "paper_order", "chat", "scale", "scale_chat"] = "default"
     path: Path | None = None
     chat: bool = False
     answer_cue: str = "\nAnswer:"
+    thinking: Annotated[Literal["off", "on"], BeforeValidator(_switch)] = "off"
+    tags: tuple[str, str] = TAGS
+    chat_arguments: dict[str, JsonValue] = Field(default_factory=dict)
+
+    @property
+    def thinks(self) -> bool:
+        return self.thinking == "on"
+
+    @model_validator(mode="after")
+    def _coherent(self) -> PromptSpec:
+        begin, end = self.tags
+        if not begin.strip() or not end.strip() or begin == end:
+            raise ValueError("'tags' of two texts that differ: where a thought begins, and where it ends")
+        if self.tags != TAGS and not self.thinks:
+            raise ValueError("'thinking: on' beside 'tags'")
+        if self.chat_arguments and not self.chat:
+            raise ValueError("'chat: true' beside 'chat_arguments'")
+        if taken := sorted(_SET_BY_BUILDER & set(self.chat_arguments)):
+            raise ValueError(f"no {', '.join(taken)} in 'chat_arguments': axiograph sets them itself")
+        return self
 
 
 class HintSpec(Spec):
@@ -109,16 +144,23 @@ class HintSpec(Spec):
 
 class SamplingSpec(Spec):
     """How answers are generated. `share`: which part of every value's items a role is asked; `repeats`: how
-    often each of them; `max_tokens`: of one answer; `batch_size`: rows at once, which change no answer."""
+    often each of them; `max_tokens`: of one answer; `max_thought_tokens`: of the thought before it, where
+    models think (`prompt.thinking`); `batch_size`: rows at once, which change no answer."""
 
     method: Literal["greedy", "sample"] = "greedy"
     temperature: Annotated[float, Field(gt=0), AfterValidator(finite)] | None = None
     top_p: Annotated[float, Field(gt=0, le=1)] = 1.0
     max_tokens: int = Field(default=100, gt=0)
+    max_thought_tokens: int | None = Field(default=None, gt=0)
     repeats: int = Field(default=1, gt=0)
     seed: int = 0
     share: Share = 1.0
     batch_size: int = Field(default=64, gt=0)
+
+    @property
+    def most_tokens(self) -> int:
+        """Of a thought and the answer behind it together."""
+        return self.max_tokens + (self.max_thought_tokens or 0)
 
     @model_validator(mode="after")
     def _coherent(self) -> SamplingSpec:
@@ -303,6 +345,10 @@ class Study(Spec):
     def _coherent(self) -> Study:
         if self.scoring.mode == "logprob" and self.sampling.method != "greedy":
             raise ValueError("'sampling.method: greedy' in logprob mode, which draws nothing")
+        if self.prompt.thinks and self.sampling.max_thought_tokens is None:
+            raise ValueError("'sampling.max_thought_tokens' beside 'prompt.thinking: on'")
+        if self.sampling.max_thought_tokens is not None and not self.prompt.thinks:
+            raise ValueError("'prompt.thinking: on' beside 'sampling.max_thought_tokens'")
         if self.model.served:
             self._check_served()
         labels = [hint.label for hint in self.hints]
@@ -317,6 +363,11 @@ class Study(Spec):
 
     def _check_served(self) -> None:
         """What cannot be had of a model that a server answers for."""
+        if self.prompt.chat_arguments:
+            raise ValueError(
+                "'model.arguments: {chat_template_kwargs: {…}}' instead of 'prompt.chat_arguments' beside "
+                "'model.backend: openai': the chat template is the server's"
+            )
         if self.steering:
             raise ValueError(
                 "no 'steering' beside 'model.backend: openai': the stream of a server's model cannot be "

@@ -53,7 +53,7 @@ class Exchanges:
         return generated_columns(reply.written, row, self._config)
 
     def _writing(self, prompt: Sequence[int]) -> EngineCall:
-        return EngineCall(prompt, self._config.sampling.max_tokens)
+        return EngineCall(prompt, self._config.sampling.most_tokens)
 
     def _score(self, row: Request) -> Exchange:
         """The steps of engine.workers.log_odds, each put to the engine."""

@@ -98,7 +98,7 @@ class TokenChooser:
             self._uniforms = np.stack(
                 [
                     np.random.Generator(np.random.Philox(key=int.from_bytes(i, "little"))).random(
-                        sampling.max_tokens
+                        sampling.most_tokens
                     )
                     for i in request_ids
                 ]
@@ -204,7 +204,7 @@ class Generator:
         live = _LiveRows(self, prompts, hooks)
         done: dict[int, Generated] = {}
         written: list[list[int]] = [[] for _ in prompts]
-        for step in range(self.sampling.max_tokens):
+        for step in range(self.sampling.most_tokens):
             tokens = choose(live.logits, live.rows, step)
             going_on: list[int] = []
             for index, (row, token) in enumerate(zip(live.rows, tokens, strict=True)):
@@ -225,7 +225,7 @@ class Generator:
         written.append(token)
         if self.stop(written):
             return "complete"
-        return "limit" if step + 1 == self.sampling.max_tokens else None
+        return "limit" if step + 1 == self.sampling.most_tokens else None
 
 
 class _LiveRows:

@@ -106,12 +106,12 @@ def answer_room(config: WorkerConfig, prompt: int, cued: int) -> int:
     """How many tokens may stand behind a prompt of `prompt` tokens (`cued` with the answer cue): the answer,
     or in logprob mode cue or thought with a spelling, whose last token is scored and not read."""
     if config.scoring.mode == "generate":
-        return config.sampling.max_tokens
+        return config.sampling.most_tokens
     spellings = [*config.yes_ids, *config.no_ids]
     for scale in config.scales.values():
         spellings += [ids for forms in scale.spellings.values() for ids in forms]
     longest = max(map(len, spellings)) - (not config.scales)  # behind an option may be read what goes on
-    return max(config.sampling.max_tokens + len(config.cue_ids), cued - prompt) + longest
+    return max(config.sampling.most_tokens + len(config.cue_ids), cued - prompt) + longest
 
 
 def requests_of(table: pa.Table) -> list[Request]:

@@ -51,6 +51,12 @@ CHANGES = {
         "scoring": {"mode": "logprob"},
         "prompt": {"answer_cue": "\nSo:"},
     },
+    "thinking": {"prompt": {"thinking": True}, "sampling": sampled(max_thought_tokens=40)},
+    "room of thoughts": {"prompt": {"thinking": True}, "sampling": sampled(max_thought_tokens=41)},
+    "tags": {
+        "prompt": {"thinking": True, "tags": ["<a>", "</a>"]},
+        "sampling": sampled(max_thought_tokens=40),
+    },
 }
 # These change who is asked what in which order, how it is worked on, or what is made of the answers.
 NO_CHANGES = {

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from axiograph.engine.errors import InputError
+from axiograph.engine.identity import digest_json
 from axiograph.engine.prompting.template import SPAN_CLOSE, SPAN_OPEN, load_template
 from axiograph.engine.study.schema import PromptSpec
 
@@ -132,3 +133,11 @@ def test_a_byte_order_mark_is_not_part_of_the_prompt(tmp_path):
     plain = load(tmp_path, "{{ question }}").sources
     (tmp_path / "mark.j2").write_bytes(b"\xef\xbb\xbf{{ question }}")
     assert load_template(PromptSpec(path=tmp_path / "mark.j2")).sources == plain
+
+
+def test_chat_arguments_count_where_there_are_some():
+    plain = load_template(PromptSpec(chat=True))
+    silent = load_template(PromptSpec(chat=True, chat_arguments={"enable_thinking": False}))
+    loud = load_template(PromptSpec(chat=True, chat_arguments={"enable_thinking": True}))
+    assert len({plain.digest, silent.digest, loud.digest}) == 3
+    assert plain.digest == digest_json([True, plain.sources])  # as before there were any

@@ -251,6 +251,12 @@ def test_no_number_may_be_nan_or_infinite(field, value):
         ("schema", 2, "expected 1, found 2"),
         ("name", "", "at least 1 character"),
         ("hints", None, "a valid tuple, found None"),
+        ("prompt", {"tags": ["<a>", "</a>"]}, "'thinking: on' beside 'tags'"),
+        ("prompt", {"thinking": "on", "tags": ["<a>", "<a>"]}, "two texts that differ"),
+        ("prompt", {"thinking": "on", "tags": ["<a>", " "]}, "two texts that differ"),
+        ("prompt", {"chat_arguments": {"enable_thinking": False}}, "'chat: true' beside 'chat_arguments'"),
+        ("prompt", {"chat": True, "chat_arguments": {"tokenize": True}}, "no tokenize in 'chat_arguments'"),
+        ("prompt.thinking", "maybe", "'off' or 'on'"),
     ],
 )
 def test_contradictions_are_named_with_their_field(field, value, named):
@@ -319,3 +325,12 @@ def test_examples_load_and_round_trip(file, monkeypatch, tmp_path):
 
 def test_there_are_examples():
     assert EXAMPLES
+
+
+def test_on_and_off_are_true_and_false_in_yaml():
+    data = changed("prompt.thinking", yaml.safe_load("on")) | {"scoring": {}}
+    data["sampling"] = data["sampling"] | {"max_thought_tokens": 900}
+    study = parse_study(data, "study file x.yaml", HERE)
+    assert study.prompt.thinking == "on" and study.sampling.most_tokens == 912
+    assert "'sampling.max_thought_tokens' beside" in refusal(changed("prompt.thinking", True))
+    assert "'prompt.thinking: on' beside" in refusal(changed("sampling.max_thought_tokens", 9))
