@@ -176,8 +176,11 @@ class NeverStop:
     def __init__(self, tokenizer: Words) -> None:
         self._tokenizer = tokenizer
 
-    def __call__(self, ids: Sequence[int]) -> bool:
-        return False
+    def begin(self) -> list[int]:
+        return []
+
+    def ended(self, written: list[int]) -> str | None:
+        return None
 
     def text(self, ids: Sequence[int]) -> str:
         return self._tokenizer.decode(ids)

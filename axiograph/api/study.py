@@ -176,7 +176,7 @@ def _sampled(
     def shown(findings: Findings, verdict: Verdict) -> None:
         tell(on_step, PilotShown(findings, verdict))
 
-    meter, gate = Meter(), PilotGate(prepared.inputs, prepared.lead, anyway, shown)
+    meter, gate = Meter(), PilotGate(prepared.inputs, prepared.lead, anyway, shown, prepared.thinking)
     try:
         return SampleCount(sample(prepared, run, where.executor(prepared, meter), meter, retry_failed, gate))
     except KeyboardInterrupt:

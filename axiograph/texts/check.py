@@ -57,6 +57,8 @@ def _findings(findings: Findings, verdict: Verdict) -> str:
         ]
         if findings.spread is not None:
             rows.append(("log-odds, standard deviation", number(findings.spread)))
+    if findings.unfinished.of:
+        rows.append(("thought without an end", _share(findings.unfinished)))
     label, top = findings.top_option
     if top.of:
         rows.append((f"most often '{label}'", _share(top)))

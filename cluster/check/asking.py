@@ -123,7 +123,7 @@ def ask(prepared: Prepared, rows: PilotRows) -> Pilot:
         ready = time.monotonic()
         frame = response_frame(answers(worker, tables))
         done = time.monotonic()
-    findings = find(frame, prepared.inputs.items, prepared.lead)
+    findings = find(frame, prepared.inputs.items, prepared.lead, prepared.thinking)
     verdict = judge(findings, prepared.inputs)
     return Pilot(findings, verdict, frame, prepared.backend.name, ready - started, done - ready)
 
@@ -166,8 +166,16 @@ def _other_ways(study: Study, prepared: Prepared) -> list[tuple[str, str, Study]
             lines: list[str] = []
             changes: dict[str, PromptSpec | ScoringSpec] = {}
             if template is not None:
-                lines.append(f"prompt: {{template: {template}" + (", chat: true}" if chat else "}"))
-                changes["prompt"] = PromptSpec(template=template, chat=chat)
+                now = study.prompt
+                thinks = ", thinking: on" if now.thinks else ""
+                lines.append(f"prompt: {{template: {template}{', chat: true' if chat else ''}{thinks}}}")
+                changes["prompt"] = PromptSpec(
+                    template=template,
+                    chat=chat,
+                    thinking=now.thinking,
+                    tags=now.tags,
+                    chat_arguments=now.chat_arguments if chat else {},
+                )
             if mode != study.scoring.mode:
                 lines.append(f"scoring: {{mode: {mode}}}")
                 changes["scoring"] = ScoringSpec(mode=mode)
@@ -180,6 +188,9 @@ def _templates(study: Study, prepared: Prepared) -> list[tuple[Literal["default"
     """(built-in template, chat): None is the study's own."""
     now = study.prompt
     others: list[tuple[Literal["default", "chat"] | None, bool]] = [(None, now.chat)]
+    if now.thinks:
+        # In a turn of its own: a beginning of the answer would take the thought's place.
+        return others if (now.template, now.path) == ("default", None) else [*others, ("default", True)]
     if study.model.served:
         # One user's message: not every server goes on with a message of the assistant.
         others.append(("default", not now.chat))

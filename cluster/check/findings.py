@@ -11,7 +11,8 @@ import polars as pl
 import pyarrow as pa
 
 from axiograph.discovery.numerics.intervals import wilson
-from axiograph.engine.answers.parsing import STATES, Lead, parse_answer
+from axiograph.engine.answers.parsing import STATES, UNFINISHED, Lead, parse_answer
+from axiograph.engine.answers.thinking import Thinking, tag_in
 from axiograph.engine.answers.thoughts import thought_verdict
 from axiograph.engine.runs.store import FAILED
 from axiograph.engine.scoring.role_differences import RoleDifferences, role_differences
@@ -54,8 +55,10 @@ class Share:
 class Findings:
     """Of `answers` rows: `states`, counts by state; `usable`: yes, no, chosen and unsure; `yes`: among yes
     and no; `top_option`: the option of an answer scale that is chosen most often, and how often among the
-    chosen; `cut`: generated answers that reached the limit of tokens; `unread`: the commonest texts that were
-    not read, with their counts; `failed`: answers that could not be had.
+    chosen; `cut`: generated answers that reached the limit of tokens; `unfinished`: thoughts that came to no
+    end; `tag`: a tag of thoughts in texts of a model that is not said to think, and how many have one;
+    `unread`: the commonest texts that were not read, with their counts; `failed`: answers that could not be
+    had.
 
     Generate mode: `contradictions`: of thoughts that say yes or no themselves, those whose answer is the
     other. Logprob mode: `mass`, the median, `low_mass` and `fallback` rows, `spread`: the standard deviation
@@ -68,6 +71,8 @@ class Findings:
     yes: Share
     top_option: tuple[str, Share]
     cut: Share
+    unfinished: Share
+    tag: tuple[str, Share]
     unread: tuple[tuple[str, int], ...]
     failed: int
     contradictions: Share
@@ -78,9 +83,11 @@ class Findings:
     differences: RoleDifferences | None
 
 
-def find(frame: pl.DataFrame, items: Sequence[Item], lead: Lead) -> Findings:
+def find(
+    frame: pl.DataFrame, items: Sequence[Item], lead: Lead, thinking: Thinking | None = None
+) -> Findings:
     """`frame`: responses (COLUMNS at least) of one condition, each role and item at most once; `lead`: what
-    their prompts lead to."""
+    their prompts lead to; `thinking`: of a model that is said to think."""
     frame = frame.with_columns(pl.col("role", "item_id", "mode", "state", "finish", "reason").cast(pl.String))
     answered = frame.filter(pl.col("finish") != FAILED)
     mode = frame["mode"][0] if frame.height else "generate"
@@ -97,10 +104,12 @@ def find(frame: pl.DataFrame, items: Sequence[Item], lead: Lead) -> Findings:
         usable=Share(decided + states["chosen"] + states["unsure"], n),
         yes=Share(states["yes"], decided),
         top_option=_top_option(answered, items),
-        cut=Share(int((answered["finish"] == "limit").sum()), 0 if scored else n),
+        cut=Share(_cut(answered), 0 if scored else n),
+        unfinished=Share(states[UNFINISHED], 0 if thinking is None else n),
+        tag=("", Share(0, 0)) if thinking else _tags(answered),
         unread=tuple(Counter(map(_one_line, unread["text"].fill_null(""))).most_common(SHOWN)),
         failed=frame.height - n,
-        contradictions=Share(0, 0) if scored else _contradictions(answered, lead),
+        contradictions=Share(0, 0) if scored else _contradictions(answered, lead, thinking),
         mass=float(np.median(answered["mass"].drop_nulls().to_numpy())) if scored and n else None,
         low_mass=Share(int((answered["reason"] == "low-mass").sum()), n if scored else 0),
         fallback=Share(int(answered["fallback"].sum()), n if scored else 0),
@@ -122,16 +131,26 @@ def _top_option(answered: pl.DataFrame, items: Sequence[Item]) -> tuple[str, Sha
     return label, Share(count, chosen.height)
 
 
+def _cut(answered: pl.DataFrame) -> int:
+    """Answers that reached the limit; thoughts that did are another thing."""
+    return answered.filter((pl.col("finish") == "limit") & (pl.col("state") != UNFINISHED)).height
+
+
+def _tags(answered: pl.DataFrame) -> tuple[str, Share]:
+    tags = Counter(tag for text in answered["text"].fill_null("") if (tag := tag_in(text)) is not None)
+    return (tags.most_common(1)[0][0] if tags else ""), Share(tags.total(), answered.height)
+
+
 def _one_line(text: str) -> str:
     return " ".join(text.split())
 
 
-def _contradictions(answered: pl.DataFrame, lead: Lead) -> Share:
+def _contradictions(answered: pl.DataFrame, lead: Lead, thinking: Thinking | None) -> Share:
     said = against = 0
     for state, text in answered.select("state", "text").iter_rows():
         if state not in ("yes", "no"):
             continue
-        verdict = thought_verdict(parse_answer(text or "", lead=lead).thought)
+        verdict = thought_verdict(parse_answer(text or "", lead=lead, thinking=thinking).thought)
         said += verdict is not None
         against += verdict is not None and verdict != state
     return Share(against, said)

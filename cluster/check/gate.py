@@ -14,6 +14,7 @@ from axiograph.cluster.check.findings import COLUMNS, Findings, find, response_f
 from axiograph.cluster.check.selection import PilotFirst, PilotRows, choose_pilot
 from axiograph.cluster.check.verdict import Verdict, judge
 from axiograph.engine.answers.parsing import Lead
+from axiograph.engine.answers.thinking import Thinking
 from axiograph.engine.errors import RunError
 from axiograph.engine.plan.inputs import Inputs
 from axiograph.engine.runs.store import RESPONSE_SCHEMA, ResponseStore, columns_of
@@ -24,12 +25,14 @@ SWEEP = 4  # times the pilot: a smaller study is over before it could be stopped
 @dataclass
 class PilotGate:
     """Sees every table of answers; once the pilot's are all there, RunError where the sweep is hopeless,
-    unless `anyway`. `lead`: what the study's prompts lead to. `notify` is told what the pilot shows."""
+    unless `anyway`. `lead`: what the study's prompts lead to; `thinking`: of a model that thinks.
+    `notify` is told what the pilot shows."""
 
     inputs: Inputs
     lead: Lead
     anyway: bool
     notify: Callable[[Findings, Verdict], None]
+    thinking: Thinking | None = None
     _answers: list[pa.RecordBatch] = field(default_factory=list)
     _ids: set[bytes] = field(default_factory=set)
 
@@ -72,7 +75,7 @@ class PilotGate:
             self._judge(response_frame(map(_as_table, self._answers)))
 
     def _judge(self, answers: pl.DataFrame) -> None:
-        findings = find(answers, self.inputs.items, self.lead)
+        findings = find(answers, self.inputs.items, self.lead, self.thinking)
         verdict = judge(findings, self.inputs)
         self.notify(findings, verdict)
         if verdict.hopeless and not self.anyway:

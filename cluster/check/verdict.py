@@ -57,6 +57,7 @@ def judge(findings: Findings, inputs: Inputs) -> Verdict:
     items = items_asked(inputs)
     concerns = [
         *_readable(findings, inputs),
+        *_thinking(findings, inputs),
         *_sides(findings),
         *_one_option(findings),
         *_mass(findings),
@@ -95,6 +96,31 @@ def _readable(findings: Findings, inputs: Inputs) -> list[Concern]:
                 f"{findings.cut.percent} of the answers reach the limit of "
                 f"{inputs.study.sampling.max_tokens} tokens",
                 "Raise sampling.max_tokens, or ask for a shorter thought.",
+            )
+        )
+    return concerns
+
+
+def _thinking(findings: Findings, inputs: Inputs) -> list[Concern]:
+    concerns = []
+    tag, seen = findings.tag
+    if seen.count:
+        concerns.append(
+            Concern(
+                f"{seen.count} of {seen.of} texts hold the tag of a thought ({tag}), and what the model "
+                "thinks is read as its answer",
+                "Set 'prompt: {thinking: on}' and 'sampling: {max_thought_tokens: …}', or switch thinking "
+                "off in the chat template ('prompt: {chat_arguments: {enable_thinking: false}}' for many "
+                "models).",
+            )
+        )
+    if (findings.unfinished.value or 0) > MANY:
+        concerns.append(
+            Concern(
+                f"{findings.unfinished.percent} of the thoughts come to no end within "
+                f"{inputs.study.sampling.max_thought_tokens} tokens: these answers are missing, and "
+                "perhaps not at random",
+                "Raise sampling.max_thought_tokens.",
             )
         )
     return concerns

@@ -74,7 +74,8 @@ def labelled_responses(run: RunDir) -> pl.LazyFrame:
 @dataclass(frozen=True)
 class ResponseDetail:
     """One response in full. `row`: as it is stored; `text`, `ids`, `span`: what the model read, with the
-    positions of the span; `tokens`: the ids decoded one by one."""
+    positions of the span; `tokens`: the ids decoded one by one; `thinks`: whether the model does before it
+    answers."""
 
     row: dict[str, Any]
     item: Item
@@ -82,17 +83,18 @@ class ResponseDetail:
     ids: tuple[int, ...]
     span: tuple[int, ...]
     tokens: tuple[str, ...]
+    thinks: bool = False
 
     @property
     def is_scored(self) -> bool:
         """Whether its log-odds are the answer: then the prompt ends with the answer cue and nothing was
         generated."""
-        return behind_cue(self.row)
+        return behind_cue(self.row, self.thinks)
 
 
-def behind_cue(row: Mapping[str, Any]) -> bool:
+def behind_cue(row: Mapping[str, Any], thinks: bool) -> bool:
     """Whether what a response says was read behind the answer cue and an empty thought."""
-    return row["mode"] == "logprob" and not row["fallback"]
+    return row["mode"] == "logprob" and not row["fallback"] and not thinks
 
 
 def find_response(run: RunDir, identifier: str) -> ResponseDetail:
@@ -107,13 +109,14 @@ def find_response(run: RunDir, identifier: str) -> ResponseDetail:
     prompt = _prompt(run, inputs, builder, row)
     item = next(item for item in inputs.items if item.item_id == row["item_id"])
     text, ids = prompt.text, prompt.ids
-    if behind_cue(row):
+    thinks = inputs.study.prompt.thinks
+    if behind_cue(row, thinks):
         # Behind an empty thought: the cue was part of what the model read.
         text, ids = text + inputs.study.prompt.answer_cue, prompt.cued
     tokens: tuple[str, ...] = ()  # a server's are not known
     if isinstance(builder, PromptBuilder):
         tokens = tuple(builder.tokenizer.decode([i]) for i in ids)
-    return ResponseDetail(row, item, text, tuple(ids), tuple(prompt.span), tokens)
+    return ResponseDetail(row, item, text, tuple(ids), tuple(prompt.span), tokens, thinks)
 
 
 def _find(run: RunDir, identifier: str) -> dict[str, Any]:
@@ -155,5 +158,5 @@ def _prompt(run: RunDir, inputs: Inputs, builder: TextBuilder, row: dict[str, An
             "another one",
             "The tokenizer or the inputs of the run have changed since; run the study again to see where.",
         )
-    cue = inputs.study.prompt.answer_cue if behind_cue(row) else None
+    cue = inputs.study.prompt.answer_cue if behind_cue(row, inputs.study.prompt.thinks) else None
     return builder.build([inputs.fields(role, condition, item, row["repeat"])], cue)[0]

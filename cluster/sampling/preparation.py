@@ -19,6 +19,7 @@ from axiograph.cluster.sampling.requests import RequestBuilder
 from axiograph.discovery.pc.inputs import MIN_ROWS
 from axiograph.discovery.resampling.rows import parse_resample, rows_in_replicate
 from axiograph.engine.answers.parsing import Lead, lead_of
+from axiograph.engine.answers.thinking import Thinking
 from axiograph.engine.errors import InputError
 from axiograph.engine.identity import digest
 from axiograph.engine.openai.model import ServedModel
@@ -138,6 +139,7 @@ class Prepared:
             steered=frozenset(self.operations),
             scales=self._scales(),
             cue_ids=self._cue_ids(),
+            thinking=self.thinking,
         )
 
     def _scales(self) -> dict[str, SpelledScale]:
@@ -148,8 +150,9 @@ class Prepared:
         return {name: spelled_scale(shown, self.tokens.continuation) for name, shown in scales.items()}
 
     def _cue_ids(self) -> tuple[int, ...]:
-        """The answer cue as it follows a thought, where an answer must be an option."""
-        if self.study.scoring.mode != "constrained":
+        """The answer cue as it follows a thought, behind which options are read."""
+        mode, thinks = self.study.scoring.mode, self.study.prompt.thinks
+        if mode == "generate" or (mode == "logprob" and not thinks):
             return ()
         return tuple(self.tokens.continuation(self.study.prompt.answer_cue))
 
@@ -159,8 +162,14 @@ class Prepared:
 
     @property
     def lead(self) -> Lead:
-        """What the prompts lead to: their ends are the template's."""
-        return lead_of(self.canary().text)
+        """What the prompts lead to: their ends are the template's; behind a thought, a turn of its own."""
+        return lead_of(self.canary().text) if self.thinking is None else "open"
+
+    @property
+    def thinking(self) -> Thinking | None:
+        """The tags of thoughts, where the study says that the model thinks."""
+        spec = self.study.prompt
+        return Thinking.of(spec.tags, self.canary().text) if spec.thinks else None
 
     def canary(self) -> Prompt:
         """The first role's first item, unsteered and unhinted."""

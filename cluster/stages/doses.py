@@ -14,6 +14,7 @@ from axiograph.discovery.effects.changes import Pairing
 from axiograph.discovery.effects.doses import DOSE_SCHEMA, DoseTables, dose_tables
 from axiograph.discovery.effects.hints import steering_against_hints
 from axiograph.discovery.effects.rounding import score_rounding
+from axiograph.engine.answers.parsing import UNFINISHED
 from axiograph.engine.errors import RunError
 from axiograph.engine.runs.run_dir import RunDir
 from axiograph.engine.storage.files import write_atomic
@@ -149,10 +150,13 @@ def read_doses(run: RunDir) -> DoseTables:
 
 
 def answers_by_role(scored: pl.LazyFrame) -> pl.DataFrame:
-    """role, condition, answers, refused, unparsed: a row per role and condition, sorted."""
+    """role, condition, answers, refused, unparsed (with thoughts that came to no end): a row per role and
+    condition, sorted."""
     state = pl.col("state").cast(pl.String)
     counts = scored.group_by("role", "condition").agg(
-        answers=pl.len(), refused=(state == "refused").sum(), unparsed=(state == "unparsed").sum()
+        answers=pl.len(),
+        refused=(state == "refused").sum(),
+        unparsed=state.is_in(["unparsed", UNFINISHED]).sum(),
     )
     named = pl.col("role", "condition").cast(pl.String)
     whole = pl.col("answers", "refused", "unparsed").cast(pl.Int64)

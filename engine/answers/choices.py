@@ -30,11 +30,13 @@ from axiograph.engine.answers.classification import (
 from axiograph.engine.answers.parsing import (
     Answer,
     Lead,
+    behind_thought,
     segment_of,
     sentences_of,
     thought_text,
     to_invented_question,
 )
+from axiograph.engine.answers.thinking import Thinking
 
 _WORDS = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten")
 _NUMBER = r"-?\d+"
@@ -80,12 +82,20 @@ class Options:
         return sorted(((text, at) for text, at in named.items() if text), key=lambda pair: -len(pair[0]))
 
 
-def parse_choice(text: str, options: Options, finished: bool = True, lead: Lead = "thought") -> Answer:
+def parse_choice(
+    text: str,
+    options: Options,
+    finished: bool = True,
+    lead: Lead = "thought",
+    thinking: Thinking | None = None,
+) -> Answer:
     """Read a generated text as engine.answers.parsing.parse_answer does, against `options`.
 
     Reasons: mark, label, mark-and-label (chosen); several, contradiction, hedge (unsure); refusal (refused);
     negated, out-of-range, no-option, empty-answer (unparsed); for texts without a marker bare, sentence
     (chosen), refusal, no-answer-marker, empty."""
+    if thinking is not None:
+        return behind_thought(text, thinking, lambda answer: parse_choice(answer, options, finished, lead))
     text, ended = to_invented_question(text)
     segment = segment_of(text, lead, lambda sentence: _begins_with_option(sentence, options))
     if segment is None:

@@ -35,7 +35,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import exp, inf, isnan, log
 from typing import Literal
 
@@ -49,10 +49,13 @@ from axiograph.engine.answers.classification import (
     normal,
     refuses,
 )
+from axiograph.engine.answers.thinking import Thinking
 from axiograph.engine.errors import RunError
 
 Lead = Literal["thought", "answer", "open"]
-STATES = ("yes", "no", "chosen", "unsure", "refused", "unparsed")  # chosen: an option of a scale
+UNFINISHED, UNCLOSED = "unfinished", "unclosed-thought"
+# chosen: an option of a scale; unfinished: a thought that came to no end.
+STATES = ("yes", "no", "chosen", "unsure", "refused", "unparsed", UNFINISHED)
 # Part of the request's identity: raise it when texts that are stored could not be read as those that would be
 # generated today. A rule that only stops earlier, or reads more, raises the version of reading alone.
 STOP_RULES_VERSION = 1
@@ -66,8 +69,8 @@ NO_SPELLINGS = ("no", " no", "No", " No", "NO", " NO")
 class Answer:
     """What a text says.
 
-    state: yes, no, chosen, unsure, refused or unparsed; reason: the rule that decided (a short fixed code);
-    complete: no further text could change the state; thought: what stands before the marker;
+    state: one of STATES; reason: the rule that decided (a short fixed code); complete: no further
+    text could change the state; thought: what stands before the marker, or between the tags of a thought;
     answer_text: the segment that was judged; position: of the chosen option, as they were shown.
     """
 
@@ -216,14 +219,27 @@ def can_end_marker(token_text: str) -> bool:
     return not _MARKER_ENDS.isdisjoint(token_text)
 
 
-def parse_answer(text: str, finished: bool = True, lead: Lead = "thought") -> Answer:
+def behind_thought(text: str, thinking: Thinking, read: Callable[[str], Answer]) -> Answer:
+    """What `read` makes of the text behind the last thought; unfinished inside one (unclosed-thought)."""
+    start = thinking.answer_start(text)
+    if start is None:
+        return Answer(UNFINISHED, UNCLOSED, False, thinking.thought(text), "")
+    answer = read(text[start:])
+    return replace(answer, thought=thinking.thought(text[:start])) if start else answer
+
+
+def parse_answer(
+    text: str, finished: bool = True, lead: Lead = "thought", thinking: Thinking | None = None
+) -> Answer:
     """Read a generated text; `finished` says that nothing follows (end of sequence, or the token limit),
-    `lead` what the prompt ends in.
+    `lead` what the prompt ends in. Of a model that is `thinking`, what stands behind its thought is read.
 
     Reasons: answer-line, negation, affirmation, closing-verdict, other-language (yes and no); hedge,
     contradiction, question (unsure); refusal (refused); both, no-verdict, empty-answer (unparsed); and for
     texts without a marker bare, sentence, named-answer (yes, no, unsure), refusal, no-answer-marker, empty.
     """
+    if thinking is not None:
+        return behind_thought(text, thinking, lambda answer: parse_answer(answer, finished, lead))
     text, ended = to_invented_question(text)
     segment = segment_of(text, lead)
     if segment is None:

@@ -202,7 +202,7 @@ class _Run:
             self._rows.append(row)
             self._slots.append(slot)
             self._held.append(self._prompts.unshared(row))
-            self._written[row] = []
+            self._written[row] = self._simple.stop.begin()
         for slot in slots.values():
             self._prefixes.release(slot)
         if not rows:

@@ -118,8 +118,11 @@ def _may_be_shortened(passes: PackedModel, ids: Sequence[int]) -> bool:
 class _NeverComplete:
     """Stands for the stop check: no answer is ever complete."""
 
-    def __call__(self, ids: Sequence[int]) -> bool:
-        return False
+    def begin(self) -> list[int]:
+        return []
+
+    def ended(self, written: list[int]) -> str | None:
+        return None
 
     def text(self, ids: Sequence[int]) -> str:
         return ""

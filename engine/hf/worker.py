@@ -58,7 +58,9 @@ class HfWorker:
         self.model = load_model(config.source, config.device)
         self.tokenizer = load_tokenizer(config.source)
         self._limit = getattr(self.model.config.get_text_config(), "max_position_embeddings", None)
-        self._generator = Generator(self.model, self.tokenizer, config.sampling, config.stop_lead)
+        self._generator = Generator(
+            self.model, self.tokenizer, config.sampling, config.stop_lead, config.thought_rules
+        )
         self._scorer = LogprobScorer(self.model, self._generator.pad)
         self._rules = Readouts(config)
         self._about = {

@@ -31,6 +31,7 @@ from axiograph.engine.workers.worker import (
     request_columns,
     requests_of,
     responses_table,
+    unfinished_columns,
 )
 
 FLUSH_S, FLUSH_ROWS = 5.0, 512  # answers are paid for: what a crash can cost of them
@@ -249,9 +250,12 @@ class ServedWorker:
         }
         if refusal is not None or finish == "filtered":
             return _filtered(text if refusal is None else refusal, refusal) | tokens
+        thinking = self.config.thinking
+        # What the server's template opens is not known here: without an end, what was cut is a thought.
+        unclosed = thinking is not None and finish == "limit" and thinking.end not in text
         return (
             tokens
-            | judged_columns(text, request, self.config)
+            | (unfinished_columns(request) if unclosed else judged_columns(text, request, self.config))
             | {
                 "text": text,
                 "answer_ids": [],

@@ -57,7 +57,7 @@ RESPONSE_SCHEMA = pa.schema(
         ("item_id", _name),
         ("repeat", pa.int32()),
         ("mode", _name),  # generate | logprob
-        ("state", _name),  # yes | no | chosen | unsure | refused | unparsed
+        ("state", _name),  # yes | no | chosen | unsure | refused | unparsed | unfinished
         ("reason", _name),  # the rule that decided the state
         ("text", pa.string()),  # raw text, exactly as generated
         ("answer_ids", pa.list_(pa.int32())),  # generated token ids

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import polars as pl
 
-from axiograph.engine.answers.parsing import STATES
+from axiograph.engine.answers.parsing import STATES, UNFINISHED
 from axiograph.engine.errors import RunError
 from axiograph.engine.scoring.reliability import (
     alpha_interval,
@@ -46,8 +46,8 @@ def as_profiles(tally: Tally, means: pl.DataFrame) -> pl.DataFrame:
 def answer_rates(tally: Tally) -> pl.DataFrame:
     """How each condition was answered, one row per condition of the plan, sorted.
 
-    Columns: condition, planned, answered (has a response), yes, no, unsure, refused, unparsed (counts),
-    answered_rate (of planned), yes_rate, …, unparsed_rate (of answered; null where nothing was answered),
+    Columns: condition, planned, answered (has a response), yes, no, chosen, unsure, refused, unparsed,
+    unfinished (counts), answered_rate (of planned), yes_rate, … (of answered; null where nothing was),
     fallback (rows of logprob mode read after a generated thought).
     """
     counts = ["planned", "answered", *STATES, "fallback"]
@@ -61,11 +61,15 @@ def answer_rates(tally: Tally) -> pl.DataFrame:
 
 def shown_states(rates: pl.DataFrame) -> list[str]:
     """The states that are worth a column: yes and no where some answer is one or none is an option of a
-    scale, chosen where one is. `rates`: as answer_rates."""
+    scale, chosen where one is, unfinished where a thought is. `rates`: as answer_rates."""
     yes_or_no = rates.select((pl.col("yes") + pl.col("no") > 0).any()).item()
-    # Tables of earlier versions lack it.
-    chosen = "chosen" in rates.columns and rates.select((pl.col("chosen") > 0).any()).item()
-    hidden = {"chosen"} if not chosen else set() if yes_or_no else {"yes", "no"}
+    # Tables of earlier versions lack them.
+    rare = {
+        state
+        for state in ("chosen", UNFINISHED)
+        if state not in rates.columns or not rates.select((pl.col(state) > 0).any()).item()
+    }
+    hidden = rare if yes_or_no or "chosen" in rare else {*rare, "yes", "no"}
     return [state for state in STATES if state not in hidden]
 
 

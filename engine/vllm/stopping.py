@@ -18,7 +18,7 @@ class AnswerStop:
 
     def __init__(self, stop: StopCheck | None, eos: Sequence[int]) -> None:
         self._stop, self._eos = stop, frozenset(eos)
-        self.token_ids: list[int] = []
+        self.token_ids: list[int] = [] if stop is None else stop.begin()
 
     @property
     def output_token_ids(self) -> list[int]:
@@ -34,14 +34,16 @@ class AnswerStop:
             written.extend(new_token_ids)
             return None
         for token in new_token_ids:
-            if token in stop.quiet:  # first: this is asked for every token of every request
+            if (
+                stop.watch is None and token in stop.quiet
+            ):  # first: this is asked for every token of every request
                 written.append(token)
                 continue
             if token in self._eos:
                 return None
             written.append(token)
-            if stop(written):
-                return "complete"
+            if (reason := stop.ended(written)) is not None:
+                return reason
         return None
 
     def get_next_output_text(self, finished: bool, delta: bool) -> str:
@@ -50,8 +52,8 @@ class AnswerStop:
 
 def finish_of(output: Any) -> str:
     """vLLM's reasons in axiograph's words; its stop tokens are the ends of sequence."""
-    if output.stop_reason == "complete":
-        return "complete"
+    if output.stop_reason in ("complete", "limit"):
+        return str(output.stop_reason)
     return "limit" if output.finish_reason == "length" else "eos"
 
 

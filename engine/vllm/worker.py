@@ -56,7 +56,7 @@ class VllmWorker:
     ) -> None:
         self.config = config
         self.tokenizer = load_tokenizer(config.source)
-        self._stop = StopCheck(self.tokenizer, config.stop_lead)
+        self._stop = StopCheck(self.tokenizer, config.stop_lead, config.thought_rules)
         self._eos = sorted(eos_ids(generation_settings(config.source), self.tokenizer))
         self._exchanges = Exchanges(config, self._stop)
         self._open_rows: dict[str, tuple[OpenRow, int, str, int]] = {}

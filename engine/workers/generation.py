@@ -17,6 +17,7 @@ import numpy as np
 
 from axiograph.engine.answers.parsing import Lead, can_end_marker, is_complete, needs_check
 from axiograph.engine.errors import RunError
+from axiograph.engine.workers.thoughts import TagWatch, ThoughtRules, Written, shows_special
 
 if TYPE_CHECKING:
     import torch
@@ -150,13 +151,32 @@ def _largest(logits: torch.Tensor) -> tuple[list[int], bool]:
 class StopCheck:
     """Says whether a row's answer is complete; looks at the text only when the last token allows it.
 
-    lead: what the prompts end in. quiet: tokens that were last before and end no answer."""
+    lead: what the prompts end in. quiet: tokens that were last before and end no answer. thoughts: of models
+    that think, whose rows never end inside a thought but for want of room."""
 
-    def __init__(self, tokenizer: Any, lead: Lead = "thought") -> None:
+    def __init__(self, tokenizer: Any, lead: Lead = "thought", thoughts: ThoughtRules | None = None) -> None:
         self._tokenizer, self.lead = tokenizer, lead
         self.quiet: set[int] = set()
         self._ending: set[int] = set()
         self._no_marker: set[int] = set()
+        self._skip_special = thoughts is None or not shows_special(tokenizer, thoughts.thinking)
+        self.watch = None if thoughts is None else TagWatch(thoughts, self.text)
+
+    def begin(self) -> list[int]:
+        """What a row has written before it has written anything."""
+        return [] if self.watch is None else self.watch.begin()
+
+    def ended(self, written: list[int]) -> str | None:
+        """Why a row (of `begin`) ends with its last token: complete, or, of models that think, limit; None
+        where it goes on. To be asked behind every token."""
+        if self.watch is None:
+            return "complete" if self(written) else None
+        assert isinstance(written, Written)
+        self.watch.see(written)
+        thought_only = self.watch.rules.thought_only
+        if not written.inside and (written.behind > 0 if thought_only else self(written)):
+            return "complete"
+        return "limit" if self.watch.is_spent(written) else None
 
     def __call__(self, ids: Sequence[int]) -> bool:
         last = ids[-1]
@@ -164,10 +184,15 @@ class StopCheck:
             return False
         if last not in self._ending:
             self._learn(last)
-        # Full stops come in every thought: it is not read as long as no marker can be in it.
-        if last not in self._ending or (self.lead == "thought" and self._no_marker.issuperset(ids)):
+        if last not in self._ending:
             return False
-        return is_complete(self.text(ids), self.lead)
+        # Full stops come in every thought: it is not read as long as no marker can be in it.
+        behind = ids[max(0, ids.behind - 1) :] if isinstance(ids, Written) else ids
+        if self.lead == "thought" and self._no_marker.issuperset(behind):
+            return False
+        text = self.text(ids)
+        start = 0 if self.watch is None else self.watch.rules.thinking.answer_start(text)
+        return start is not None and is_complete(text[start:], self.lead)
 
     def _learn(self, token: int) -> None:
         piece = self.text([token])
@@ -176,16 +201,27 @@ class StopCheck:
             self._no_marker.add(token)
 
     def text(self, ids: Sequence[int]) -> str:
-        """What `ids` spell, without special tokens, as the parser reads it."""
-        return str(self._tokenizer.decode(ids, skip_special_tokens=True, clean_up_tokenization_spaces=False))
+        """What `ids` spell, as the parser reads it: without special tokens, unless they are tags."""
+        return str(
+            self._tokenizer.decode(
+                ids, skip_special_tokens=self._skip_special, clean_up_tokenization_spaces=False
+            )
+        )
 
 
 class Generator:
     """One model with its stop rules; calls are independent."""
 
-    def __init__(self, model: Any, tokenizer: Any, sampling: SamplingSpec, lead: Lead = "thought") -> None:
+    def __init__(
+        self,
+        model: Any,
+        tokenizer: Any,
+        sampling: SamplingSpec,
+        lead: Lead = "thought",
+        thoughts: ThoughtRules | None = None,
+    ) -> None:
         self.model, self.tokenizer, self.sampling = model, tokenizer, sampling
-        self.stop = StopCheck(tokenizer, lead)
+        self.stop = StopCheck(tokenizer, lead, thoughts)
         self.eos = eos_ids(model.generation_config, tokenizer)
         self.pad = tokenizer.pad_token_id if tokenizer.pad_token_id is not None else 0
 
@@ -203,7 +239,7 @@ class Generator:
     ) -> list[Generated]:
         live = _LiveRows(self, prompts, hooks)
         done: dict[int, Generated] = {}
-        written: list[list[int]] = [[] for _ in prompts]
+        written = [self.stop.begin() for _ in prompts]
         for step in range(self.sampling.most_tokens):
             tokens = choose(live.logits, live.rows, step)
             going_on: list[int] = []
@@ -223,8 +259,8 @@ class Generator:
         if token in self.eos:
             return "eos"
         written.append(token)
-        if self.stop(written):
-            return "complete"
+        if (reason := self.stop.ended(written)) is not None:
+            return reason
         return "limit" if step + 1 == self.sampling.most_tokens else None
 
 

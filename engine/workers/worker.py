@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any, Protocol
 import pyarrow as pa
 
 from axiograph.engine.answers.choices import parse_choice
-from axiograph.engine.answers.parsing import Lead, lead_of, parse_answer
+from axiograph.engine.answers.parsing import UNCLOSED, UNFINISHED, Lead, lead_of, parse_answer
+from axiograph.engine.answers.thinking import Thinking
 from axiograph.engine.errors import RunError
 from axiograph.engine.identity import DIGEST_SIZE
 from axiograph.engine.prompting.prompts import Prompt
@@ -17,6 +18,7 @@ from axiograph.engine.runs.store import RESPONSE_SCHEMA
 from axiograph.engine.study.schema import SamplingSpec, ScoringSpec
 from axiograph.engine.workers.generation import Generated
 from axiograph.engine.workers.models import ModelSource
+from axiograph.engine.workers.thoughts import ThoughtRules
 
 if TYPE_CHECKING:
     from axiograph.engine.workers.spelled_scales import SpelledScale
@@ -54,6 +56,7 @@ class WorkerConfig:
     whose own are cue_ids; scales: the answer scales of the items, by name.
     canary: a prompt of the study on which the worker proves at start that steering reaches the output.
     steered: names of the conditions that a worker without hooks must refuse.
+    thinking: the tags of a model that thinks at length before it answers.
     """
 
     source: ModelSource
@@ -66,6 +69,7 @@ class WorkerConfig:
     steered: frozenset[str]
     scales: Mapping[str, SpelledScale] = field(default_factory=dict)
     cue_ids: tuple[int, ...] = ()
+    thinking: Thinking | None = None
 
     @property
     def mass_threshold(self) -> float:
@@ -80,8 +84,17 @@ class WorkerConfig:
 
     @property
     def lead(self) -> Lead:
-        """What the prompts, whose ends are the template's, lead to."""
-        return lead_of(self.canary.text)
+        """What the prompts, whose ends are the template's, lead to; behind a thought, a turn of its own."""
+        return lead_of(self.canary.text) if self.thinking is None else "open"
+
+    @property
+    def thought_rules(self) -> ThoughtRules | None:
+        """How rows end, of a model that thinks."""
+        if self.thinking is None:
+            return None
+        room = self.sampling.max_thought_tokens
+        assert room is not None, "a study of thinking models has one"
+        return ThoughtRules(self.thinking, room, self.sampling.max_tokens, self.scoring.mode != "generate")
 
 
 @dataclass(frozen=True)
@@ -172,13 +185,22 @@ def generated_columns(output: Generated, request: Request, config: WorkerConfig)
 
 def judged_columns(text: str, request: Request, config: WorkerConfig) -> dict[str, Any]:
     """The columns of a response that say what its text says."""
+    lead, thinking = config.lead, config.thinking
     if not request.scale:
-        answer = parse_answer(text, lead=config.lead)
+        answer = parse_answer(text, lead=lead, thinking=thinking)
         return {"state": answer.state, "reason": answer.reason}
     order = tuple(request.order)
-    answer = parse_choice(text, config.scales[request.scale].shown.options(order), lead=config.lead)
+    options = config.scales[request.scale].shown.options(order)
+    answer = parse_choice(text, options, lead=lead, thinking=thinking)
     chosen = None if answer.position is None else order[answer.position]
     return {"state": answer.state, "reason": answer.reason, "chosen": chosen, "order": list(order)}
+
+
+def unfinished_columns(request: Request) -> dict[str, Any]:
+    """The columns that say of a response that its thought came to no end."""
+    return {"state": UNFINISHED, "reason": UNCLOSED} | (
+        {"order": list(request.order)} if request.scale else {}
+    )
 
 
 def failed_columns(reason: str) -> dict[str, Any]:

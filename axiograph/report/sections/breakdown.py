@@ -7,6 +7,7 @@ from typing import Any
 import polars as pl
 
 from axiograph.cluster.stages.quality import ALL, TOKENS
+from axiograph.engine.answers.parsing import UNFINISHED
 from axiograph.report.artefacts import Artefacts
 from axiograph.report.blocks.chart import ORANGE, PURPLE, VERMILLION, Chart
 from axiograph.report.blocks.numbers import number
@@ -21,10 +22,10 @@ def reading_chart(artefacts: Artefacts, doses: pl.DataFrame) -> Chart:
     """Refused and unparsed shares and the length of answers over strength, a row of panels per sweep."""
     import altair as alt
 
-    measures = pl.col("measure").is_in(["refused", "unparsed", TOKENS])
-    table = artefacts.quality("answering").filter(
-        measures & (pl.col("split") == (effect_split(artefacts) or ALL))
-    )
+    table = artefacts.quality("answering").filter(pl.col("split") == (effect_split(artefacts) or ALL))
+    thoughts = (table.filter(pl.col("measure") == UNFINISHED)["mean"] > 0).any()
+    states = ["refused", "unparsed", *([UNFINISHED] if thoughts else [])]
+    table = table.filter(pl.col("measure").is_in([*states, TOKENS]))
     data = (
         doses.select("sweep", "strength", "condition")
         .join(table.drop("split"), on="condition")
@@ -34,8 +35,8 @@ def reading_chart(artefacts: Artefacts, doses: pl.DataFrame) -> Chart:
         _reading_panel(
             data.filter(pl.col("measure") != TOKENS),
             "share of answers",
-            ["refused", "unparsed"],
-            [VERMILLION, PURPLE],
+            states,
+            [VERMILLION, PURPLE, ORANGE][: len(states)],
             _LEAST_SHARE,
         )
     ]

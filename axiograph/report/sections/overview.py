@@ -12,6 +12,7 @@ from axiograph.discovery.effects.relations import Source
 from axiograph.discovery.result import simulated_as
 from axiograph.discovery.verdict.evidence import GraphEvidence
 from axiograph.discovery.verdict.judgement import Level, Verdict, judge
+from axiograph.engine.answers.parsing import UNFINISHED
 from axiograph.engine.errors import AxiographError
 from axiograph.report.artefacts import Artefacts
 from axiograph.report.blocks.numbers import count, estimate
@@ -118,13 +119,16 @@ def _asked(artefacts: Artefacts) -> list[tuple[str, str]]:
     ]
     rates = artefacts.scores("rates")
     if rates is not None:
-        total = rates.select(pl.col("planned", "answered", "refused", "unparsed").sum()).row(0, named=True)
+        shown = ["planned", "answered", "refused", "unparsed", *({UNFINISHED} & set(rates.columns))]
+        total = rates.select(pl.col(shown).sum()).row(0, named=True)
+        unfinished = total.get(UNFINISHED, 0)
         rows.append(
             (
                 "Answers",
                 f"{count(total['answered'])} of {count(total['planned'])}; "
-                f"{count(total['refused'])} refused, {count(total['unparsed'])} unparsed (these "
-                "have no score)",
+                f"{count(total['refused'])} refused, {count(total['unparsed'])} unparsed"
+                + (f", {count(unfinished)} unfinished thoughts" if unfinished else "")
+                + " (these have no score)",
             )
         )
     return rows

@@ -156,7 +156,7 @@ def _rates(artefacts: Artefacts) -> Table:
     return Table(
         "rates",
         "Answers by condition: mean share over roles of every state, and length, with intervals "
-        "over roles. Refused and unparsed answers have no score.",
+        "over roles. Refused, unparsed and unfinished answers have no score.",
         columns,
         rows,
     )

@@ -55,7 +55,7 @@ LOGS = st.lists(st.floats(-50, 0), min_size=1, max_size=6)
 def test_the_table_is_large_and_varied():
     assert len(LABELLED) >= 150
     assert len({text for text, _ in LABELLED}) == len(LABELLED)
-    counts = {state: sum(label == state for _, label in LABELLED) for state in STATES if state != "chosen"}
+    counts = {state: sum(label == state for _, label in LABELLED) for state in STATES[:2] + STATES[3:6]}
     assert min(counts.values()) >= 15
     assert sum(counts.values()) == len(LABELLED)
 
