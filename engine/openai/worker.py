@@ -22,6 +22,7 @@ from axiograph.engine.openai.client import (
     one_text,
 )
 from axiograph.engine.openai.model import NOT_SAID, ServedModel
+from axiograph.engine.workers.thoughts import unfinished_columns
 from axiograph.engine.workers.worker import (
     Request,
     WorkerConfig,
@@ -31,7 +32,6 @@ from axiograph.engine.workers.worker import (
     request_columns,
     requests_of,
     responses_table,
-    unfinished_columns,
 )
 
 FLUSH_S, FLUSH_ROWS = 5.0, 512  # answers are paid for: what a crash can cost of them

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from axiograph.engine.answers.parsing import log_odds, logprob_state, logsumexp, marker_end
+from axiograph.engine.workers.thoughts import unfinished_columns
 
 if TYPE_CHECKING:
     from axiograph.engine.study.schema import SamplingSpec
@@ -147,6 +148,25 @@ class Write:
 Steps = Generator[Read | Write, Any, dict[str, Any]]
 
 
+def thinking_steps(row: Request, config: WorkerConfig) -> Steps:
+    """The same of a model that thinks, in either mode: its thought is written once, up to its end, and the
+    options are read behind it and the answer cue. A thought without an end is unfinished; where there is none
+    at all, nothing was asked that the others were (unparsed, no-thought)."""
+    output: Generated = yield Write(row.prompt_ids)
+    assert config.thinking is not None
+    start = config.thinking.answer_start(output.text)
+    if not start:
+        none = {"state": "unparsed", "reason": "no-thought"}
+        columns = unfinished_columns(row) | (none if start == 0 else {})
+        return columns | {"finish": "scored", "fallback": False} | written_columns(output)
+    columns = yield Read([*row.prompt_ids, *output.ids, *config.cue_ids])
+    constrained = config.scoring.mode == "constrained" and columns["state"] != "unparsed"
+    if constrained and config.sampling.method == "sample":
+        columns = columns | drawn(columns, row.request_id)
+    reason = {"reason": "constrained"} if constrained else {}
+    return columns | written_columns(output) | reason
+
+
 def constrained_steps(row: Request, text: Text, cue: Sequence[int], sampling: SamplingSpec) -> Steps:
     """The same where the answer must be an option: the model writes its thought, and the options are read
     behind its answer marker, or, where it comes to none, behind the answer cue. What it wrote by itself is
@@ -191,6 +211,8 @@ def scoring_steps(row: Request, text: Text) -> Steps:
 
 def steps_of(config: WorkerConfig, text: Text) -> Callable[[Request], Steps]:
     """The course of a request in the scoring mode of `config`."""
+    if config.thinking is not None:
+        return lambda row: thinking_steps(row, config)
     if config.scoring.mode == "constrained":
         return lambda row: constrained_steps(row, text, config.cue_ids, config.sampling)
     return lambda row: scoring_steps(row, text)

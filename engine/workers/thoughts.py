@@ -4,9 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+from axiograph.engine.answers.parsing import UNCLOSED, UNFINISHED
 from axiograph.engine.answers.thinking import Thinking
+
+if TYPE_CHECKING:
+    from axiograph.engine.workers.worker import Request
 
 MARGIN = 8  # tokens without a character of their own, such as parts of one
 
@@ -78,3 +82,10 @@ def shows_special(tokenizer: Any, thinking: Thinking) -> bool:
     special = {token.content for token in tokenizer.added_tokens_decoder.values() if token.special}
     special |= set(tokenizer.all_special_tokens)
     return any(token and token in tag for token in special for tag in (thinking.begin, thinking.end))
+
+
+def unfinished_columns(request: Request) -> dict[str, Any]:
+    """The columns that say of a response that its thought came to no end."""
+    return {"state": UNFINISHED, "reason": UNCLOSED} | (
+        {"order": list(request.order)} if request.scale else {}
+    )

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 import pyarrow as pa
 
 from axiograph.engine.answers.choices import parse_choice
-from axiograph.engine.answers.parsing import UNCLOSED, UNFINISHED, Lead, lead_of, parse_answer
+from axiograph.engine.answers.parsing import Lead, lead_of, parse_answer
 from axiograph.engine.answers.thinking import Thinking
 from axiograph.engine.errors import RunError
 from axiograph.engine.identity import DIGEST_SIZE
@@ -194,13 +194,6 @@ def judged_columns(text: str, request: Request, config: WorkerConfig) -> dict[st
     answer = parse_choice(text, options, lead=lead, thinking=thinking)
     chosen = None if answer.position is None else order[answer.position]
     return {"state": answer.state, "reason": answer.reason, "chosen": chosen, "order": list(order)}
-
-
-def unfinished_columns(request: Request) -> dict[str, Any]:
-    """The columns that say of a response that its thought came to no end."""
-    return {"state": UNFINISHED, "reason": UNCLOSED} | (
-        {"order": list(request.order)} if request.scale else {}
-    )
 
 
 def failed_columns(reason: str) -> dict[str, Any]:
