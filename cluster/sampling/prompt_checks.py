@@ -13,11 +13,13 @@ from axiograph.engine.plan.inputs import Inputs
 from axiograph.engine.prompting.prompts import PromptBuilder, PromptFields, TextBuilder
 
 _THINKING = ("<think>", "<thinking>", "<|channel|>analysis")
+_OWN_TURN = "Take 'prompt: {template: default, chat: true}', which is one user message"
 
 
 def check_prompts(inputs: Inputs, builder: TextBuilder) -> None:
     """InputError where roles, questions or hints that differ give one and the same prompt, where a prompt
-    begins with two BOS tokens, or where the answer cue of logprob mode does not fit."""
+    begins with two BOS tokens, where the answer cue of logprob mode does not fit, or where the prompt
+    takes the place of the thought of a model that thinks."""
     role, baseline = inputs.roles[0], inputs.conditions[0]
     item = inputs.items_for(role)[0]
     first = inputs.fields(role, baseline, item)
@@ -33,19 +35,24 @@ def check_prompts(inputs: Inputs, builder: TextBuilder) -> None:
     _check_distinct(builder, "hints", "hint", hints)
     if isinstance(builder, PromptBuilder):
         _check_start(builder, first)
+    if inputs.study.prompt.thinks:
+        _check_thought(inputs.study.prompt.tags, builder, builder.texts(first)[0])
     if inputs.study.scoring.mode == "logprob":
         _check_cue(inputs.study.prompt.answer_cue, builder.texts(first)[0])
 
 
 def prompt_notes(inputs: Inputs, builder: TextBuilder) -> list[str]:
     """What a person should know of the prompts."""
+    if inputs.study.prompt.thinks:
+        return []
     role, baseline = inputs.roles[0], inputs.conditions[0]
     text = builder.texts(inputs.fields(role, baseline, inputs.items_for(role)[0]))[0]
     tail = text.rstrip()[-40:]
     if opened := next((tag for tag in _THINKING if tail.endswith(tag)), None):
         return [
             f"prompts end in {opened}: the model thinks at length before it answers, and what it thinks is "
-            "read as its answer. Take a chat template that switches thinking off."
+            "read as its answer. Set 'prompt: {thinking: on}', or switch thinking off in the chat template "
+            "('prompt: {chat_arguments: {enable_thinking: false}}' for many models)."
         ]
     return []
 
@@ -115,4 +122,36 @@ def _check_cue(cue: str, prompt: str) -> None:
             f"'{cue}'",
             "Take it off: for most tokenizers the space belongs to the word that follows, and behind a space "
             "neither yes nor no is likely.",
+        )
+
+
+def _check_thought(tags: tuple[str, str], builder: TextBuilder, prompt: str) -> None:
+    """InputError where the model would not think, since the prompt begins its turn otherwise."""
+    begin, end = (tag.strip() for tag in tags)
+    end_of_prompt = prompt.rstrip()
+    if end_of_prompt.endswith(begin):
+        return
+    where, expected = "study, field prompt.thinking", "a turn of the model that begins with its thought"
+    if builder.template.prefilled:
+        raise InputError(
+            where,
+            expected,
+            f"a template ({builder.template.name}) that writes the beginning of its answer: "
+            f"'{end_of_prompt[-30:].strip()}'",
+            f"{_OWN_TURN}, or end the last message of your own with {begin}.",
+        )
+    if not builder.template.chat:
+        raise InputError(
+            where,
+            expected,
+            f"a plain text that ends in '{end_of_prompt[-30:].strip()}'",
+            f"{_OWN_TURN}, or end your own text with {begin}.",
+        )
+    if end_of_prompt.endswith(end):
+        raise InputError(
+            where,
+            expected,
+            f"a chat template that ends the thought before it begins: '…{end_of_prompt[-30:].strip()}'",
+            "Set what switches thinking on in this template: 'prompt: {chat_arguments: {enable_thinking: "
+            "true}}' for many models.",
         )
