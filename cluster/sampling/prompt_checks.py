@@ -128,30 +128,29 @@ def _check_cue(cue: str, prompt: str) -> None:
 def _check_thought(tags: tuple[str, str], builder: TextBuilder, prompt: str) -> None:
     """InputError where the model would not think, since the prompt begins its turn otherwise."""
     begin, end = (tag.strip() for tag in tags)
-    end_of_prompt = prompt.rstrip()
-    if end_of_prompt.endswith(begin):
+    if prompt.rstrip().endswith(begin):
         return
+    shown = " ".join(prompt[-30:].split())
     where, expected = "study, field prompt.thinking", "a turn of the model that begins with its thought"
     if builder.template.prefilled:
         raise InputError(
             where,
             expected,
-            f"a template ({builder.template.name}) that writes the beginning of its answer: "
-            f"'{end_of_prompt[-30:].strip()}'",
+            f"a template ({builder.template.name}) that writes the beginning of its answer: '{shown}'",
             f"{_OWN_TURN}, or end the last message of your own with {begin}.",
         )
     if not builder.template.chat:
         raise InputError(
             where,
             expected,
-            f"a plain text that ends in '{end_of_prompt[-30:].strip()}'",
+            f"a plain text that ends in '{shown}'",
             f"{_OWN_TURN}, or end your own text with {begin}.",
         )
-    if end_of_prompt.endswith(end):
+    if prompt.rstrip().endswith(end):
         raise InputError(
             where,
             expected,
-            f"a chat template that ends the thought before it begins: '…{end_of_prompt[-30:].strip()}'",
+            f"a chat template that ends the thought before it begins: '{shown}'",
             "Set what switches thinking on in this template: 'prompt: {chat_arguments: {enable_thinking: "
             "true}}' for many models.",
         )

@@ -9,6 +9,7 @@ import pytest
 
 from axiograph.cluster.check.findings import Share, find
 from axiograph.cluster.check.verdict import judge
+from axiograph.engine.answers.thinking import Thinking
 from axiograph.engine.study.questionnaire import Item
 from axiograph.engine.study.scales import Scale
 
@@ -169,3 +170,30 @@ def test_roles_that_do_not_differ_end_a_run_only_where_the_pilot_could_have_seen
     differences = replace(findings.differences, p=p, icc=0.02, icc_low=-0.1, icc_high=high)
     verdict = judge(replace(findings, differences=differences), inputs())
     assert verdict.hopeless is hopeless and verdict.concerns
+
+
+def test_a_tag_without_the_setting_is_said_and_not_parsed():
+    def thinks(number, item):
+        return by_value(number, item)[0], "<think>Answer: no\n</think>Answer: yes"
+
+    findings, verdict = verdict_of(frame(thinks))
+    assert findings.tag == ("<think>", Share(96, 96)) and not findings.unfinished.of
+    (concern,) = (concern for concern in verdict.concerns if "<think>" in concern.text)
+    assert "96 of 96 texts hold the tag of a thought" in concern.text and "thinking: on" in concern.remedy
+    assert not concern.hopeless and not verdict_of(frame(by_value))[0].tag[1].count
+
+
+def test_thoughts_that_come_to_no_end_are_said():
+    def thinks(number, item):
+        if number % 4 == 0:
+            return "unfinished", "<think>I wonder"
+        return by_value(number, item)[0], "<think>Hm.</think>Answer: yes"
+
+    table = frame(thinks, finish="limit")
+    findings = find(table, ITEMS, "open", Thinking("<think>", "</think>"))
+    assert findings.unfinished == Share(24, 96) and findings.usable == Share(72, 96)
+    assert findings.cut == Share(72, 96) and not findings.tag[1].of
+    study = inputs()
+    study.study.sampling.max_thought_tokens = 30
+    texts = [concern.text for concern in judge(findings, study).concerns]
+    assert any(text.startswith("25 % of the thoughts come to no end within 30 tokens") for text in texts)

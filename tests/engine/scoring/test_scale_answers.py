@@ -83,5 +83,6 @@ def test_distributions_and_the_states_worth_showing():
     ]
     rates = pl.DataFrame({"yes": [0, 0], "no": [0, 0], "chosen": [4, 4]})
     assert shown_states(rates) == ["chosen", "unsure", "refused", "unparsed"]
+    assert shown_states(rates.with_columns(unfinished=pl.lit(1)))[-1] == "unfinished"
     assert shown_states(rates.drop("chosen")) == ["yes", "no", "unsure", "refused", "unparsed"]
     assert "yes" in shown_states(rates.with_columns(yes=pl.lit(1)))
