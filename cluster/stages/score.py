@@ -21,6 +21,7 @@ from axiograph.engine.errors import InputError, RunError
 from axiograph.engine.plan.inputs import Inputs
 from axiograph.engine.runs.run_dir import RunDir
 from axiograph.engine.scoring import content, item_rest, profiles, scores
+from axiograph.engine.scoring.norms import norm_table
 from axiograph.engine.scoring.style import Style, find_style, style_shares
 from axiograph.engine.scoring.tally import WORKER, Tally, tally
 from axiograph.engine.storage.files import write_atomic, write_json
@@ -105,6 +106,7 @@ class Scored:
     style_verdict: str
     one_word: pl.DataFrame
     order_effects: pl.DataFrame
+    norms: pl.DataFrame
 
 
 def score(run: RunDir) -> Scored:
@@ -137,6 +139,7 @@ def score(run: RunDir) -> Scored:
         ),
         one_word=one_word(tallied.answers, conditions, inputs.study.scoring.mode == "logprob"),
         order_effects=means_over_roles(order_effects, "order_effect", conditions),
+        norms=norm_table(inputs, profiles.profiles(tallied)),
     )
     order = ["condition", "role", *WORKER]
     tables = {
@@ -160,6 +163,7 @@ def score(run: RunDir) -> Scored:
         "response_distributions": profiles.response_distributions(tallied),
         "item_deviations": contents.deviations,
         "item_rest": result.item_rest,
+        "norms": result.norms,
         # Which worker answered each role under each condition, for the check of DESIGN 3.
         "provenance": tallied.workers.select("role", "condition", *WORKER).sort(order),
     }

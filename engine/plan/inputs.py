@@ -6,7 +6,7 @@ A run keeps a copy of them, so that later stages and `show` do not depend on the
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Literal
@@ -26,6 +26,8 @@ from axiograph.engine.study.conditions import (
     hint_text,
     hinted_value,
 )
+from axiograph.engine.study.item_files.contents import Origin
+from axiograph.engine.study.item_files.norms import Norm
 from axiograph.engine.study.personas import load_role_file
 from axiograph.engine.study.questionnaire import Item, Questionnaire, load_questionnaires, shared_texts
 from axiograph.engine.study.roles import NO_ROLE, Role, generate_roles, load_role_fields
@@ -48,7 +50,10 @@ class Generations:
 
 @dataclass(frozen=True)
 class Inputs:
-    """Items (value already grouped), roles and conditions of a study, with the train/test split of both."""
+    """Items (value already grouped), roles and conditions of a study, with the train/test split of both.
+
+    `norms`, `origins`: as in engine.study.questionnaire.Questionnaire; empty in runs that an earlier version
+    started."""
 
     study: Study
     items: tuple[Item, ...]
@@ -59,6 +64,8 @@ class Inputs:
     role_split: dict[str, str]
     item_split: dict[str, str]
     generations: Generations
+    norms: dict[tuple[str, str], tuple[Norm, ...]] = field(default_factory=dict)
+    origins: tuple[Origin, ...] = ()
 
     @cached_property
     def _by_value(self) -> dict[str, list[Item]]:
@@ -252,6 +259,8 @@ def load_inputs(study: Study, previous: Generations | None = None) -> Inputs:
         role_split,
         item_split,
         generations,
+        questionnaire.norms,
+        questionnaire.origins,
     )
 
 

@@ -12,6 +12,8 @@ from axiograph.engine.plan.inputs import Generations, Inputs
 from axiograph.engine.prompting.template import Template
 from axiograph.engine.storage.files import write_json
 from axiograph.engine.study.conditions import expand_conditions
+from axiograph.engine.study.item_files.contents import Origin
+from axiograph.engine.study.item_files.norms import Norm
 from axiograph.engine.study.questionnaire import Item
 from axiograph.engine.study.roles import Role
 from axiograph.engine.study.scales import Scale
@@ -33,6 +35,11 @@ def save_inputs(inputs: Inputs, path: Path) -> None:
             "study": study_as_json(inputs.study),
             "items": [asdict(item) for item in inputs.items],
             "definitions": inputs.definitions,
+            "norms": [
+                {"questionnaire": questionnaire, "value": value, "groups": [asdict(norm) for norm in norms]}
+                for (questionnaire, value), norms in inputs.norms.items()
+            ],
+            "origins": [asdict(origin) for origin in inputs.origins],
             "roles": [asdict(role) for role in inputs.roles],
             "role_split": inputs.role_split,
             "item_split": inputs.item_split,
@@ -82,6 +89,14 @@ def load_inputs_snapshot(path: Path) -> Inputs:
             role_split=data["role_split"],
             item_split=data["item_split"],
             generations=Generations(**data["born"]),
+            # Earlier versions kept neither.
+            norms={
+                (entry["questionnaire"], entry["value"]): tuple(Norm(**norm) for norm in entry["groups"])
+                for entry in data.get("norms", [])
+            },
+            origins=tuple(
+                Origin(**origin | {"notes": tuple(origin["notes"])}) for origin in data.get("origins", [])
+            ),
         )
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise RunError(
