@@ -21,6 +21,7 @@ from axiograph.engine.errors import InputError, RunError
 from axiograph.engine.plan.inputs import Inputs
 from axiograph.engine.runs.run_dir import RunDir
 from axiograph.engine.scoring import content, item_rest, profiles, scores
+from axiograph.engine.scoring.correlations import correlation_table
 from axiograph.engine.scoring.norms import norm_table
 from axiograph.engine.scoring.style import Style, find_style, style_shares
 from axiograph.engine.scoring.tally import WORKER, Tally, tally
@@ -107,6 +108,7 @@ class Scored:
     one_word: pl.DataFrame
     order_effects: pl.DataFrame
     norms: pl.DataFrame
+    correlations: pl.DataFrame
 
 
 def score(run: RunDir) -> Scored:
@@ -122,10 +124,14 @@ def score(run: RunDir) -> Scored:
     acquiescence, order_effects = profiles.acquiescence(tallied), profiles.order_effects(tallied)
     conditions = [condition.name for condition in inputs.conditions]
     contents = _contents(run, inputs, tallied, coverage)
+    study = inputs.study
+    graph_profiles = contents.profiles[study.scoring.profile]
+    reliability = profiles.reliability(tallied, contents.item_scores)
+    asked_all = study.sampling.share == 1 and study.split.items == 1
     result = Scored(
-        profiles=contents.profiles[inputs.study.scoring.profile],
+        profiles=graph_profiles,
         rates=_in_plan_order(profiles.answer_rates(tallied), inputs),
-        reliability=profiles.reliability(tallied, contents.item_scores),
+        reliability=reliability,
         item_rest=item_rest.item_rest(contents.item_scores, inputs.items_frame()),
         constant_items=profiles.constant_items(tallied),
         shared=len(shared),
@@ -135,11 +141,12 @@ def score(run: RunDir) -> Scored:
         style=contents.style,
         style_shares=contents.shares,
         style_verdict=style_verdict(
-            contents.shares, contents.style.variance, contents.style.shifts, inputs.study.scoring.profile
+            contents.shares, contents.style.variance, contents.style.shifts, study.scoring.profile
         ),
-        one_word=one_word(tallied.answers, conditions, inputs.study.scoring.mode == "logprob"),
+        one_word=one_word(tallied.answers, conditions, study.scoring.mode == "logprob"),
         order_effects=means_over_roles(order_effects, "order_effect", conditions),
         norms=norm_table(inputs, profiles.profiles(tallied)),
+        correlations=correlation_table(graph_profiles, reliability, asked_all=asked_all),
     )
     order = ["condition", "role", *WORKER]
     tables = {
@@ -164,12 +171,13 @@ def score(run: RunDir) -> Scored:
         "item_deviations": contents.deviations,
         "item_rest": result.item_rest,
         "norms": result.norms,
+        "correlations": result.correlations,
         # Which worker answered each role under each condition, for the check of DESIGN 3.
         "provenance": tallied.workers.select("role", "condition", *WORKER).sort(order),
     }
     for name, table in tables.items():
         write_atomic(run.scores / f"{name}.parquet", table.write_parquet)
-    about = {"profile": inputs.study.scoring.profile, "verdict": result.style_verdict}
+    about = {"profile": study.scoring.profile, "verdict": result.style_verdict}
     write_json(run.scores / "style.json", about | asdict(result.style.variance))
     listed = {text: [f"{i.item_id} ({i.value})" for i in items] for text, items in shared}
     write_json(
