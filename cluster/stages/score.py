@@ -22,6 +22,7 @@ from axiograph.engine.plan.inputs import Inputs
 from axiograph.engine.runs.run_dir import RunDir
 from axiograph.engine.scoring import content, item_rest, profiles, scores
 from axiograph.engine.scoring.correlations import correlation_table
+from axiograph.engine.scoring.factors import Factors, find_factors
 from axiograph.engine.scoring.norms import norm_table
 from axiograph.engine.scoring.style import Style, find_style, style_shares
 from axiograph.engine.scoring.tally import WORKER, Tally, tally
@@ -109,6 +110,7 @@ class Scored:
     order_effects: pl.DataFrame
     norms: pl.DataFrame
     correlations: pl.DataFrame
+    factors: Factors
 
 
 def score(run: RunDir) -> Scored:
@@ -147,6 +149,7 @@ def score(run: RunDir) -> Scored:
         order_effects=means_over_roles(order_effects, "order_effect", conditions),
         norms=norm_table(inputs, profiles.profiles(tallied)),
         correlations=correlation_table(graph_profiles, reliability, asked_all=asked_all),
+        factors=find_factors(contents.item_scores, inputs.values),
     )
     order = ["condition", "role", *WORKER]
     tables = {
@@ -172,6 +175,9 @@ def score(run: RunDir) -> Scored:
         "item_rest": result.item_rest,
         "norms": result.norms,
         "correlations": result.correlations,
+        "eigenvalues": result.factors.eigenvalues,
+        "factor_loadings": result.factors.loadings,
+        "factor_values": result.factors.values,
         # Which worker answered each role under each condition, for the check of DESIGN 3.
         "provenance": tallied.workers.select("role", "condition", *WORKER).sort(order),
     }
@@ -179,6 +185,8 @@ def score(run: RunDir) -> Scored:
         write_atomic(run.scores / f"{name}.parquet", table.write_parquet)
     about = {"profile": study.scoring.profile, "verdict": result.style_verdict}
     write_json(run.scores / "style.json", about | asdict(result.style.variance))
+    names = ("roles", "items", "kept", "reason")
+    write_json(run.scores / "factors.json", {name: getattr(result.factors, name) for name in names})
     listed = {text: [f"{i.item_id} ({i.value})" for i in items] for text, items in shared}
     write_json(
         run.scores / "questionnaire.json", {"shared_texts": listed, "one_way_keyed": result.one_way_keyed}
