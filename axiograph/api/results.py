@@ -138,6 +138,36 @@ class ScoreTables(Shown):
         return self.scored.constant_items
 
     @property
+    def item_rest(self) -> pl.DataFrame:
+        """How every item goes with the rest of its value."""
+        return self.scored.item_rest
+
+    @property
+    def response_distributions(self) -> pl.DataFrame:
+        """How often every item got every answer in the baseline."""
+        return self.scored.response_distributions
+
+    @property
+    def correlations(self) -> pl.DataFrame:
+        """Every pair of values over the baseline roles, with intervals."""
+        return self.scored.correlations
+
+    @property
+    def factor_values(self) -> pl.DataFrame:
+        """Whether the items of a value lie on one factor; no rows where that is not known."""
+        return self.scored.factors.values
+
+    @property
+    def factor_loadings(self) -> pl.DataFrame:
+        """On which factor every item loads strongest; no rows where that is not known."""
+        return self.scored.factors.loadings
+
+    @property
+    def norms(self) -> pl.DataFrame:
+        """The roles' means beside the norms of people, in their SD; no rows without norms."""
+        return self.scored.norms
+
+    @property
     def notes(self) -> tuple[str, ...]:
         """What is not whole."""
         coverage = self.scored.coverage

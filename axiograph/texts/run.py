@@ -65,6 +65,7 @@ def scored_text(result: Scored) -> str:
         table(["value", "alpha", "interval", "omega", "items that vary", "roles", ""], alphas),
         style_text(result),
     ]
+    parts[2:2] = [text] if (text := _psychometrics_text(result)) else []
     verdicts = against_verdict(result.item_rest), weak_verdict(result.reliability)
     notes = [f"Warning: {verdict}" for verdict in verdicts if verdict is not None]
     if result.one_way_keyed:
@@ -79,6 +80,36 @@ def scored_text(result: Scored) -> str:
         items = "1 item was" if count == 1 else f"{count} items were"
         notes.append(f"{items} answered alike by every role.")
     return "\n\n".join([*parts, *(["\n".join(notes)] if notes else [])])
+
+
+def _psychometrics_text(result: Scored) -> str:
+    """A line each of correlations, factors and norms; "" where there is none of them."""
+    lines = []
+    pairs = result.correlations.drop_nulls(["r", "low", "high"])
+    if pairs.height:
+        r = pairs.sort(pl.col("r").abs(), descending=True).row(0, named=True)
+        strongest = f"{_short(r['a'])} – {_short(r['b'])}"
+        interval = f"{r['r']:+.2f} [{r['low']:.2f}, {r['high']:.2f}]"
+        lines.append(f"Strongest of {pairs.height:,} pairs: {strongest} {interval}")
+    factors = result.factors
+    if factors.kept is None:
+        lines.append(f"Factors: not known, {factors.reason}")
+    else:
+        whole = (factors.values["share"] == 1).sum()
+        on_one = f"; {whole} of {factors.values.height} values lie on one each" if factors.kept else ""
+        kept = f"{factors.kept} in {factors.items:,} items, {factors.roles:,} roles"
+        lines.append(f"Factors: {kept}{on_one}")
+    known = result.norms.drop_nulls("difference")
+    if known.height:
+        low, high = known.select(low=pl.col("difference").min(), high=pl.col("difference").max()).row(0)
+        lines.append(
+            f"Norms: roles lie {low:+.2f} to {high:+.2f} SD from people's means ({known.height} norms)"
+        )
+    return "\n".join(lines)
+
+
+def _short(name: str) -> str:
+    return name if len(name) <= 15 else f"{name[:14]}…"
 
 
 def estimate_text(estimate: Estimate, free: int | None, out: str) -> str:

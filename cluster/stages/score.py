@@ -111,6 +111,7 @@ class Scored:
     norms: pl.DataFrame
     correlations: pl.DataFrame
     factors: Factors
+    response_distributions: pl.DataFrame
 
 
 def score(run: RunDir) -> Scored:
@@ -150,6 +151,7 @@ def score(run: RunDir) -> Scored:
         norms=norm_table(inputs, profiles.profiles(tallied)),
         correlations=correlation_table(graph_profiles, reliability, asked_all=asked_all),
         factors=find_factors(contents.item_scores, inputs.values),
+        response_distributions=profiles.response_distributions(tallied),
     )
     order = ["condition", "role", *WORKER]
     tables = {
@@ -170,7 +172,7 @@ def score(run: RunDir) -> Scored:
         "one_word": result.one_word,
         "order_effects": order_effects,
         "order_effect_means": result.order_effects,
-        "response_distributions": profiles.response_distributions(tallied),
+        "response_distributions": result.response_distributions,
         "item_deviations": contents.deviations,
         "item_rest": result.item_rest,
         "norms": result.norms,

@@ -20,8 +20,9 @@ from axiograph.engine.scoring.reliability import varying_items
 
 ROLES_PER_ITEM = 3
 SALIENT = 0.3  # a smaller loading shares less than a tenth of the item's variance with its factor
+_ANSWERED = 0.9
 _MANY_ITEMS, _SEED = 200, 0
-_LOADINGS = {
+_LOADINGS: dict[str, pl.DataType | type[pl.DataType]] = {
     "item_id": pl.String,
     "value": pl.String,
     "factor": pl.Int64,
@@ -29,20 +30,26 @@ _LOADINGS = {
     "on_value": pl.Boolean,
     "loadings": pl.List(pl.Float64),
 }
-_VALUES = {
+_VALUES: dict[str, pl.DataType | type[pl.DataType]] = {
     "value": pl.String,
     "items": pl.Int64,
     "factor": pl.Int64,
     "share": pl.Float64,
     "others": pl.List(pl.String),
 }
-_EIGENVALUES = {"factor": pl.Int64, "eigenvalue": pl.Float64, "random": pl.Float64, "kept": pl.Boolean}
+_EIGENVALUES: dict[str, pl.DataType | type[pl.DataType]] = {
+    "factor": pl.Int64,
+    "eigenvalue": pl.Float64,
+    "random": pl.Float64,
+    "kept": pl.Boolean,
+}
 
 
 @dataclass(frozen=True)
 class Factors:
     """`kept`: how many factors there are; None where that is not known, for `reason`. `roles`: that have a
-    score on every item; `items`: that vary over these. Frames, in the order of items and values:
+    score on nine in ten of the items, or more; `items`: that vary over these. Frames, in the order of items
+    and values:
 
     - eigenvalues: factor (from 1), eigenvalue (of the items' correlations), random (what it exceeds in 5 % of
       random data only), kept;
@@ -61,25 +68,29 @@ class Factors:
 
 
 def find_factors(scores: pl.DataFrame, values: tuple[str, ...]) -> Factors:
-    """Factors among the items of all `values`. `scores`: as engine.scoring.item_rest.item_scores."""
+    """Factors among the items of all `values`. `scores`: as engine.scoring.item_rest.item_scores.
+
+    The few answers that a role lacks (refused ones) count as the item's mean, which makes correlations a
+    little smaller; a role that lacks more than one in ten is left out."""
     if scores.is_empty():
         return _unknown(0, 0, "no scored answer")
     value_of = dict(scores.select("item_id", "value").unique().iter_rows())
     names, table = role_item_table(scores)
-    table = table[~np.isnan(table).any(axis=1)]
+    table = table[(~np.isnan(table)).mean(axis=1) >= _ANSWERED]
     varying = varying_items(table) if len(table) else np.zeros(len(names), dtype=bool)
     table, roles = table[:, varying], len(table)
     pairs = [(value_of[name], name) for name, varies in zip(names, varying, strict=True) if varies]
     items = len(pairs)
     if not roles:
-        return _unknown(0, 0, "no role has a score on every item")
+        return _unknown(0, 0, "no role has a score on 90 % of the items")
     if items < 3:
         return _unknown(roles, items, "fewer than 3 items that vary")
     if roles < ROLES_PER_ITEM * items:
-        needed = f"{roles:,} with all answers, {ROLES_PER_ITEM * items:,} needed for {items:,} items"
+        needed = f"{roles:,} with 90 % of answers, {ROLES_PER_ITEM * items:,} needed for {items:,} items"
         return _unknown(roles, items, f"too few roles: {needed}")
     by_value = sorted(range(items), key=lambda k: (values.index(pairs[k][0]), pairs[k][1]))
     pairs, table = [pairs[k] for k in by_value], table[:, by_value]
+    table = np.where(np.isnan(table), np.nanmean(table, axis=0), table)
     eigenvalues, thresholds = parallel_analysis(table)
     kept = kept_factors(eigenvalues, thresholds)
     listed = [

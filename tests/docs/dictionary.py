@@ -11,6 +11,7 @@ import polars as pl
 DOCS = Path(__file__).resolve().parents[2] / "docs"
 TYPES = {"String": "text", "Categorical": "category", "Binary": "16 bytes", "Boolean": "bool"}
 TYPES |= {f"List({kind})": f"list of {kind.lower()}" for kind in ("Int16", "Int32", "Float64")}
+TYPES |= {"List(String)": "list of text"}
 JSON_TYPES = {bool: "bool", int: "int", float: "number", str: "text", dict: "object", list: "list"}
 
 

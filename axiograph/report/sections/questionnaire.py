@@ -15,6 +15,12 @@ from axiograph.report.artefacts import Artefacts, read_json
 from axiograph.report.blocks.chart import BLUE, Chart
 from axiograph.report.blocks.section import Block, Heading, Listing, Note, Section, Text
 from axiograph.report.blocks.table import Column, Table
+from axiograph.report.sections.psychometrics import (
+    correlation_blocks,
+    distribution_blocks,
+    factor_blocks,
+    norm_blocks,
+)
 from axiograph.report.style import style_blocks
 
 _BARS_UP_TO = 60
@@ -37,7 +43,8 @@ def questionnaire_section(artefacts: Artefacts) -> Section:
     section.add(Heading("How the conditions were answered"), _rates(artefacts))
     section.add(Heading("Acquiescence"), *_acquiescence(artefacts), *style_blocks(artefacts))
     section.add(*_order_effects(artefacts))
-    section.add(Heading("Items"), *_items(artefacts))
+    section.add(Heading("Items"), *_items(artefacts), *distribution_blocks(artefacts))
+    section.add(*correlation_blocks(artefacts), *factor_blocks(artefacts), *norm_blocks(artefacts))
     return section
 
 

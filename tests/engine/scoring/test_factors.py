@@ -91,13 +91,25 @@ def test_an_item_keyed_the_wrong_way_is_not_on_its_value():
 def test_too_few_roles_gaps_and_items_that_do_not_vary():
     table = answers(np.random.default_rng(9), roles=35)
     few = find_factors(rows(table), VALUES)
-    assert few.kept is None and few.reason == "too few roles: 35 with all answers, 36 needed for 12 items"
+    assert few.kept is None and few.reason == "too few roles: 35 with 90 % of answers, 36 needed for 12 items"
     assert few.loadings.is_empty() and few.eigenvalues.is_empty()
     table[:, 3] = 1.0  # 11 items vary: 33 roles are enough
     assert find_factors(rows(table), VALUES).kept is not None
     gaps = table.copy()
-    gaps[:5, 0] = np.nan
+    gaps[:5, 0] = np.nan  # one of 12 is less than a tenth
+    assert find_factors(rows(gaps), VALUES).roles == 35
+    gaps[:5, 1] = np.nan
     assert find_factors(rows(gaps), VALUES).roles == 30
-    gaps[np.arange(35), np.arange(35) % 12] = np.nan
-    assert find_factors(rows(gaps), VALUES).reason == "no role has a score on every item"
+    gaps[:, :2] = np.nan
+    gaps[0, :2], gaps[0, 5:] = 1.0, np.nan
+    assert find_factors(rows(gaps), VALUES).reason == "no role has a score on 90 % of the items"
+
+
+def test_an_answer_in_a_hundred_that_is_missing_moves_loadings_little():
+    rng = np.random.default_rng(10)
+    table = answers(rng, roles=400)
+    gaps = np.where(rng.random(table.shape) < 0.01, np.nan, table)
+    whole, holed = find_factors(rows(table), VALUES), find_factors(rows(gaps), VALUES)
+    assert holed.kept == 3 and holed.roles > 395
+    assert holed.loadings["loading"].to_list() == pytest.approx(whole.loadings["loading"].to_list(), abs=0.04)
     assert find_factors(rows(table).clear(), VALUES).reason == "no scored answer"
