@@ -100,6 +100,16 @@ class Run(Shown):
         return read_scores(self.directory, "reliability")
 
     @property
+    def correlations(self) -> pl.DataFrame:
+        """Every pair of values over the baseline roles, with intervals."""
+        return read_scores(self.directory, "correlations")
+
+    @property
+    def norms(self) -> pl.DataFrame:
+        """The roles' means beside the norms of people, in their SD; no rows without norms."""
+        return read_scores(self.directory, "norms")
+
+    @property
     def acquiescence(self) -> pl.DataFrame:
         """How much every role says yes whatever is asked."""
         return read_scores(self.directory, "acquiescence")

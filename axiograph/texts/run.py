@@ -65,7 +65,7 @@ def scored_text(result: Scored) -> str:
         table(["value", "alpha", "interval", "omega", "items that vary", "roles", ""], alphas),
         style_text(result),
     ]
-    parts[2:2] = [text] if (text := _psychometrics_text(result)) else []
+    parts[2:2] = [text] if (text := psychometrics_text(result)) else []
     verdicts = against_verdict(result.item_rest), weak_verdict(result.reliability)
     notes = [f"Warning: {verdict}" for verdict in verdicts if verdict is not None]
     if result.one_way_keyed:
@@ -82,7 +82,7 @@ def scored_text(result: Scored) -> str:
     return "\n\n".join([*parts, *(["\n".join(notes)] if notes else [])])
 
 
-def _psychometrics_text(result: Scored) -> str:
+def psychometrics_text(result: Scored) -> str:
     """A line each of correlations, factors and norms; "" where there is none of them."""
     lines = []
     pairs = result.correlations.drop_nulls(["r", "low", "high"])
@@ -96,7 +96,7 @@ def _psychometrics_text(result: Scored) -> str:
         lines.append(f"Factors: not known, {factors.reason}")
     else:
         whole = (factors.values["share"] == 1).sum()
-        on_one = f"; {whole} of {factors.values.height} values lie on one each" if factors.kept else ""
+        on_one = f"; {whole} of {factors.values.height} values on one with all items" if factors.kept else ""
         kept = f"{factors.kept} in {factors.items:,} items, {factors.roles:,} roles"
         lines.append(f"Factors: {kept}{on_one}")
     known = result.norms.drop_nulls("difference")

@@ -7,6 +7,7 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+import yaml
 
 from axiograph.discovery.effects.doses import DOSE_SCHEMA
 from axiograph.engine.plan.rows import PLAN_SCHEMA
@@ -42,6 +43,19 @@ def forget_some_answers(run: Path) -> None:
     store.append(stored.slice(0, stored.num_rows - 12))
 
 
+def with_norms(folder: Path) -> Path:
+    """Eight items, for which the roles of the study are enough to look for factors, with a norm."""
+    items = [
+        {"id": f"{value}{i}", "value": value, "agreement": 1 - 2 * (i % 2), "question": f"{value} number {i}"}
+        for value, n in zip(studies.VALUES, (3, 3, 2), strict=True)
+        for i in range(n)
+    ]
+    norms = {"Order": [{"group": "Clerks", "mean": 0.6, "sd": 0.3, "n": 90}]}
+    path = folder / "own.yaml"
+    path.write_text(yaml.safe_dump({"questionnaire": "Own", "source": "x", "norms": norms, "items": items}))
+    return path
+
+
 def test_everything_that_commands_leave_in_a_run_has_an_entry_and_no_entry_is_of_nothing(
     axiograph, study_assets, tmp_path
 ):
@@ -51,6 +65,7 @@ def test_everything_that_commands_leave_in_a_run_has_an_entry_and_no_entry_is_of
     study = studies.write(
         tmp_path,
         study_assets,
+        questionnaires=[str(with_norms(tmp_path))],
         steering=[{"operations": [operation]}, {"operations": [by_norm]}],
         hints=[{"value": name, "inclination": "inclined"} for name in ("asked", "Order")],  # two levers
         split={"roles": 0.6},  # the guide chooses on six roles or more

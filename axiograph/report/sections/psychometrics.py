@@ -40,8 +40,8 @@ def distribution_blocks(artefacts: Artefacts) -> list[Block]:
         .encode(
             y=alt.Y("item:N", sort=order, title=None),
             x=alt.X("share:Q", title="share of the answers", scale=alt.Scale(domain=[0, 1])),
-            color=alt.condition("isValid(datum.worth)", worth, alt.value(GREY)),
-            order=alt.Order("position:Q"),
+            color=alt.condition("datum.scored", worth, alt.value(GREY)),
+            order=alt.Order("worth:Q"),
             tooltip=["item:N", "answer:N", alt.Tooltip("share:Q", format=".3f"), "answers:Q"],
         )
     )
@@ -56,8 +56,8 @@ def distribution_blocks(artefacts: Artefacts) -> list[Block]:
 
 
 def _answers(table: pl.DataFrame, artefacts: Artefacts) -> pl.DataFrame:
-    """item (with its value), answer, worth (null without a score), position (in the bar), share, answers; in
-    the order of the questionnaire."""
+    """item (with its value), answer, scored, worth (by which bars are ordered), share, answers; in the order
+    of the questionnaire."""
     assert artefacts.run is not None
     inputs = artefacts.run.inputs()
     rows_of: dict[str, list[dict[str, Any]]] = {}
@@ -69,13 +69,14 @@ def _answers(table: pl.DataFrame, artefacts: Artefacts) -> pl.DataFrame:
         for row in rows_of.get(item.item_id, []):
             state, chosen = row["state"], row["chosen"]
             if chosen is not None and item.scale is not None and worth is not None:
-                cell = (item.scale.labels[chosen], worth[chosen], item.scale.scores[chosen])
+                scored = worth[chosen] is not None
+                cell = (item.scale.labels[chosen], scored, item.scale.scores[chosen])
             elif item.scale is None and state in _YES_OR_NO:
-                cell = (state, _YES_OR_NO[state], _YES_OR_NO[state])
+                cell = (state, True, _YES_OR_NO[state])
             else:
-                cell = (state, None, 2.0)
+                cell = (state, False, 2.0)  # behind all others
             rows.append((f"{item.value}: {item.item_id}", *cell, row["share"], row["answers"]))
-    names = {"item": pl.String, "answer": pl.String, "worth": pl.Float64, "position": pl.Float64}
+    names = {"item": pl.String, "answer": pl.String, "scored": pl.Boolean, "worth": pl.Float64}
     return pl.DataFrame(rows, schema=names | {"share": pl.Float64, "answers": pl.Int64}, orient="row")
 
 
