@@ -102,9 +102,9 @@ def psychometrics_text(result: Scored) -> str:
     known = result.norms.drop_nulls("difference")
     if known.height:
         low, high = known.select(low=pl.col("difference").min(), high=pl.col("difference").max()).row(0)
-        lines.append(
-            f"Norms: roles lie {low:+.2f} to {high:+.2f} SD from people's means ({known.height} norms)"
-        )
+        between = f"{low:+.2f} SD" if known.height == 1 else f"{low:+.2f} to {high:+.2f} SD"
+        norms = "1 norm" if known.height == 1 else f"{known.height} norms"
+        lines.append(f"Norms: roles lie {between} from people's means ({norms})")
     return "\n".join(lines)
 
 

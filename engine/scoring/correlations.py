@@ -30,7 +30,8 @@ def correlation_table(
     low, high (95 %), disattenuated, remark (why a number is null).
 
     The interval is by Fisher's z: of scores that are means of three yes or no or graded answers it held the
-    truth in 91.5 to 96 % of simulated studies of 20 to 200 roles, that of roles drawn again in 90.5 to 95 %.
+    truth in 92 to 96 % of simulated studies of 20 to 200 roles, that of roles drawn again in 89 to 95.5 %
+    (benchmarks/psychometrics.py).
     disattenuated: r / √(alpha_a · alpha_b) (Spearman 1904); null where a value is not told from noise, where
     roles answered some of the items only (`asked_all` is false), and where it leaves [−1, 1], which says that
     the errors of the two values are not independent or the alphas too low.

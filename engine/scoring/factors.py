@@ -3,7 +3,8 @@
 Not part of any score. Values that hang together, which is what a graph is about, share factors: in simulated
 studies (three values, four items each, item noise .7 SD, 200 and 600 roles) parallel analysis kept one factor
 each for values that correlate at .5, and mostly one for all where they correlate at .7 or more. So fewer
-factors than values do not make values one, but items of one value on several factors speak against it.
+factors than values do not make values one, but items of one value on several factors speak against it
+(benchmarks/psychometrics.py).
 """
 
 from __future__ import annotations

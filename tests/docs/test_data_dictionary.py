@@ -46,7 +46,8 @@ def forget_some_answers(run: Path) -> None:
 def with_norms(folder: Path) -> Path:
     """Eight items, for which the roles of the study are enough to look for factors, with a norm."""
     items = [
-        {"id": f"{value}{i}", "value": value, "agreement": 1 - 2 * (i % 2), "question": f"{value} number {i}"}
+        {"id": f"{value}{i}", "value": value, "agreement": 1 - 2 * (i % 2)}
+        | {"question": f"Do you {('like', 'avoid')[i % 2]} {value.lower()} number {i}?"}
         for value, n in zip(studies.VALUES, (3, 3, 2), strict=True)
         for i in range(n)
     ]

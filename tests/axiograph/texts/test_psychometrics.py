@@ -45,3 +45,5 @@ def test_a_line_each_that_fits_80_columns():
         "Factors: 2 in 1,200 items, 13,600 roles; 1 of 2 values on one with all items"
     ]
     assert max(map(len, [*text.splitlines(), *psychometrics_text(result()).splitlines()])) <= 80
+    one = psychometrics_text(result(norms=result().norms.head(1))).splitlines()[-1]
+    assert one == "Norms: roles lie -0.50 SD from people's means (1 norm)"
