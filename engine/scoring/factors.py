@@ -23,6 +23,7 @@ ROLES_PER_ITEM = 3
 SALIENT = 0.3  # a smaller loading shares less than a tenth of the item's variance with its factor
 _ANSWERED = 0.9
 _MANY_ITEMS, _SEED = 200, 0
+_MANY_SCORES = 5_000_000  # so many are permuted 19 times: their eigenvalues hardly differ
 _LOADINGS: dict[str, pl.DataType | type[pl.DataType]] = {
     "item_id": pl.String,
     "value": pl.String,
@@ -110,9 +111,10 @@ def parallel_analysis(table: NDArray[np.float64]) -> tuple[NDArray[np.float64], 
 
     The random data are the same answers, permuted within every item (Buja and Eyuboglu 1992, Multivariate
     Behavioral Research 27, p. 509): few roles that deviate from the rest make larger eigenvalues than normal
-    scores would. Of 199 permutations (99 above 200 items) the 190th (95th) smallest, so that noise keeps a
-    factor in exactly 5 %."""
+    scores would. Of 199 permutations (99 above 200 items, 19 of millions of scores) the 190th (95th, 19th)
+    smallest, so that noise keeps a factor in exactly 5 %."""
     draws = 199 if table.shape[1] <= _MANY_ITEMS else 99
+    draws = 19 if table.size > _MANY_SCORES else draws
     standard = _standardised(table)
     rng = np.random.default_rng(_SEED)
     random = np.stack([_eigenvalues(rng.permuted(standard, axis=0)) for _ in range(draws)])
