@@ -19,7 +19,7 @@ if importlib.util.find_spec("vllm") is None:
 @pytest.mark.parametrize("mode", ["generate", "logprob", "constrained"])
 def test_thoughts_end_and_are_read_as_in_transformers(mode):
     """With room that is too small for some of the thoughts."""
-    config, requests = respondent(mode, True, count=24, room=14)
+    config, requests = respondent(mode, True, count=24, room=9)
     wanted = HfWorker(config)(asking.table(requests)).to_pylist()
     worker = VllmWorker(config, {"max_num_seqs": 16})
     try:
