@@ -255,7 +255,7 @@ class ServedWorker:
         unclosed = thinking is not None and finish == "limit" and thinking.end not in text
         return (
             tokens
-            | (unfinished_columns(request) if unclosed else judged_columns(text, request, self.config))
+            | (unfinished_columns(request.order) if unclosed else judged_columns(text, request, self.config))
             | {
                 "text": text,
                 "answer_ids": [],

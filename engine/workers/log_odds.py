@@ -157,7 +157,7 @@ def thinking_steps(row: Request, config: WorkerConfig) -> Steps:
     start = config.thinking.answer_start(output.text)
     if not start:
         none = {"state": "unparsed", "reason": "no-thought"}
-        columns = unfinished_columns(row) | (none if start == 0 else {})
+        columns = unfinished_columns(row.order) | (none if start == 0 else {})
         return columns | {"finish": "scored", "fallback": False} | written_columns(output)
     columns = yield Read([*row.prompt_ids, *output.ids, *config.cue_ids])
     constrained = config.scoring.mode == "constrained" and columns["state"] != "unparsed"

@@ -4,13 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from axiograph.engine.answers.parsing import UNCLOSED, UNFINISHED
 from axiograph.engine.answers.thinking import Thinking
-
-if TYPE_CHECKING:
-    from axiograph.engine.workers.worker import Request
 
 MARGIN = 8  # tokens without a character of their own, such as parts of one
 
@@ -84,8 +81,7 @@ def shows_special(tokenizer: Any, thinking: Thinking) -> bool:
     return any(token and token in tag for token in special for tag in (thinking.begin, thinking.end))
 
 
-def unfinished_columns(request: Request) -> dict[str, Any]:
-    """The columns that say of a response that its thought came to no end."""
-    return {"state": UNFINISHED, "reason": UNCLOSED} | (
-        {"order": list(request.order)} if request.scale else {}
-    )
+def unfinished_columns(order: Sequence[int]) -> dict[str, Any]:
+    """The columns that say of a response that its thought came to no end; `order` of the options that were
+    shown, empty without a scale."""
+    return {"state": UNFINISHED, "reason": UNCLOSED} | ({"order": list(order)} if order else {})
