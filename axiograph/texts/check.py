@@ -8,9 +8,13 @@ from axiograph.cluster.check.asking import Alternative, Check, Rounding
 from axiograph.cluster.check.findings import Findings, Share
 from axiograph.cluster.check.verdict import ALPHA, Verdict
 from axiograph.cluster.sampling.progress import duration
+from axiograph.engine.answers.parsing import UNFINISHED
 from axiograph.texts.plain import WIDTH, filled, number, table
 
 _TEXT = 60
+
+
+A_NIGHT_S = 12 * 3600.0
 
 
 def check_text(check: Check) -> str:
@@ -28,10 +32,20 @@ def check_text(check: Check) -> str:
     parts.append(
         filled(
             f"The whole study asks {check.requests:,} requests: about {duration(check.seconds)} at this pace "
-            "with one worker on this machine (`axiograph plan` measures it better)."
+            "with one worker on this machine (`axiograph plan` measures it better)." + _less(check.seconds)
         )
     )
     return "\n\n".join(parts)
+
+
+def _less(seconds: float) -> str:
+    """What would make a study shorter that takes more than a night."""
+    if seconds < A_NIGHT_S:
+        return ""
+    return (
+        " With `sampling: {share: 0.5}` every role is asked half of the items of every value, balanced over "
+        "roles, in half of the time; items and roles that are added later are asked alone."
+    )
 
 
 def pilot_text(findings: Findings, verdict: Verdict) -> str:
@@ -156,10 +170,11 @@ def _way(findings: Findings, verdict: Verdict) -> tuple[str, str, str, str]:
 
 
 def _states(findings: Findings) -> list[str]:
-    """Yes and no, or the options of a scale, and what is neither."""
-    hidden = set() if findings.states["chosen"] else {"chosen"}
+    """Yes and no, or the options of a scale, and what is neither; thoughts without an end have a line of
+    their own."""
+    hidden = {UNFINISHED} if findings.states["chosen"] else {UNFINISHED, "chosen"}
     if findings.states["chosen"] and not findings.yes.of:
-        hidden = {"yes", "no"}
+        hidden |= {"yes", "no"}
     return [state for state in findings.states if state not in hidden]
 
 

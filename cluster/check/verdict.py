@@ -127,12 +127,15 @@ def _thinking(findings: Findings, inputs: Inputs) -> list[Concern]:
 
 
 def _form_remedy(findings: Findings, inputs: Inputs) -> str:
+    on_scale = any(item.scale is not None for item in inputs.items_for(inputs.roles[0]))
+    asked = "an option" if on_scale else "yes or no"
     if findings.mode == "logprob":
-        return "Try another prompt.answer_cue, or a template that asks for yes or no."
+        return f"Try another prompt.answer_cue, or a template that asks for {asked}."
     chat = (
         "" if inputs.template.chat else "'template: chat, chat: true' where the model has a chat template; "
     )
-    return f"Try {chat}'scoring: {{mode: logprob}}', which reads the odds of yes and no instead of a text."
+    read = "probabilities of the options" if on_scale else "odds of yes and no"
+    return f"Try {chat}'scoring: {{mode: logprob}}', which reads the {read} instead of a text."
 
 
 def _one_option(findings: Findings) -> list[Concern]:
@@ -171,7 +174,8 @@ def _sides(findings: Findings) -> list[Concern]:
         return [
             Concern(
                 f"{yes.percent} of the answers are yes",
-                f"Few items ever get a {other}: 'scoring: {{mode: logprob}}' is graded, answers are not.",
+                f"Few items ever get a {other}: 'scoring: {{mode: logprob}}' is graded, and so are answers "
+                "on a scale (`scale` in the item file); a yes or no is not.",
             )
         ]
     return []
