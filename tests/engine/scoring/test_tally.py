@@ -101,7 +101,7 @@ def oracle(plan, responses):
 
 
 def raw(answer, item):
-    if answer["state"] in ("refused", "unparsed"):
+    if answer["state"] in ("refused", "unparsed", "unfinished"):
         return None
     if (answer["state"] == "chosen") != (item["option_scores"] is not None):
         return None  # an answer of another kind than its item asks for
