@@ -186,6 +186,7 @@ def test_answer_rates_by_hand():
             "unsure": [0, 1],
             "refused": [0, 1],
             "unparsed": [0, 2],
+            "unfinished": [0, 0],
             "answered_rate": [0.0, 0.7],
             "yes_rate": [None, 2 / 7],
             "no_rate": [None, 1 / 7],
@@ -193,6 +194,7 @@ def test_answer_rates_by_hand():
             "unsure_rate": [None, 1 / 7],
             "refused_rate": [None, 1 / 7],
             "unparsed_rate": [None, 2 / 7],
+            "unfinished_rate": [None, 0.0],
             "fallback": [0, 1],
         }
     )
