@@ -45,7 +45,9 @@ surveys = [
     )
     for before, behind in asked["around"]
 ]
-model = LLM(asked["model"], dtype="float32", max_model_len=512, enable_prefix_caching=True)
+model = LLM(
+    asked["model"], dtype="float32", max_model_len=512, enable_prefix_caching=True, gpu_memory_utilization=0.4
+)
 seconds, answers = [], None
 for turn in range(asked["turns"] + 1):
     model.reset_prefix_cache()
