@@ -7,7 +7,14 @@ from collections.abc import Iterable, Sequence
 
 from axiograph.engine.errors import InputError
 from axiograph.engine.identity import digest
-from axiograph.engine.prompting.prompts import Prompt, PromptFields, TextBuilder, unmarked
+from axiograph.engine.prompting.prompts import (
+    Prompt,
+    PromptFields,
+    TextBuilder,
+    refuse_control,
+    span_words,
+    unmarked,
+)
 from axiograph.engine.prompting.template import Template
 
 # Control tokens as the common families of models spell them: a server reads them in the middle of a text.
@@ -53,17 +60,9 @@ class MessageBuilder(TextBuilder):
         for fields in rows:
             messages = tuple((role, unmarked(content)[0]) for role, content in self.contents(fields))
             text, ranges = self.texts(fields)
-            words = " ".join(" ".join(text[start:end] for start, end in ranges).split())
-            prompts.append(Prompt(text, (), (), words, messages=messages))
+            prompts.append(Prompt(text, (), (), span_words(text, ranges), messages=messages))
         return prompts
 
     def check_plain(self, texts: Iterable[tuple[str, str]]) -> None:
         """InputError for the first of (where, text) with what most tokenizers read as a control token."""
-        for where, text in texts:
-            if control := _CONTROL.search(text):
-                raise InputError(
-                    where,
-                    "plain text",
-                    f"'{control.group()}', a control token of many tokenizers",
-                    "Remove it or spell it otherwise.",
-                )
+        refuse_control(texts, _CONTROL, "many tokenizers")

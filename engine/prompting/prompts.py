@@ -217,7 +217,7 @@ class PromptBuilder(TextBuilder):
             inside = [i for i, (a, b) in enumerate(offsets) if a < end and b > start and a < b]
             self._check_span(text[start:end], [ids[i] for i in inside])
             span.extend(i + shift for i in inside)
-        words = " ".join(" ".join(text[start:end] for start, end in ranges).split())
+        words = span_words(text, ranges)
         return Prompt(text, full, tuple(sorted(set(span))), words)
 
     def _check_span(self, wanted: str, ids: list[int]) -> None:
@@ -236,14 +236,7 @@ class PromptBuilder(TextBuilder):
         In the middle of a role or a question, "</s>" would end the text for the model, not stand there.
         """
         pattern = re.compile("|".join(map(re.escape, self._control)) or "(?!)")
-        for where, text in texts:
-            if control := pattern.search(text):
-                raise InputError(
-                    where,
-                    "plain text",
-                    f"'{control.group()}', a control token of the model's tokenizer",
-                    "Remove it or spell it otherwise.",
-                )
+        refuse_control(texts, pattern, "the model's tokenizer")
 
     def continuation(self, text: str) -> list[int]:
         """Ids of `text` as it follows a prompt (no special tokens, no space put in front).
@@ -256,6 +249,23 @@ class PromptBuilder(TextBuilder):
         if joined[: len(anchor)] == anchor:
             return list(joined[len(anchor) :])
         return list(self.tokenizer(text, add_special_tokens=False)["input_ids"])
+
+
+def span_words(text: str, ranges: Sequence[tuple[int, int]]) -> str:
+    """The words in these character ranges of `text`."""
+    return " ".join(" ".join(text[start:end] for start, end in ranges).split())
+
+
+def refuse_control(texts: Iterable[tuple[str, str]], pattern: re.Pattern[str], whose: str) -> None:
+    """InputError for the first of (where, text) in which `pattern` finds a control token of `whose`."""
+    for where, text in texts:
+        if control := pattern.search(text):
+            raise InputError(
+                where,
+                "plain text",
+                f"'{control.group()}', a control token of {whose}",
+                "Remove it or spell it otherwise.",
+            )
 
 
 def unmarked(marked: str) -> tuple[str, list[tuple[int, int]]]:

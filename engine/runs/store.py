@@ -31,6 +31,7 @@ from axiograph.engine.runs.parts import (
 )
 from axiograph.engine.runs.rereading import (
     JUDGED,
+    OF_SCALES,
     READING,
     VERSION,
     columns_to_reread,
@@ -260,7 +261,7 @@ def _batches(part: Part, columns: Sequence[str]) -> Iterable[pa.RecordBatch]:
     Answers that an earlier version read are judged again."""
     old = not set(JUDGED).isdisjoint(columns) and read_by_older_rules(part)
     wanted = columns_to_reread(columns) if old else list(columns)
-    lacking = of_version_1(part)
+    lacking = not set(OF_SCALES).isdisjoint(columns) and of_version_1(part)
     if lacking:
         wanted = without_scales(wanted)
     batches: Iterable[pa.RecordBatch]

@@ -160,24 +160,29 @@ def thinking_steps(row: Request, config: WorkerConfig) -> Steps:
         columns = unfinished_columns(row.order) | (none if start == 0 else {})
         return columns | {"finish": "scored", "fallback": False} | written_columns(output)
     columns = yield Read([*row.prompt_ids, *output.ids, *config.cue_ids])
-    constrained = config.scoring.mode == "constrained" and columns["state"] != "unparsed"
-    if constrained and config.sampling.method == "sample":
-        columns = columns | drawn(columns, row.request_id)
-    reason = {"reason": "constrained"} if constrained else {}
-    return columns | written_columns(output) | reason
+    if config.scoring.mode == "constrained":
+        columns = constrained(columns, row, config.sampling)
+    return columns | written_columns(output)
 
 
-def constrained_steps(row: Request, text: Text, cue: Sequence[int], sampling: SamplingSpec) -> Steps:
+def constrained_steps(row: Request, text: Text, config: WorkerConfig) -> Steps:
     """The same where the answer must be an option: the model writes its thought, and the options are read
     behind its answer marker, or, where it comes to none, behind the answer cue. What it wrote by itself is
     kept, and the mass says how much of it was forced."""
     output: Generated = yield Write(row.prompt_ids)
     thought = up_to_marker(output.ids, text)
-    columns = yield Read([*row.prompt_ids, *(thought or (*output.ids, *cue))])
-    if sampling.method == "sample" and columns["state"] != "unparsed":
-        columns = columns | drawn(columns, row.request_id)
-    reason = columns["reason"] if columns["state"] == "unparsed" else "constrained"
-    return columns | written_columns(output) | {"reason": reason, "fallback": thought is None}
+    columns = yield Read([*row.prompt_ids, *(thought or (*output.ids, *config.cue_ids))])
+    columns = constrained(columns, row, config.sampling)
+    return columns | written_columns(output) | {"fallback": thought is None}
+
+
+def constrained(columns: dict[str, Any], row: Request, sampling: SamplingSpec) -> dict[str, Any]:
+    """What was read, as the answer of a request that must have one: drawn where the study draws; as it is
+    where no option has any probability."""
+    if columns["state"] == "unparsed":
+        return columns
+    answer = drawn(columns, row.request_id) if sampling.method == "sample" else {}
+    return columns | answer | {"reason": "constrained"}
 
 
 def drawn(columns: Mapping[str, Any], request_id: bytes) -> dict[str, Any]:
@@ -214,7 +219,7 @@ def steps_of(config: WorkerConfig, text: Text) -> Callable[[Request], Steps]:
     if config.thinking is not None:
         return lambda row: thinking_steps(row, config)
     if config.scoring.mode == "constrained":
-        return lambda row: constrained_steps(row, text, config.cue_ids, config.sampling)
+        return lambda row: constrained_steps(row, text, config)
     return lambda row: scoring_steps(row, text)
 
 

@@ -79,4 +79,4 @@ def most_read_at_once(config: WorkerConfig) -> int:
     readouts = [Readout(tuple(scale.spellings.values()), scale.goes_on) for scale in config.scales.values()]
     counts = [len(readout.first_tokens) for readout in readouts]
     counts += [len(tokens) for scale in config.scales.values() for tokens in scale.goes_on.values()]
-    return max(20, *counts, 20)
+    return max([20, *counts])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, Protocol
 
 import pyarrow as pa
@@ -82,10 +83,19 @@ class WorkerConfig:
         which options a row has, its stop does not know."""
         return "thought" if self.scales and self.lead == "open" else self.lead
 
-    @property
+    @cached_property
     def lead(self) -> Lead:
         """What the prompts, whose ends are the template's, lead to; behind a thought, a turn of its own."""
         return lead_of(self.canary.text) if self.thinking is None else "open"
+
+    @cached_property
+    def longest_spelling(self) -> int:
+        """Tokens that may stand behind a prompt and its cue where options are read. A last token of yes or no
+        is scored and not read; behind an option may be read what would go on."""
+        spellings = [*self.yes_ids, *self.no_ids]
+        for scale in self.scales.values():
+            spellings += [ids for forms in scale.spellings.values() for ids in forms]
+        return max(map(len, spellings)) - (not self.scales)
 
     @property
     def thought_rules(self) -> ThoughtRules | None:
@@ -120,11 +130,8 @@ def answer_room(config: WorkerConfig, prompt: int, cued: int) -> int:
     or in logprob mode cue or thought with a spelling, whose last token is scored and not read."""
     if config.scoring.mode == "generate":
         return config.sampling.most_tokens
-    spellings = [*config.yes_ids, *config.no_ids]
-    for scale in config.scales.values():
-        spellings += [ids for forms in scale.spellings.values() for ids in forms]
-    longest = max(map(len, spellings)) - (not config.scales)  # behind an option may be read what goes on
-    return max(config.sampling.most_tokens + len(config.cue_ids), cued - prompt) + longest
+    written = config.sampling.most_tokens + len(config.cue_ids)
+    return max(written, cued - prompt) + config.longest_spelling
 
 
 def requests_of(table: pa.Table) -> list[Request]:

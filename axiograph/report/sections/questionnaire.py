@@ -175,15 +175,21 @@ def _acquiescence(artefacts: Artefacts) -> list[Block]:
     table = artefacts.quality("acquiescence_means")
     if table.is_empty():
         return [Note(_NO_ACQUIESCENCE)]
-    rows = [
-        [r["condition"], (r["mean"], r["low"], r["high"]), r["lowest"], r["highest"], r["roles"]]
-        for r in table.iter_rows(named=True)
-    ]
     text = (
         "How much a role says yes whatever is asked: half the sum of the mean raw answer to "
         "positively and to negatively keyed items, in which the value itself cancels; −1 always no, "
         "+1 always yes."
     )
+    caption = "Acquiescence by condition: mean over roles with its interval, and its range over roles."
+    return [Text(text), _means_over_roles("acquiescence", caption, table)]
+
+
+def _means_over_roles(name: str, caption: str, table: pl.DataFrame) -> Table:
+    """Of a table as cluster.stages.quality.means_over_roles makes them."""
+    rows = [
+        [r["condition"], (r["mean"], r["low"], r["high"]), r["lowest"], r["highest"], r["roles"]]
+        for r in table.iter_rows(named=True)
+    ]
     columns = (
         Column("condition"),
         Column("mean", "estimate", 3, signed=True),
@@ -191,37 +197,18 @@ def _acquiescence(artefacts: Artefacts) -> list[Block]:
         Column("highest role", "number", 2, signed=True),
         Column("roles", "count"),
     )
-    return [
-        Text(text),
-        Table(
-            "acquiescence",
-            "Acquiescence by condition: mean over roles with its interval, and its range over roles.",
-            columns,
-            rows,
-        ),
-    ]
+    return Table(name, caption, columns, rows)
 
 
 def _order_effects(artefacts: Artefacts) -> list[Block]:
     table = artefacts.scores("order_effect_means")
     if table is None or table.is_empty():
         return []
-    rows = [
-        [r["condition"], (r["mean"], r["low"], r["high"]), r["lowest"], r["highest"], r["roles"]]
-        for r in table.iter_rows(named=True)
-    ]
-    columns = (
-        Column("condition"),
-        Column("mean", "estimate", 3, signed=True),
-        Column("lowest role", "number", 2, signed=True),
-        Column("highest role", "number", 2, signed=True),
-        Column("roles", "count"),
-    )
     caption = (
         "Order effect by condition: how far answers to scales move towards the option that is shown "
         "first, mean over roles with its interval, and its range over roles."
     )
-    return [Heading("Order of the options"), Table("order-effects", caption, columns, rows)]
+    return [Heading("Order of the options"), _means_over_roles("order-effects", caption, table)]
 
 
 def _against(artefacts: Artefacts, questions: dict[str, str]) -> list[Block]:
